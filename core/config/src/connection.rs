@@ -1,0 +1,362 @@
+//! Connections as data: what ipsec.conf, swanctl.conf and the control sockets produce, and what the IKE core consumes.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iana::{Profile, TrafficSelector};
+
+use crate::identity::Identity;
+
+/// An IKE_SA's configuration: who the two ends are, how they prove it, and which CHILD_SAs they may have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerConfig {
+    /// Name of the connection.
+    pub name: String,
+    /// IKE version to accept; initiated is always IKEv2.
+    pub version: IkeVersion,
+    /// Own addresses, the first usable one is the source.
+    pub local_addrs: Vec<Host>,
+    /// The peer's addresses, the first specific one is the destination.
+    pub remote_addrs: Vec<Host>,
+    /// Own UDP port, 500 unless set.
+    pub local_port: u16,
+    /// The peer's UDP port, 500 unless set.
+    pub remote_port: u16,
+    /// IKE proposals.
+    pub proposals: ProposalList,
+    /// How this end authenticates, one entry a round.
+    pub local_auth: Vec<AuthConfig>,
+    /// How the peer has to, one entry a round.
+    pub remote_auth: Vec<AuthConfig>,
+    /// What may be negotiated under the IKE_SA.
+    pub children: Vec<Arc<ChildConfig>>,
+    /// When the IKE_SA is renewed.
+    pub lifetime: IkeLifetime,
+    /// How often an IKE_SA is tried; `None` is for ever.
+    pub keying_tries: Option<u32>,
+    /// What happens to a second IKE_SA with the same pair of identities.
+    pub unique: UniquePolicy,
+    /// MOBIKE (RFC 4555).
+    pub mobike: bool,
+    /// IKE fragmentation (RFC 7383).
+    pub fragmentation: Fragmentation,
+    /// Idle time before the peer's liveness is checked; zero never does.
+    pub dpd_delay: Duration,
+    /// Pretend a NAT, so that ESP travels in UDP.
+    pub encap: bool,
+    /// Childless IKE_SAs (RFC 6023).
+    pub childless: Childless,
+    /// DSCP of IKE packets.
+    pub dscp: u8,
+    /// Virtual IPs to ask for.
+    pub vips: Vec<IpAddr>,
+    /// Pools that the peer's virtual IPs come from.
+    pub pools: Vec<String>,
+    /// Pins the wire profile; otherwise the selected proposal decides.
+    pub profile: Option<Profile>,
+    /// Where the connection was read, `ipsec.conf:12`, for messages.
+    pub source: String,
+}
+
+/// IKE versions a connection accepts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IkeVersion {
+    /// IKEv2 is initiated, both would be accepted; IKEv1 is not implemented.
+    #[default]
+    Any,
+    /// IKEv1 only: refused with a message.
+    V1,
+    /// IKEv2 only.
+    V2,
+}
+
+/// An end of an IKE_SA, as written in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// Any address of any family.
+    Any,
+    /// Any IPv4 address.
+    Any4,
+    /// Any IPv6 address.
+    Any6,
+    /// One address.
+    Address(IpAddr),
+    /// Any address of a subnet or range.
+    Range(IpAddr, IpAddr),
+    /// A name to be resolved.
+    Name(String),
+}
+
+impl Host {
+    /// Whether the host may have this address; names are resolved by whoever asks.
+    pub fn matches(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Any4 => address.is_ipv4(),
+            Self::Any6 => address.is_ipv6(),
+            Self::Address(own) => *own == address,
+            Self::Range(start, end) => {
+                start.is_ipv4() == address.is_ipv4() && (*start..=*end).contains(&address)
+            }
+            Self::Name(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("%any"),
+            Self::Any4 => f.write_str("%any4"),
+            Self::Any6 => f.write_str("%any6"),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Range(start, end) => {
+                let mut range = TrafficSelector::host(*start);
+                range.end = *end;
+                write!(f, "{range}")
+            }
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Proposals as written; keywords are resolved against the loaded algorithms by `crypto::proposal`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProposalList {
+    /// One entry a proposal, `aes256gcm16-sha512-x25519-ke1_kyber3`; `default` stands for the built-in ones.
+    pub entries: Vec<String>,
+    /// Whether the built-in proposals follow: ipsec.conf without a closing `!`, or nothing configured.
+    pub append_defaults: bool,
+}
+
+/// One round of authentication.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthConfig {
+    /// How.
+    pub class: AuthClass,
+    /// Who; `None` accepts anyone, or for the own end takes the address.
+    pub id: Option<Identity>,
+}
+
+/// Kinds of authentication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthClass {
+    /// Any kind.
+    Any,
+    /// A shared secret.
+    Psk,
+    /// A certificate or raw public key.
+    Pubkey,
+    /// EAP.
+    Eap,
+}
+
+impl fmt::Display for AuthClass {
+    /// As in `uses pre-shared key authentication`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Any => "any",
+            Self::Psk => "pre-shared key",
+            Self::Pubkey => "public key",
+            Self::Eap => "EAP",
+        })
+    }
+}
+
+/// Times of an IKE_SA; see wire.md on how stroke and vici options map to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IkeLifetime {
+    /// When to reauthenticate; zero never.
+    pub reauth: Duration,
+    /// When to rekey; zero never.
+    pub rekey: Duration,
+    /// How long after the first of both the IKE_SA is deleted.
+    pub over: Duration,
+    /// Upper bound of what is randomly subtracted from both.
+    pub jitter: Duration,
+}
+
+/// A CHILD_SA's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChildConfig {
+    /// Name of the CHILD_SA.
+    pub name: String,
+    /// ESP proposals.
+    pub proposals: ProposalList,
+    /// What this end sends from.
+    pub local_ts: Vec<SelectorSpec>,
+    /// What the peer has behind it.
+    pub remote_ts: Vec<SelectorSpec>,
+    /// Tunnel, transport or a shunt.
+    pub mode: Mode,
+    /// Limits of the CHILD_SA.
+    pub lifetime: ChildLifetime,
+    /// Script to run when the CHILD_SA goes up or down.
+    pub updown: Option<String>,
+    /// Lets the firewall rules of the script include the host itself.
+    pub host_access: bool,
+    /// What to do when the configuration is loaded.
+    pub start_action: Action,
+    /// What to do when the peer is dead.
+    pub dpd_action: Action,
+    /// What to do when the peer closes the CHILD_SA.
+    pub close_action: Action,
+    /// Install policies.
+    pub policies: bool,
+    /// A fixed reqid; 0 assigns one.
+    pub reqid: u32,
+    /// Size of the replay window in packets; `None` takes `charon.replay_window`.
+    pub replay_window: Option<u32>,
+    /// Close after this long without traffic; zero never.
+    pub inactivity: Duration,
+    /// Pad packets to this many octets.
+    pub tfc: u32,
+    /// Marks of the inbound and the outbound SA and policies: value and mask.
+    pub marks: [Option<(u32, u32)>; 2],
+}
+
+/// A traffic selector that may depend on the addresses of the IKE_SA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SelectorSpec {
+    /// The IKE address or virtual IP of its end, with protocol and ports.
+    Dynamic {
+        /// Protocol number, 0 is any.
+        protocol: u8,
+        /// First and last port.
+        ports: (u16, u16),
+    },
+    /// Fixed.
+    Fixed(TrafficSelector),
+}
+
+impl SelectorSpec {
+    /// The address of its end, with all protocols and ports.
+    pub const DYNAMIC: Self = Self::Dynamic { protocol: 0, ports: (0, u16::MAX) };
+
+    /// The selector, given the address that stands for `dynamic`.
+    pub fn resolve(&self, address: IpAddr) -> TrafficSelector {
+        match self {
+            Self::Fixed(selector) => selector.clone(),
+            Self::Dynamic { protocol, ports } => TrafficSelector {
+                protocol: *protocol,
+                start_port: ports.0,
+                end_port: ports.1,
+                ..TrafficSelector::host(address)
+            },
+        }
+    }
+}
+
+impl fmt::Display for SelectorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(selector) => write!(f, "{selector}"),
+            Self::Dynamic { protocol: 0, ports: (0, u16::MAX) } => f.write_str("dynamic"),
+            Self::Dynamic { .. } => {
+                let text = self.resolve(IpAddr::from([0, 0, 0, 0])).to_string();
+                write!(f, "dynamic{}", text.strip_prefix("0.0.0.0/32").unwrap_or(&text))
+            }
+        }
+    }
+}
+
+/// Limits of a CHILD_SA: when it is rekeyed and when it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChildLifetime {
+    /// In time.
+    pub time: Limit<Duration>,
+    /// In octets.
+    pub octets: Limit<u64>,
+    /// In packets.
+    pub packets: Limit<u64>,
+}
+
+/// One limit; zero is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit<T> {
+    /// When to rekey.
+    pub rekey: T,
+    /// When to delete.
+    pub life: T,
+    /// Upper bound of what is randomly subtracted from `rekey`.
+    pub jitter: T,
+}
+
+/// How packets are wrapped, or that they are not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A whole packet within a packet.
+    #[default]
+    Tunnel,
+    /// The payload only.
+    Transport,
+    /// Shunt: past IPsec.
+    Pass,
+    /// Shunt: nowhere.
+    Drop,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tunnel => "TUNNEL",
+            Self::Transport => "TRANSPORT",
+            Self::Pass => "PASS",
+            Self::Drop => "DROP",
+        })
+    }
+}
+
+/// What to do on load, on a dead peer, or when the peer closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing: `clear`, `none`, `add`.
+    #[default]
+    None,
+    /// Install a trap policy: `hold`, `route`, `trap`.
+    Trap,
+    /// Establish: `restart`, `start`.
+    Start,
+}
+
+/// What happens to a second IKE_SA with the same pair of identities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UniquePolicy {
+    /// Nothing, and INITIAL_CONTACT is neither sent nor obeyed.
+    Never,
+    /// Nothing, unless the peer sends INITIAL_CONTACT.
+    #[default]
+    No,
+    /// The old one is replaced.
+    Replace,
+    /// The new one is refused.
+    Keep,
+}
+
+/// IKE fragmentation (RFC 7383).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragmentation {
+    /// Not announced.
+    No,
+    /// Announced and used.
+    #[default]
+    Yes,
+    /// Announced, reassembled, never sent.
+    Accept,
+    /// Used even if the peer did not announce it.
+    Force,
+}
+
+/// Childless IKE_SAs (RFC 6023).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Childless {
+    /// Accepted.
+    #[default]
+    Allow,
+    /// Not announced.
+    Never,
+    /// The first CHILD_SA comes by CREATE_CHILD_SA.
+    Force,
+}

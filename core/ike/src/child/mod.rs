@@ -1,0 +1,308 @@
+//! CHILD_SAs: a pair of ESP SAs with their policies.
+
+pub(crate) mod negotiate;
+mod state;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::connection::{ChildConfig, Limit, Mode};
+use crypto::int_auth::Role;
+use crypto::keymat::ChildKeys;
+use crypto::proposal::Proposal;
+use crypto::suite::ChildSuite;
+use iana::{Protocol, TrafficSelector};
+use plugin_api::kernel::{
+    Direction, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode, SaParameters, UdpEncap,
+};
+
+pub use state::ChildState;
+
+use crate::event::ChildSaInfo;
+use crate::output::KernelOp;
+use crate::selectors;
+use crate::shared::Shared;
+
+/// A CHILD_SA. It exists from the moment its inbound SPI is reserved.
+pub(crate) struct ChildSa {
+    pub(crate) unique_id: u32,
+    pub(crate) config: Arc<ChildConfig>,
+    pub(crate) state: ChildState,
+    pub(crate) spi_in: u32,
+    pub(crate) spi_out: u32,
+    pub(crate) local_ts: Vec<TrafficSelector>,
+    pub(crate) remote_ts: Vec<TrafficSelector>,
+    pub(crate) mode: Mode,
+    reqid: u32,
+    proposal: Option<Proposal>,
+    encap: Option<(u16, u16)>,
+    ends: (IpAddr, IpAddr),
+    installed: Option<Instant>,
+    rekey_at: Option<Instant>,
+    expires_at: Option<Instant>,
+}
+
+/// What the negotiation of a CHILD_SA came to.
+pub(crate) struct Agreed {
+    pub(crate) proposal: Proposal,
+    pub(crate) suite: ChildSuite,
+    pub(crate) keys: ChildKeys,
+    /// The end's role in the exchange that made the keys.
+    pub(crate) role: Role,
+    pub(crate) spi_out: u32,
+    pub(crate) local_ts: Vec<TrafficSelector>,
+    pub(crate) remote_ts: Vec<TrafficSelector>,
+    pub(crate) encap: bool,
+}
+
+impl ChildSa {
+    /// A CHILD_SA to be negotiated, with the SPI reserved for it.
+    pub(crate) fn new(
+        unique_id: u32,
+        config: Arc<ChildConfig>,
+        spi_in: u32,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Self {
+        Self {
+            unique_id,
+            mode: config.mode,
+            config,
+            state: ChildState::Created,
+            spi_in,
+            spi_out: 0,
+            local_ts: Vec::new(),
+            remote_ts: Vec::new(),
+            reqid: 0,
+            proposal: None,
+            encap: None,
+            ends: (local.ip(), remote.ip()),
+            installed: None,
+            rekey_at: None,
+            expires_at: None,
+        }
+    }
+
+    /// Takes over what was agreed, and says what the kernel has to do: the inbound SA first, so that nothing the peer
+    /// sends is lost, then the outbound one, then the policies.
+    pub(crate) fn install(
+        &mut self,
+        shared: &mut Shared,
+        agreed: Agreed,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Vec<KernelOp> {
+        self.transition_to(ChildState::install);
+        self.ends = (local.ip(), remote.ip());
+        self.encap = agreed.encap.then_some((local.port(), remote.port()));
+        self.spi_out = agreed.spi_out;
+        self.local_ts = agreed.local_ts;
+        self.remote_ts = agreed.remote_ts;
+        self.reqid = match self.config.reqid {
+            0 => shared.reqids.acquire(&self.local_ts, &self.remote_ts),
+            fixed => fixed,
+        };
+        let lifetime = self.lifetime(shared);
+        self.rekey_at = after(shared.now, lifetime.soft_time);
+        self.expires_at = after(shared.now, lifetime.hard_time);
+
+        let (mut from_initiator, mut from_responder) = (
+            (agreed.keys.encryption_i, agreed.keys.integrity_i),
+            (agreed.keys.encryption_r, agreed.keys.integrity_r),
+        );
+        if agreed.role == Role::Responder {
+            std::mem::swap(&mut from_initiator, &mut from_responder);
+        }
+        let (outbound_keys, inbound_keys) = (from_initiator, from_responder);
+        let replay_window = self.config.replay_window.unwrap_or(shared.settings.replay_window);
+        let (src_port, dst_port) = self.encap.unwrap_or_default();
+        let sa = |inbound: bool, id: SaId, keys: (plugin_api::Secret, plugin_api::Secret)| SaParameters {
+            id,
+            inbound,
+            reqid: self.reqid,
+            mode: self.sa_mode(),
+            src_ts: if inbound { self.remote_ts.clone() } else { self.local_ts.clone() },
+            dst_ts: if inbound { self.local_ts.clone() } else { self.remote_ts.clone() },
+            encryption: agreed.suite.encryption,
+            encryption_key: keys.0,
+            integrity: agreed.suite.integrity,
+            integrity_key: keys.1,
+            encap: self.encap.map(|_| {
+                if inbound {
+                    UdpEncap { src_port: dst_port, dst_port: src_port }
+                } else {
+                    UdpEncap { src_port, dst_port }
+                }
+            }),
+            esn: agreed.suite.esn,
+            replay_window: if inbound { replay_window } else { 0 },
+            // The inbound SA keeps the time for both.
+            lifetime: if inbound {
+                lifetime
+            } else {
+                SaLifetime { soft_time: Duration::ZERO, hard_time: Duration::ZERO, ..lifetime }
+            },
+            tfc: if inbound { 0 } else { self.config.tfc },
+            mark: self.config.marks[usize::from(!inbound)],
+        };
+        let mut ops = vec![
+            KernelOp::AddSa(Box::new(sa(true, self.inbound(), inbound_keys))),
+            KernelOp::AddSa(Box::new(sa(false, self.outbound(), outbound_keys))),
+        ];
+        if self.config.policies {
+            ops.extend(self.policies().into_iter().map(KernelOp::AddPolicy));
+        }
+        self.proposal = Some(agreed.proposal);
+        ops
+    }
+
+    /// The kernel has it.
+    pub(crate) fn on_installed(&mut self, now: Instant) {
+        self.transition_to(ChildState::installed);
+        self.installed = Some(now);
+    }
+
+    /// What the kernel has to do so that nothing of it remains; the usage of both SAs is asked for first.
+    pub(crate) fn remove(&self) -> Vec<KernelOp> {
+        if matches!(self.state, ChildState::Created) {
+            return vec![KernelOp::DeleteSa(self.inbound())];
+        }
+        let mut ops = vec![KernelOp::QuerySa(self.inbound()), KernelOp::QuerySa(self.outbound())];
+        if self.config.policies {
+            ops.extend(self.policies().into_iter().rev().map(KernelOp::DeletePolicy));
+        }
+        ops.extend([KernelOp::DeleteSa(self.outbound()), KernelOp::DeleteSa(self.inbound())]);
+        ops
+    }
+
+    /// Gives back the reqid; the kernel operations of [`remove`](Self::remove) go with it.
+    pub(crate) fn release(&self, shared: &mut Shared) {
+        if self.reqid != 0 && self.config.reqid == 0 {
+            shared.reqids.release(&self.local_ts, &self.remote_ts);
+        }
+    }
+
+    /// Moves both SAs to other addresses and ports (RFC 4555, 3.5).
+    pub(crate) fn relocate(&mut self, local: SocketAddr, remote: SocketAddr, encap: bool) -> Vec<KernelOp> {
+        if self.installed.is_none() {
+            return Vec::new();
+        }
+        let ops = vec![
+            KernelOp::UpdateSa { id: self.inbound(), src: remote, dst: local, encap },
+            KernelOp::UpdateSa { id: self.outbound(), src: local, dst: remote, encap },
+        ];
+        self.ends = (local.ip(), remote.ip());
+        self.encap = encap.then_some((local.port(), remote.port()));
+        ops
+    }
+
+    pub(crate) fn is_installed(&self) -> bool {
+        matches!(self.state, ChildState::Installed | ChildState::Deleting)
+    }
+
+    /// Moves to another state; an impossible transition leaves the state, and fails tests.
+    pub(crate) fn transition_to(
+        &mut self,
+        event: impl Fn(ChildState) -> Result<ChildState, crate::transitions::InvalidTransition>,
+    ) {
+        match event(self.state) {
+            Ok(state) => self.state = state,
+            Err(error) => debug_assert!(false, "{error}"),
+        }
+    }
+
+    /// As log lines name it: `Tunnel1{1}`.
+    pub(crate) fn label(&self) -> String {
+        format!("{}{{{}}}", self.config.name, self.unique_id)
+    }
+
+    /// Both selectors, as log lines have them.
+    pub(crate) fn selectors(&self) -> String {
+        format!("{} === {}", selectors::list(&self.local_ts), selectors::list(&self.remote_ts))
+    }
+
+    pub(crate) fn info(&self) -> ChildSaInfo {
+        ChildSaInfo {
+            unique_id: self.unique_id,
+            config: Arc::clone(&self.config),
+            reqid: self.reqid,
+            state: self.state,
+            mode: self.mode,
+            encap: self.encap.is_some(),
+            spi_in: self.spi_in,
+            spi_out: self.spi_out,
+            proposal: self.proposal.clone(),
+            local_ts: self.local_ts.clone(),
+            remote_ts: self.remote_ts.clone(),
+            installed: self.installed,
+            rekey_at: self.rekey_at,
+            expires_at: self.expires_at,
+            kernel: self.is_installed().then(|| (self.inbound(), self.outbound())),
+        }
+    }
+
+    fn inbound(&self) -> SaId {
+        SaId { src: self.ends.1, dst: self.ends.0, spi: self.spi_in, protocol: Protocol::ESP }
+    }
+
+    fn outbound(&self) -> SaId {
+        SaId { src: self.ends.0, dst: self.ends.1, spi: self.spi_out, protocol: Protocol::ESP }
+    }
+
+    fn sa_mode(&self) -> SaMode {
+        if self.mode == Mode::Transport { SaMode::Transport } else { SaMode::Tunnel }
+    }
+
+    fn policies(&self) -> Vec<PolicyParameters> {
+        let (local, remote) = self.ends;
+        let policy = |direction, src_ts: &TrafficSelector, dst_ts: &TrafficSelector| {
+            let outbound = direction == Direction::Out;
+            PolicyParameters {
+                direction,
+                src_ts: src_ts.clone(),
+                dst_ts: dst_ts.clone(),
+                action: PolicyAction::Protect,
+                priority: PolicyPriority::Default,
+                src: if outbound { local } else { remote },
+                dst: if outbound { remote } else { local },
+                reqid: self.reqid,
+                spi: if outbound { self.spi_out } else { self.spi_in },
+                mode: self.sa_mode(),
+                mark: self.config.marks[usize::from(outbound)],
+            }
+        };
+        let mut policies = Vec::new();
+        for local in &self.local_ts {
+            for remote in self.remote_ts.iter().filter(|remote| remote.start.is_ipv4() == local.start.is_ipv4()) {
+                policies.push(policy(Direction::In, remote, local));
+                if self.sa_mode() == SaMode::Tunnel {
+                    policies.push(policy(Direction::Forward, remote, local));
+                }
+                policies.push(policy(Direction::Out, local, remote));
+            }
+        }
+        policies
+    }
+
+    fn lifetime(&self, shared: &mut Shared) -> SaLifetime {
+        let limits = &self.config.lifetime;
+        let soft_time = limits.time.rekey.saturating_sub(shared.random_below(limits.time.jitter));
+        let soft = |limit: &Limit<u64>, shared: &mut Shared| match limit.jitter {
+            0 => limit.rekey,
+            jitter => limit.rekey.saturating_sub(u64::from_be_bytes(shared.random()) % jitter),
+        };
+        SaLifetime {
+            soft_time,
+            hard_time: limits.time.life,
+            soft_octets: soft(&limits.octets, shared),
+            hard_octets: limits.octets.life,
+            soft_packets: soft(&limits.packets, shared),
+            hard_packets: limits.packets.life,
+        }
+    }
+}
+
+fn after(now: Instant, time: Duration) -> Option<Instant> {
+    (!time.is_zero()).then(|| now + time)
+}

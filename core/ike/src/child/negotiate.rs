@@ -1,0 +1,79 @@
+//! What two ends may agree on for a CHILD_SA: algorithms and selectors.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use config::connection::{ChildConfig, Mode, PeerConfig};
+use crypto::proposal::{DefaultStyle, Proposal, Selection};
+use iana::{Protocol, TrafficSelector};
+
+use crate::selectors;
+use crate::shared::Shared;
+
+/// The ESP proposals of a configuration, with the SPI that the peer shall use. The CHILD_SA of IKE_AUTH has no key
+/// exchange of its own, so its proposals name none (RFC 7296, 1.2).
+pub(crate) fn proposals(
+    shared: &Shared,
+    config: &ChildConfig,
+    spi: u32,
+    in_ike_auth: bool,
+) -> (Vec<Proposal>, Vec<String>) {
+    let list = &config.proposals;
+    let (mut proposals, messages) = crypto::proposal::Proposal::expand(
+        &list.entries,
+        list.append_defaults,
+        Protocol::ESP,
+        &shared.registry,
+        DefaultStyle::Draft,
+    );
+    for proposal in &mut proposals {
+        if in_ike_auth {
+            *proposal = proposal.without_key_exchanges();
+        }
+        proposal.spi = spi.to_be_bytes().to_vec();
+    }
+    (proposals, messages)
+}
+
+/// What a responder agrees to.
+pub(crate) struct Choice {
+    pub(crate) config: Arc<ChildConfig>,
+    pub(crate) proposal: Proposal,
+    pub(crate) local_ts: Vec<TrafficSelector>,
+    pub(crate) remote_ts: Vec<TrafficSelector>,
+}
+
+/// Why a responder agrees to nothing.
+pub(crate) enum Refusal {
+    /// No configured CHILD_SA has such selectors.
+    Selectors,
+    /// One has, but no such algorithms.
+    Proposals { configured: Vec<Proposal>, private_skipped: bool },
+}
+
+/// The first CHILD_SA of a connection that fits selectors and algorithms.
+pub(crate) fn choose(
+    shared: &Shared,
+    peer: &PeerConfig,
+    how: &Selection<'_>,
+    supplied: &[Proposal],
+    ours: (&[TrafficSelector], SocketAddr),
+    theirs: (&[TrafficSelector], SocketAddr),
+) -> Result<Choice, Refusal> {
+    let mut refusal = Refusal::Selectors;
+    for config in peer.children.iter().filter(|child| !matches!(child.mode, Mode::Pass | Mode::Drop)) {
+        let local_ts = selectors::narrow(&selectors::resolve(&config.local_ts, ours.1.ip()), ours.0);
+        let remote_ts = selectors::narrow(&selectors::resolve(&config.remote_ts, theirs.1.ip()), theirs.0);
+        if local_ts.is_empty() || remote_ts.is_empty() {
+            continue;
+        }
+        let (configured, _) = proposals(shared, config, 0, how.skip_key_exchanges);
+        match crypto::proposal::select(&configured, supplied, how) {
+            Ok(proposal) => return Ok(Choice { config: Arc::clone(config), proposal, local_ts, remote_ts }),
+            Err(no_match) => {
+                refusal = Refusal::Proposals { configured, private_skipped: no_match.private_skipped };
+            }
+        }
+    }
+    Err(refusal)
+}

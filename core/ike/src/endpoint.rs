@@ -1,0 +1,439 @@
+//! The Endpoint: all IKE_SAs, and the one door in and out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::connection::{ChildConfig, PeerConfig};
+use config::secret::SecretStore;
+use crypto::registry::Registry;
+use plugin_api::kernel::KernelEvent;
+use plugin_api::log::Group;
+
+use crate::cookie::Cookies;
+use crate::event::IkeSaInfo;
+use crate::lookup::{Lookup, SaKey};
+use crate::output::{CommandError, CommandId, JobId, JobResult, KernelId, KernelResult, Output};
+use crate::sa::IkeSa;
+use crate::settings::Settings;
+use crate::shared::{Shared, Wish, log};
+use crate::task::Task;
+
+/// Where randomness comes from: the operating system in the daemon, a seed in simulations.
+pub trait Randomness: Send {
+    /// Fills `out` with octets fit for nonces and SPIs.
+    fn fill(&mut self, out: &mut [u8]);
+}
+
+/// What to establish.
+#[derive(Clone, Debug)]
+pub struct Initiate {
+    /// The connection.
+    pub peer: Arc<PeerConfig>,
+    /// Its CHILD_SA; `None` establishes a childless IKE_SA.
+    pub child: Option<Arc<ChildConfig>>,
+    /// Own address with the port of IKE.
+    pub local: SocketAddr,
+    /// The peer's address with the port of IKE, resolved.
+    pub remote: SocketAddr,
+}
+
+/// What became of a connection that was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddOutcome {
+    /// It is new.
+    Added,
+    /// Its peer settings equal those of this connection, whose CHILD_SA it becomes.
+    ChildOf(String),
+    /// It took the place of one of the same name.
+    Replaced,
+}
+
+/// All IKE_SAs of a daemon.
+pub struct Endpoint {
+    pub(crate) shared: Shared,
+    pub(crate) lookup: Lookup,
+    pub(crate) cookies: Cookies,
+    pub(crate) job_load: usize,
+    sas: BTreeMap<SaKey, Entry>,
+    timers: BTreeSet<(Instant, SaKey)>,
+    last_key: SaKey,
+}
+
+/// An IKE_SA with what the Endpoint's tables say of it, so that they can be kept true.
+struct Entry {
+    sa: Box<IkeSa>,
+    spi: u64,
+    deadline: Option<Instant>,
+    half_open: Option<IpAddr>,
+}
+
+impl Endpoint {
+    /// An Endpoint without connections.
+    ///
+    /// # Panics
+    ///
+    /// If the registry has no SHA-1, without which NAT detection is impossible; the loader sees to it.
+    pub fn new(settings: Settings, registry: Arc<Registry>, randomness: Box<dyn Randomness>, now: Instant) -> Self {
+        let mut shared = Shared::new(now, settings, registry, randomness);
+        let cookies = Cookies::new(&mut shared);
+        Self {
+            shared,
+            lookup: Lookup::default(),
+            cookies,
+            job_load: 0,
+            sas: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            last_key: 0,
+        }
+    }
+
+    /// Replaces the settings; IKE_SAs see them with their next message.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.shared.settings = settings;
+    }
+
+    /// Which levels of each group anybody reads; lines above are not even formatted.
+    pub fn set_log_levels(&mut self, level_of: impl Fn(Group) -> i8) {
+        self.shared.out.set_levels(level_of);
+    }
+
+    /// The addresses of this host, which MOBIKE announces.
+    pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.shared.local_addresses = addresses;
+    }
+
+    /// How many jobs are queued, for `init_limit_job_load`.
+    pub fn set_job_load(&mut self, queued: usize) {
+        self.job_load = queued;
+    }
+
+    /// The algorithms.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.shared.registry
+    }
+
+    /// The shared secrets.
+    pub fn secrets_mut(&mut self) -> &mut SecretStore {
+        &mut self.shared.secrets
+    }
+
+    /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.
+    pub fn add_connection(&mut self, peer: PeerConfig) -> AddOutcome {
+        let connections = &mut self.shared.connections;
+        if let Some(known) = connections.iter_mut().find(|known| known.name == peer.name) {
+            *known = Arc::new(peer);
+            return AddOutcome::Replaced;
+        }
+        if let Some(same) = connections.iter_mut().find(|known| same_peer(known, &peer)) {
+            let name = same.name.clone();
+            let mut merged = PeerConfig::clone(same);
+            merged.children.retain(|child| peer.children.iter().all(|new| new.name != child.name));
+            merged.children.extend(peer.children);
+            *same = Arc::new(merged);
+            return AddOutcome::ChildOf(name);
+        }
+        connections.push(Arc::new(peer));
+        AddOutcome::Added
+    }
+
+    /// Removes a connection, or the CHILD_SA configuration of that name; established SAs stay.
+    pub fn remove_connection(&mut self, name: &str) -> bool {
+        let connections = &mut self.shared.connections;
+        let mut found = false;
+        for connection in connections.iter_mut() {
+            if connection.children.iter().any(|child| child.name == name) {
+                let mut rest = PeerConfig::clone(connection);
+                rest.children.retain(|child| child.name != name);
+                *connection = Arc::new(rest);
+                found = true;
+            }
+        }
+        connections.retain(|connection| {
+            let emptied = found && connection.children.is_empty();
+            let named = connection.name == name && connection.children.is_empty();
+            !(emptied || named)
+        });
+        found
+    }
+
+    /// All connections, in the order in which they were added.
+    pub fn connections(&self) -> &[Arc<PeerConfig>] {
+        &self.shared.connections
+    }
+
+    /// The first CHILD_SA configuration of that name, with its connection.
+    pub fn find_child(&self, name: &str) -> Option<(Arc<PeerConfig>, Arc<ChildConfig>)> {
+        self.shared.connections.iter().find_map(|peer| {
+            let child = peer.children.iter().find(|child| child.name == name)?;
+            Some((Arc::clone(peer), Arc::clone(child)))
+        })
+    }
+
+    /// A job is done.
+    pub fn handle_done(&mut self, now: Instant, id: JobId, result: JobResult) {
+        self.shared.now = now;
+        if let Some(key) = self.shared.jobs.remove(&id) {
+            self.with_sa(key, |sa, shared| sa.on_job_done(shared, result));
+        }
+    }
+
+    /// A batch of kernel operations is done.
+    pub fn handle_kernel_done(&mut self, now: Instant, id: KernelId, result: KernelResult) {
+        self.shared.now = now;
+        if let Some(key) = self.shared.kernel_ops.remove(&id) {
+            self.with_sa(key, |sa, shared| {
+                if let Some(work) = sa.kernel_work.remove(&id) {
+                    sa.on_kernel_done(shared, work, &result);
+                }
+            });
+        }
+    }
+
+    /// The kernel did something by itself.
+    pub fn handle_kernel_event(&mut self, now: Instant, event: KernelEvent) {
+        self.shared.now = now;
+        match event {
+            KernelEvent::Expire { spi, hard, .. } => {
+                if let Some(key) = self.find_by_child(|child| child.spi_in == spi || child.spi_out == spi) {
+                    self.with_sa(key, |sa, shared| sa.on_expire(shared, spi, hard));
+                }
+            }
+            KernelEvent::Mapping { spi, endpoint, .. } => {
+                if let Some(key) = self.find_by_child(|child| child.spi_in == spi) {
+                    self.with_sa(key, |sa, shared| sa.on_mapping(shared, endpoint));
+                }
+            }
+            KernelEvent::Acquire { .. } | KernelEvent::Roam { .. } => {}
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.shared.now = now;
+        while let Some((due, key)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.with_sa(key, |sa, shared| sa.handle_timeout(shared));
+            // An IKE_SA that leaves its deadline in the past would be asked for ever.
+            if self.timers.contains(&(due, key)) {
+                self.timers.remove(&(due, key));
+                if let Some(entry) = self.sas.get_mut(&key) {
+                    entry.deadline = None;
+                }
+            }
+        }
+    }
+
+    /// Establishes a connection. Returns the unique number of its IKE_SA, whose log lines belong to the command.
+    pub fn initiate(&mut self, now: Instant, id: CommandId, what: Initiate) -> u32 {
+        self.shared.now = now;
+        self.start(what, Some(id))
+    }
+
+    fn start(&mut self, what: Initiate, command: Option<CommandId>) -> SaKey {
+        let key = self.next_key();
+        let sa = IkeSa::initiator(&mut self.shared, key, what, command);
+        self.insert(key, sa);
+        self.with_sa(key, |sa, shared| sa.connect(shared));
+        key
+    }
+
+    /// Deletes an IKE_SA with all its CHILD_SAs.
+    pub fn terminate_ike(&mut self, now: Instant, id: CommandId, unique_id: u32) {
+        self.shared.now = now;
+        if self.sas.contains_key(&unique_id) {
+            self.with_sa(unique_id, |sa, shared| sa.terminate(shared, id));
+        } else {
+            self.shared.out.command_done(id, Err(CommandError::NotFound));
+        }
+    }
+
+    /// Deletes a CHILD_SA.
+    pub fn terminate_child(&mut self, now: Instant, id: CommandId, unique_id: u32) {
+        self.shared.now = now;
+        match self.find_by_child(|child| child.unique_id == unique_id) {
+            Some(key) => {
+                self.with_sa(key, |sa, shared| sa.enqueue(shared, Task::DeleteChild(unique_id, Some(id))));
+            }
+            None => self.shared.out.command_done(id, Err(CommandError::NotFound)),
+        }
+    }
+
+    /// Deletes all IKE_SAs, telling each peer once without waiting: for the daemon's end.
+    pub fn shutdown(&mut self, now: Instant) {
+        self.shared.now = now;
+        for key in self.sas.keys().copied().collect::<Vec<_>>() {
+            self.with_sa(key, |sa, shared| {
+                sa.reauthenticate = false;
+                sa.enqueue(shared, Task::DeleteIke(None));
+                sa.destroy();
+            });
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.shared.out.pop()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and why. It may change with every input.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let (when, key) = self.timers.first().copied()?;
+        let reason = self.sas.get(&key).and_then(|entry| entry.sa.poll_timeout()).map_or("none", |(_, why)| why);
+        Some((when, reason))
+    }
+
+    /// All IKE_SAs, by their unique numbers.
+    pub fn ike_sas(&self) -> impl Iterator<Item = IkeSaInfo> {
+        self.sas.values().map(|entry| entry.sa.info())
+    }
+
+    /// How many IKE_SAs are established, and how many are not.
+    pub fn counts(&self) -> (usize, usize) {
+        let established = self.sas.values().filter(|entry| entry.sa.is_established()).count();
+        (established, self.sas.len() - established)
+    }
+
+    /// Whether every table, timer and count is as in a new Endpoint: nothing leaked.
+    pub fn is_pristine(&self) -> bool {
+        self.sas.is_empty()
+            && self.lookup.is_empty()
+            && self.timers.is_empty()
+            && self.shared.jobs.is_empty()
+            && self.shared.established.is_empty()
+            && self.shared.reqids.is_empty()
+    }
+
+    pub(crate) fn next_key(&mut self) -> SaKey {
+        self.last_key += 1;
+        self.last_key
+    }
+
+    /// Takes an IKE_SA into the tables.
+    pub(crate) fn insert(&mut self, key: SaKey, sa: IkeSa) {
+        let spi = sa.own_spi();
+        self.lookup.add_spi(spi, key);
+        if let Some(digest) = sa.init_digest {
+            self.lookup.add_init(digest, key);
+        }
+        let half_open = sa.is_half_open().then(|| sa.remote.ip());
+        if let Some(address) = half_open {
+            self.lookup.add_half_open(address);
+        }
+        self.sas.insert(key, Entry { sa: Box::new(sa), spi, deadline: None, half_open });
+    }
+
+    /// Lets an IKE_SA handle an input, keeps the tables true, and fulfils what it wishes of others.
+    pub(crate) fn with_sa(&mut self, key: SaKey, handle: impl FnOnce(&mut IkeSa, &mut Shared)) {
+        let Some(entry) = self.sas.get_mut(&key) else { return };
+        handle(&mut entry.sa, &mut self.shared);
+        self.settle(key);
+        for wish in std::mem::take(&mut self.shared.wishes) {
+            self.fulfil(wish);
+        }
+    }
+
+    /// Brings the tables up to date with an IKE_SA, and removes it if it is over.
+    fn settle(&mut self, key: SaKey) {
+        let Some(entry) = self.sas.get_mut(&key) else { return };
+        if entry.half_open.is_some() && !entry.sa.is_half_open()
+            && let Some(address) = entry.half_open.take()
+        {
+            self.lookup.remove_half_open(address);
+        }
+        if entry.sa.own_spi() != entry.spi {
+            self.lookup.remove_spi(entry.spi);
+            entry.spi = entry.sa.own_spi();
+            self.lookup.add_spi(entry.spi, key);
+        }
+        let over = entry.sa.is_over();
+        let deadline = if over { None } else { entry.sa.poll_timeout().map(|(when, _)| when) };
+        if deadline != entry.deadline {
+            if let Some(old) = entry.deadline {
+                self.timers.remove(&(old, key));
+            }
+            if let Some(new) = deadline {
+                self.timers.insert((new, key));
+            }
+            entry.deadline = deadline;
+        }
+        if over && let Some(mut entry) = self.sas.remove(&key) {
+            entry.sa.clean_up(&mut self.shared);
+            self.lookup.remove_spi(entry.spi);
+            if let Some(digest) = entry.sa.init_digest {
+                self.lookup.remove_init(&digest);
+            }
+            self.shared.jobs.retain(|_, owner| *owner != key);
+            self.shared.kernel_ops.retain(|_, owner| *owner != key);
+        }
+    }
+
+    fn fulfil(&mut self, wish: Wish) {
+        match wish {
+            Wish::Reinitiate(what) => {
+                self.start(*what, None);
+            }
+            Wish::InitialContact { local, remote, except } => {
+                for key in self.between(&local, &remote, except) {
+                    self.with_sa(key, |sa, shared| {
+                        log!(
+                            shared,
+                            sa,
+                            Ike,
+                            1,
+                            "destroying duplicate IKE_SA for peer '{remote}', received INITIAL_CONTACT"
+                        );
+                        sa.destroy();
+                    });
+                }
+            }
+            Wish::Replace { config, local, remote, except } => {
+                for key in self.between(&local, &remote, except) {
+                    self.with_sa(key, |sa, shared| {
+                        if sa.config.as_ref().is_some_and(|own| same_peer(own, &config)) {
+                            log!(
+                                shared,
+                                sa,
+                                Ike,
+                                1,
+                                "deleting duplicate IKE_SA for peer '{remote}' due to uniqueness policy"
+                            );
+                            sa.reauthenticate = false;
+                            sa.enqueue(shared, Task::DeleteIke(None));
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    /// The established IKE_SAs between two identities, one left out.
+    fn between(
+        &self,
+        local: &config::identity::Identity,
+        remote: &config::identity::Identity,
+        except: SaKey,
+    ) -> Vec<SaKey> {
+        self.shared
+            .established
+            .iter()
+            .filter(|(key, (own, peer))| **key != except && own == local && peer == remote)
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
+    fn find_by_child(&self, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {
+        self.sas.iter().find(|(_, entry)| entry.sa.children.iter().any(&matches)).map(|(key, _)| *key)
+    }
+}
+
+/// Whether two connections differ in nothing but their names and CHILD_SAs.
+fn same_peer(a: &PeerConfig, b: &PeerConfig) -> bool {
+    let bare = |config: &PeerConfig| PeerConfig {
+        name: String::new(),
+        source: String::new(),
+        children: Vec::new(),
+        ..config.clone()
+    };
+    bare(a) == bare(b)
+}

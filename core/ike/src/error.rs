@@ -1,0 +1,62 @@
+//! Why an exchange fails, and what the peer is told.
+
+use iana::{KeyExchangeMethod, NotifyType};
+use plugin_api::{ErrorKind, PluginError};
+
+/// Why an exchange failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The octets are not what they should be.
+    #[error("message parsing failed: {0}")]
+    Wire(#[from] wire::Error),
+    /// A payload is missing that the exchange needs.
+    #[error("{0} payload missing in message")]
+    Missing(&'static str),
+    /// None of the peer's proposals is acceptable.
+    #[error("no proposal chosen")]
+    NoProposalChosen,
+    /// The peer's key exchange payload is of another method than the negotiated one.
+    #[error("key exchange method in received payload {got} doesn't match negotiated {expected}")]
+    WrongKeyExchange {
+        /// The method of the payload.
+        got: KeyExchangeMethod,
+        /// The negotiated one.
+        expected: KeyExchangeMethod,
+    },
+    /// No plugin implements the negotiated method.
+    #[error("negotiated key exchange method {0} not supported")]
+    Unsupported(KeyExchangeMethod),
+    /// A plugin failed.
+    #[error("{0}")]
+    Plugin(#[from] PluginError),
+    /// The peer could not prove who it is.
+    #[error("authentication failed")]
+    AuthenticationFailed,
+    /// The selectors have nothing in common with the configured ones.
+    #[error("traffic selectors unacceptable")]
+    TsUnacceptable,
+    /// The peer answered with an error.
+    #[error("received {0} notify error")]
+    Notified(NotifyType),
+}
+
+impl Error {
+    /// What to answer a request with that failed so (RFC 7296, 3.10.1), or nothing where silence is right.
+    pub fn notify(&self) -> Option<NotifyType> {
+        match self {
+            Self::Wire(error) => error.notify(),
+            Self::Missing(_) => Some(NotifyType::INVALID_SYNTAX),
+            Self::NoProposalChosen | Self::WrongKeyExchange { .. } | Self::Unsupported(_) => {
+                Some(NotifyType::NO_PROPOSAL_CHOSEN)
+            }
+            Self::Plugin(error) => match error.kind {
+                ErrorKind::InvalidPublicValue => Some(NotifyType::NO_PROPOSAL_CHOSEN),
+                ErrorKind::AuthenticationFailed => None,
+                _ => Some(NotifyType::NO_PROPOSAL_CHOSEN),
+            },
+            Self::AuthenticationFailed => Some(NotifyType::AUTHENTICATION_FAILED),
+            Self::TsUnacceptable => Some(NotifyType::TS_UNACCEPTABLE),
+            Self::Notified(_) => None,
+        }
+    }
+}

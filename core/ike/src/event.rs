@@ -1,0 +1,113 @@
+//! What listeners learn, and how SAs look from outside.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use config::connection::{AuthClass, ChildConfig, Mode, PeerConfig};
+use config::identity::Identity;
+use crypto::proposal::Proposal;
+use iana::TrafficSelector;
+use plugin_api::kernel::SaId;
+
+use crate::child::ChildState;
+use crate::sa::IkeSaState;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An IKE_SA was established.
+    IkeUp(Box<IkeSaInfo>),
+    /// An established IKE_SA is gone.
+    IkeDown(Box<IkeSaInfo>),
+    /// A CHILD_SA was installed.
+    ChildUp(Box<IkeSaInfo>, Box<ChildSaInfo>),
+    /// An installed CHILD_SA is gone.
+    ChildDown(Box<IkeSaInfo>, Box<ChildSaInfo>),
+}
+
+/// An IKE_SA, from outside.
+#[derive(Clone, Debug)]
+pub struct IkeSaInfo {
+    /// Its number, unique as long as the daemon lives.
+    pub unique_id: u32,
+    /// Its configuration, once selected.
+    pub config: Option<Arc<PeerConfig>>,
+    /// Its name; `(unnamed)` until the configuration is selected.
+    pub name: Arc<str>,
+    /// Where it stands.
+    pub state: IkeSaState,
+    /// Whether this end initiated it.
+    pub initiator: bool,
+    /// The initiator's SPI.
+    pub spi_i: u64,
+    /// The responder's SPI; 0 until known.
+    pub spi_r: u64,
+    /// Own address and port.
+    pub local: SocketAddr,
+    /// The peer's address and port.
+    pub remote: SocketAddr,
+    /// Own identity.
+    pub local_id: Option<Identity>,
+    /// The peer's identity.
+    pub remote_id: Option<Identity>,
+    /// How this end authenticated.
+    pub local_auth: Vec<AuthClass>,
+    /// Whether this host is behind a NAT, the peer is, and whether one was faked.
+    pub nat_local: bool,
+    /// See `nat_local`.
+    pub nat_remote: bool,
+    /// See `nat_local`.
+    pub nat_fake: bool,
+    /// The selected proposal.
+    pub proposal: Option<Proposal>,
+    /// Since when it is established.
+    pub established: Option<Instant>,
+    /// When it will be rekeyed.
+    pub rekey_at: Option<Instant>,
+    /// When it will be reauthenticated.
+    pub reauth_at: Option<Instant>,
+    /// Names of what is queued to be done.
+    pub tasks_queued: Vec<&'static str>,
+    /// Names of what this end is doing.
+    pub tasks_active: Vec<&'static str>,
+    /// Names of what the peer is doing.
+    pub tasks_passive: Vec<&'static str>,
+    /// Its CHILD_SAs.
+    pub children: Vec<ChildSaInfo>,
+}
+
+/// A CHILD_SA, from outside.
+#[derive(Clone, Debug)]
+pub struct ChildSaInfo {
+    /// Its number, unique as long as the daemon lives.
+    pub unique_id: u32,
+    /// Its configuration.
+    pub config: Arc<ChildConfig>,
+    /// Ties its SAs to its policies.
+    pub reqid: u32,
+    /// Where it stands.
+    pub state: ChildState,
+    /// Tunnel or transport.
+    pub mode: Mode,
+    /// Whether ESP travels in UDP.
+    pub encap: bool,
+    /// SPI of packets to this host.
+    pub spi_in: u32,
+    /// SPI of packets to the peer.
+    pub spi_out: u32,
+    /// The selected proposal.
+    pub proposal: Option<Proposal>,
+    /// What this end sends from.
+    pub local_ts: Vec<TrafficSelector>,
+    /// What the peer has behind it.
+    pub remote_ts: Vec<TrafficSelector>,
+    /// Since when it is installed.
+    pub installed: Option<Instant>,
+    /// When it will be rekeyed.
+    pub rekey_at: Option<Instant>,
+    /// When it ends.
+    pub expires_at: Option<Instant>,
+    /// The kernel's names of both SAs, inbound and outbound, to ask for their usage.
+    pub kernel: Option<(SaId, SaId)>,
+}

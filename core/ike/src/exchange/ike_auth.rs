@@ -1,0 +1,400 @@
+//! IKE_AUTH (RFC 7296, 1.2 and 2.15): who both ends are, and the first CHILD_SA.
+
+use std::sync::Arc;
+
+use config::connection::{AuthClass, PeerConfig, UniquePolicy};
+use config::identity::{Identity, Match};
+use crypto::int_auth::Role;
+use iana::{AuthMethod, ExchangeType, NotifyType};
+use plugin_api::Secret;
+use wire::payload::{Auth, Id, IdKind, Payload};
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::exchange::ike_sa_init::{other, status};
+use crate::exchange::ike_sa_init_responder::accepts_proposal;
+use crate::exchange::{AfterAuth, Phase, error_notify, find};
+use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
+use crate::shared::{Shared, Wish, log};
+
+impl IkeSa {
+    /// The initiator's request, once the SPI for the first CHILD_SA is there.
+    pub(crate) fn send_auth(&mut self, shared: &mut Shared, spi: Option<u32>) {
+        if let Err(error) = self.try_send_auth(shared, spi) {
+            log!(shared, self, Ike, 1, "IKE_AUTH request failed: {error}");
+            self.destroy();
+        }
+    }
+
+    fn try_send_auth(&mut self, shared: &mut Shared, spi: Option<u32>) -> Result<(), Error> {
+        let Some(config) = self.config.clone() else { return Err(Error::AuthenticationFailed) };
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.auth_message_id = self.window.next_request();
+        }
+        let local_id = self.configured_id(&config);
+        let remote_id = config.remote_auth.first().and_then(|auth| auth.id.clone());
+        self.local_id = Some(local_id.clone());
+        self.remote_id = remote_id.clone();
+
+        let id = id_payload(&local_id);
+        let mut payloads = vec![Payload::Id(IdKind::Initiator, id.clone())];
+        if let Some(remote_id) = remote_id.as_ref().filter(|id| !id.is_any()) {
+            let unknown = !shared.established.values().any(|(own, peer)| *own == local_id && peer == remote_id);
+            if config.unique != UniquePolicy::Never && unknown {
+                payloads.push(status(NotifyType::INITIAL_CONTACT, Vec::new()));
+            }
+            payloads.push(Payload::Id(IdKind::Responder, id_payload(remote_id)));
+        }
+        let other_id = remote_id.unwrap_or_else(Identity::any);
+        payloads.push(self.own_auth(shared, &config, &local_id, &other_id, &id)?);
+        let child = self.offer_child(shared, spi, &mut payloads);
+        self.push_mobike(shared, &config, &mut payloads);
+        payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
+        payloads.push(status(NotifyType::EAP_ONLY_AUTHENTICATION, Vec::new()));
+        payloads.push(status(NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED, Vec::new()));
+        self.phase = Phase::AwaitAuth { child };
+        self.request(shared, ExchangeType::IKE_AUTH, payloads);
+        Ok(())
+    }
+
+    /// The identity this end has by its configuration; its address if none is named.
+    fn configured_id(&self, config: &PeerConfig) -> Identity {
+        config
+            .local_auth
+            .first()
+            .and_then(|auth| auth.id.clone())
+            .filter(|id| !id.is_any())
+            .unwrap_or_else(|| Identity::address(self.local.ip()))
+    }
+
+    /// The own AUTH payload, and the line that says so.
+    fn own_auth(
+        &mut self,
+        shared: &mut Shared,
+        config: &PeerConfig,
+        own: &Identity,
+        peer: &Identity,
+        id: &Id,
+    ) -> Result<Payload, Error> {
+        let class = config.local_auth.first().map_or(AuthClass::Any, |auth| auth.class);
+        if !matches!(class, AuthClass::Psk | AuthClass::Any) {
+            log!(shared, self, Ike, 1, "{class} authentication is not supported, use authby=psk in '{}'", config.name);
+            return Err(Error::AuthenticationFailed);
+        }
+        let Some(psk) = shared.secrets.ike_secrets(own, peer).into_iter().next() else {
+            log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
+            return Err(Error::AuthenticationFailed);
+        };
+        let data = self.auth_value(self.role, id, psk.octets())?.expose().to_vec();
+        log!(shared, self, Ike, 1, "authentication of '{own}' (myself) with {}", AuthMethod::SHARED_KEY);
+        Ok(Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data }))
+    }
+
+    /// The AUTH value of the end with `role`, made with a shared key (RFC 7296, 2.15).
+    fn auth_value(&self, role: Role, id: &Id, psk: &[u8]) -> Result<Secret, Error> {
+        let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, &self.sk, &self.negotiation) else {
+            return Err(Error::AuthenticationFailed);
+        };
+        let (message, nonce, sk_p) = match role {
+            Role::Initiator => (&negotiation.init_request, &negotiation.nonce_r, &sk.sk_pi),
+            Role::Responder => (&negotiation.init_response, &negotiation.nonce_i, &sk.sk_pr),
+        };
+        let int_auth =
+            negotiation.int_auth.as_ref().and_then(|int_auth| int_auth.finish(negotiation.auth_message_id));
+        let prf = suite.prf();
+        let octets =
+            crypto::auth::signed_octets(message, nonce, prf, sk_p, &id.body(), int_auth.as_deref())?;
+        Ok(crypto::auth::psk_auth(prf, psk, &[&octets])?)
+    }
+
+    pub(crate) fn on_auth_response(&mut self, shared: &mut Shared, inbound: Inbound) {
+        let Phase::AwaitAuth { child } = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        let id = match self.verify_response(shared, &inbound) {
+            Ok(id) => id,
+            Err(error) => {
+                self.phase = Phase::AwaitAuth { child };
+                if !matches!(error, Error::Notified(_)) {
+                    self.tell_failure(shared);
+                }
+                return self.destroy();
+            }
+        };
+        self.remote_id = Some(id);
+        self.establish(shared);
+        let mut then = AfterAuth::default();
+        for payload in &inbound.payloads {
+            let Payload::Notify(notify) = payload else { continue };
+            match notify.kind {
+                NotifyType::AUTH_LIFETIME => {
+                    then.auth_lifetime = notify.data.as_slice().try_into().ok().map(u32::from_be_bytes);
+                }
+                NotifyType::MOBIKE_SUPPORTED => then.mobike = true,
+                _ => {}
+            }
+        }
+        match child {
+            Some(offered) => self.accept_child(shared, offered, &inbound, then),
+            None => self.after_auth(shared, then),
+        }
+    }
+
+    /// Whether the response proves who the responder is.
+    fn verify_response(&mut self, shared: &mut Shared, inbound: &Inbound) -> Result<Identity, Error> {
+        let auth = find!(inbound.payloads, Payload::Auth(auth) => auth);
+        if auth.is_none()
+            && let Some(notify) = error_notify(&inbound.payloads)
+        {
+            log!(shared, self, Ike, 1, "received {} notify error", notify.kind);
+            return Err(Error::Notified(notify.kind));
+        }
+        let (Some(auth), Some(id)) =
+            (auth, find!(inbound.payloads, Payload::Id(IdKind::Responder, id) => id))
+        else {
+            log!(shared, self, Ike, 1, "IKE_AUTH response lacks IDr or AUTH");
+            return Err(Error::Missing("AUTH"));
+        };
+        let peer = Identity::new(id.kind, id.data.clone());
+        let wanted = self.config.as_ref().and_then(|config| config.remote_auth.first()?.id.clone());
+        if let Some(wanted) = wanted
+            && peer.matches(&wanted) == Match::No
+        {
+            log!(shared, self, Ike, 1, "peer authenticates as '{peer}', but '{wanted}' is required by rightid");
+            return Err(Error::AuthenticationFailed);
+        }
+        self.verify_peer(shared, id, &peer, auth)?;
+        Ok(peer)
+    }
+
+    /// Whether the peer's AUTH payload was made with one of the keys shared with it.
+    fn verify_peer(&mut self, shared: &mut Shared, id: &Id, peer: &Identity, auth: &Auth) -> Result<(), Error> {
+        if auth.method != AuthMethod::SHARED_KEY {
+            let method = auth.method;
+            log!(shared, self, Ike, 1, "authentication of '{peer}' with {method} is not supported");
+            return Err(Error::AuthenticationFailed);
+        }
+        let own = self.local_id.clone().unwrap_or_else(Identity::any);
+        let keys = shared.secrets.ike_secrets(&own, peer);
+        if keys.is_empty() {
+            log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
+            return Err(Error::AuthenticationFailed);
+        }
+        let received = Secret::copy_of(&auth.data);
+        for key in &keys {
+            if self.auth_value(other(self.role), id, key.octets())? == received {
+                log!(shared, self, Ike, 1, "authentication of '{peer}' with {} successful", auth.method);
+                return Ok(());
+            }
+        }
+        let (count, plural) = (keys.len(), if keys.len() == 1 { "" } else { "s" });
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "tried {count} shared key{plural} for '{own}' - '{peer}', but MAC mismatched"
+        );
+        Err(Error::AuthenticationFailed)
+    }
+
+    /// Tells a responder whose AUTH is refused; it believes the IKE_SA established (RFC 7296, 2.21.2).
+    fn tell_failure(&mut self, shared: &mut Shared) {
+        let notify = status(NotifyType::AUTHENTICATION_FAILED, Vec::new());
+        self.request(shared, ExchangeType::INFORMATIONAL, vec![notify]);
+    }
+
+    /// Both ends are authenticated.
+    fn establish(&mut self, shared: &mut Shared) {
+        self.transition_to(IkeSaState::establish);
+        log!(shared, self, Ike, 0, "IKE_SA {} established between {}", self.label(), self.ends());
+        self.schedule(shared);
+        if let (Some(local), Some(remote)) = (&self.local_id, &self.remote_id) {
+            shared.established.insert(self.unique_id, (local.clone(), remote.clone()));
+        }
+        if let Some(negotiation) = self.negotiation.take() {
+            self.nonces = (negotiation.nonce_i, negotiation.nonce_r);
+        }
+        shared.out.event(Event::IkeUp(Box::new(self.info())));
+    }
+
+    /// The rest of what the response said, after the CHILD_SA.
+    pub(crate) fn after_auth(&mut self, shared: &mut Shared, then: AfterAuth) {
+        if let Some(seconds) = then.auth_lifetime {
+            self.on_auth_lifetime(shared, seconds);
+        }
+        if then.mobike && self.config.as_ref().is_some_and(|config| config.mobike) {
+            self.peer.mobike = true;
+            log!(shared, self, Ike, 1, "peer supports MOBIKE");
+        }
+        if let Some(command) = self.command.take() {
+            let up = self.initiate.as_ref().is_none_or(|what| what.child.is_none()) || !self.children.is_empty();
+            let result = if up { Ok(()) } else { Err(crate::output::CommandError::Failed) };
+            shared.out.command_done(command, result);
+        }
+        self.start_next_task(shared);
+    }
+
+    pub(crate) fn on_auth_request(&mut self, shared: &mut Shared, inbound: Inbound) {
+        self.phase = Phase::Idle;
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.auth_message_id = self.window.expected();
+        }
+        match self.accept_auth_request(shared, &inbound) {
+            Ok((answer, initial_contact)) => {
+                self.establish_responder(shared, initial_contact);
+                self.answer_child(shared, answer, &inbound);
+            }
+            Err(error) => {
+                let kind = error.notify().unwrap_or(NotifyType::AUTHENTICATION_FAILED);
+                self.respond_notify(shared, ExchangeType::IKE_AUTH, kind, Vec::new());
+                self.destroy();
+            }
+        }
+    }
+
+    /// Verifies the initiator and answers with the own identity and AUTH.
+    fn accept_auth_request(
+        &mut self,
+        shared: &mut Shared,
+        inbound: &Inbound,
+    ) -> Result<(Vec<Payload>, bool), Error> {
+        let Some(id) = find!(inbound.payloads, Payload::Id(IdKind::Initiator, id) => id) else {
+            log!(shared, self, Ike, 1, "IKE_AUTH request lacks IDi");
+            return Err(Error::Missing("IDi"));
+        };
+        let Some(auth) = find!(inbound.payloads, Payload::Auth(auth) => auth) else {
+            log!(shared, self, Ike, 1, "peer requested EAP, which is not supported");
+            return Err(Error::AuthenticationFailed);
+        };
+        let peer = Identity::new(id.kind, id.data.clone());
+        let wanted = find!(inbound.payloads, Payload::Id(IdKind::Responder, id)
+            => Identity::new(id.kind, id.data.clone()));
+        let mut failure = Error::AuthenticationFailed;
+        let candidates = self.candidates(shared, &peer, wanted.as_ref());
+        for config in candidates {
+            self.use_config(Arc::clone(&config));
+            self.local_id = Some(self.own_id(&config, wanted.as_ref()));
+            self.remote_id = Some(peer.clone());
+            log!(shared, self, Cfg, 1, "selected peer config '{}'", config.name);
+            match self.verify_peer(shared, id, &peer, auth) {
+                Ok(()) => return self.answer_auth(shared, &config, &peer, inbound),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Connections between these addresses and identities that accept the selected proposal, best match first.
+    fn candidates(&self, shared: &mut Shared, peer: &Identity, wanted: Option<&Identity>) -> Vec<Arc<PeerConfig>> {
+        let local = wanted.map_or_else(|| "%any".to_owned(), Identity::to_string);
+        log!(
+            shared,
+            self,
+            Cfg,
+            1,
+            "looking for peer configs matching {}[{local}]...{}[{peer}]",
+            self.local.ip(),
+            self.remote.ip()
+        );
+        let mut candidates: Vec<(Match, Arc<PeerConfig>)> = Vec::new();
+        for config in shared.connections.iter().filter(|config| self.fits_addresses(config)) {
+            let remote_match = config
+                .remote_auth
+                .first()
+                .and_then(|auth| auth.id.as_ref())
+                .map_or(Match::Any, |pattern| peer.matches(pattern));
+            let local_fits = wanted.is_none_or(|wanted| {
+                let own = self.own_id(config, None);
+                wanted.is_any() || own.matches(wanted) != Match::No || wanted.matches(&own) != Match::No
+            });
+            let accepted =
+                self.proposal.as_ref().is_some_and(|proposal| accepts_proposal(shared, config, proposal));
+            if remote_match != Match::No && local_fits && accepted {
+                candidates.push((remote_match, Arc::clone(config)));
+            }
+        }
+        if candidates.is_empty() {
+            log!(shared, self, Cfg, 1, "no matching peer config found");
+        }
+        // Stable, so that the order of the configuration decides among equals.
+        candidates.sort_by(|(a, _), (b, _)| b.cmp(a));
+        candidates.into_iter().map(|(_, config)| config).collect()
+    }
+
+    /// The identity to answer with: the configured one, the one asked for if none is, or the address.
+    fn own_id(&self, config: &PeerConfig, wanted: Option<&Identity>) -> Identity {
+        let configured = config.local_auth.first().and_then(|auth| auth.id.clone()).filter(|id| !id.is_any());
+        configured
+            .or_else(|| wanted.filter(|id| !id.is_any()).cloned())
+            .unwrap_or_else(|| Identity::address(self.local.ip()))
+    }
+
+    fn answer_auth(
+        &mut self,
+        shared: &mut Shared,
+        config: &PeerConfig,
+        peer: &Identity,
+        inbound: &Inbound,
+    ) -> Result<(Vec<Payload>, bool), Error> {
+        let own = self.local_id.clone().unwrap_or_else(|| Identity::address(self.local.ip()));
+        let id = id_payload(&own);
+        let auth = self.own_auth(shared, config, &own, peer, &id)?;
+        let initial_contact = inbound.payloads.iter().any(|payload| {
+            matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::INITIAL_CONTACT)
+        });
+        self.peer.mobike = config.mobike
+            && self.natt.supported
+            && inbound.payloads.iter().any(|payload| {
+                matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::MOBIKE_SUPPORTED)
+            });
+        Ok((vec![Payload::Id(IdKind::Responder, id), auth], initial_contact))
+    }
+
+    /// The responder's side of the establishment: older IKE_SAs of the same peer may have to go.
+    fn establish_responder(&mut self, shared: &mut Shared, initial_contact: bool) {
+        let (Some(config), Some(local), Some(remote)) =
+            (self.config.clone(), self.local_id.clone(), self.remote_id.clone())
+        else {
+            return;
+        };
+        let except = self.unique_id;
+        match config.unique {
+            UniquePolicy::Never => {}
+            _ if initial_contact => shared.wishes.push(Wish::InitialContact { local, remote, except }),
+            UniquePolicy::Replace => shared.wishes.push(Wish::Replace { config, local, remote, except }),
+            UniquePolicy::No | UniquePolicy::Keep => {}
+        }
+        self.establish(shared);
+    }
+
+    /// The responder's answer, once its CHILD_SA is installed or refused.
+    pub(crate) fn send_auth_response(&mut self, shared: &mut Shared, mut answer: Vec<Payload>) {
+        if let Some(seconds) = self.auth_lifetime(shared.now) {
+            answer.push(status(NotifyType::AUTH_LIFETIME, seconds.to_be_bytes().to_vec()));
+        }
+        if self.peer.mobike
+            && let Some(config) = self.config.clone()
+        {
+            self.push_mobike(shared, &config, &mut answer);
+        }
+        self.respond(shared, ExchangeType::IKE_AUTH, answer);
+        if self.peer.mobike {
+            log!(shared, self, Ike, 1, "peer supports MOBIKE");
+        }
+        self.start_next_task(shared);
+    }
+
+    /// The initiator asks the kernel for an SPI, unless the IKE_SA is to be childless.
+    pub(crate) fn reserve_spi(&mut self, shared: &mut Shared) {
+        if self.initiate.as_ref().is_none_or(|what| what.child.is_none()) {
+            return self.send_auth(shared, None);
+        }
+        self.phase = Phase::ReserveSpi;
+        let ops = vec![self.spi_request()];
+        let id = shared.start_kernel(self.unique_id, ops);
+        self.kernel_work.insert(id, KernelWork::ReserveSpi);
+    }
+}
+
+pub(crate) fn id_payload(identity: &Identity) -> Id {
+    Id { kind: identity.kind, reserved: [0; 3], data: identity.data.clone() }
+}

@@ -1,0 +1,313 @@
+//! The first CHILD_SA, negotiated within IKE_AUTH (RFC 7296, 1.2 and 2.9).
+
+use std::sync::Arc;
+
+use crypto::int_auth::Role;
+use crypto::keymat;
+use crypto::proposal::Proposal;
+use crypto::suite::ChildSuite;
+use iana::{ExchangeType, NotifyType, Protocol, TrafficSelector};
+use wire::payload::{Payload, TsKind};
+
+use crate::child::negotiate::{self, Choice, Refusal};
+use crate::child::{Agreed, ChildSa};
+use crate::error::Error;
+use crate::event::Event;
+use crate::exchange::ike_sa_init::status;
+use crate::exchange::{AfterAuth, OfferedChild, Phase, error_notify, find};
+use crate::output::{KernelOp, KernelResult};
+use crate::proposals;
+use crate::sa::{IkeSa, Inbound, KernelWork};
+use crate::selectors;
+use crate::shared::{Shared, log};
+
+impl IkeSa {
+    /// The kernel operation that reserves an inbound SPI.
+    pub(crate) fn spi_request(&self) -> KernelOp {
+        KernelOp::AllocateSpi { src: self.remote.ip(), dst: self.local.ip(), protocol: Protocol::ESP }
+    }
+
+    /// Adds the initiator's offer for the first CHILD_SA.
+    pub(crate) fn offer_child(
+        &mut self,
+        shared: &mut Shared,
+        spi: Option<u32>,
+        payloads: &mut Vec<Payload>,
+    ) -> Option<Box<OfferedChild>> {
+        let config = Arc::clone(self.initiate.as_ref()?.child.as_ref()?);
+        let spi = spi?;
+        let child = ChildSa::new(shared.next_child_id(), Arc::clone(&config), spi, self.local, self.remote);
+        log!(shared, self, Ike, 0, "establishing CHILD_SA {}", child.label());
+        let (proposals, messages) = negotiate::proposals(shared, &config, spi, true);
+        for message in messages {
+            log!(shared, self, Cfg, 1, "{message}");
+        }
+        let local_ts = selectors::resolve(&config.local_ts, self.local.ip());
+        let remote_ts = selectors::resolve(&config.remote_ts, self.remote.ip());
+        if child.mode == config::connection::Mode::Transport {
+            payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+        }
+        payloads.push(proposals::to_wire(&proposals));
+        payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(&local_ts)));
+        payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(&remote_ts)));
+        Some(Box::new(OfferedChild { child, proposals, local_ts, remote_ts }))
+    }
+
+    /// The responder's choice for the first CHILD_SA.
+    pub(crate) fn accept_child(
+        &mut self,
+        shared: &mut Shared,
+        offered: Box<OfferedChild>,
+        inbound: &Inbound,
+        then: AfterAuth,
+    ) {
+        let OfferedChild { mut child, proposals, local_ts, remote_ts } = *offered;
+        if let Some(notify) = error_notify(&inbound.payloads) {
+            log!(shared, self, Ike, 1, "received {} notify, no CHILD_SA built", notify.kind);
+            return self.give_up_child(shared, &child, then);
+        }
+        let agreed = self.agree(shared, &proposals, (&local_ts, &remote_ts), inbound);
+        let agreed = match agreed {
+            Ok(agreed) => agreed,
+            Err(error) => {
+                log!(shared, self, Ike, 1, "CHILD_SA {} refused: {error}", child.label());
+                return self.give_up_child(shared, &child, then);
+            }
+        };
+        let transport = inbound.payloads.iter().any(|payload| {
+            matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::USE_TRANSPORT_MODE)
+        });
+        if child.mode == config::connection::Mode::Transport && !transport {
+            log!(shared, self, Ike, 1, "peer does not want transport mode, using tunnel mode");
+            child.mode = config::connection::Mode::Tunnel;
+        }
+        let ops = child.install(shared, agreed, self.local, self.remote);
+        self.phase = Phase::InstallChild { child: Box::new(child), then };
+        self.install(shared, ops);
+    }
+
+    /// Checks the responder's choice and derives its keys.
+    fn agree(
+        &mut self,
+        shared: &mut Shared,
+        offered: &[Proposal],
+        (local_ts, remote_ts): (&[TrafficSelector], &[TrafficSelector]),
+        inbound: &Inbound,
+    ) -> Result<Agreed, Error> {
+        let sa = find!(inbound.payloads, Payload::Sa(sa) => sa).ok_or(Error::Missing("SA"))?;
+        let tsi = find!(inbound.payloads, Payload::Ts(TsKind::Initiator, ts) => selectors::from_wire(ts))
+            .ok_or(Error::Missing("TSi"))?;
+        let tsr = find!(inbound.payloads, Payload::Ts(TsKind::Responder, ts) => selectors::from_wire(ts))
+            .ok_or(Error::Missing("TSr"))?;
+        let [proposal] = &proposals::from_wire(sa, Protocol::ESP, 4)[..] else {
+            return Err(Error::NoProposalChosen);
+        };
+        let how = proposals::selection(shared, self.peer.strongswan, true, true);
+        if crypto::proposal::acceptable(offered, proposal, &how).is_err() {
+            return Err(Error::NoProposalChosen);
+        }
+        if !selectors::within(&tsi, local_ts) || !selectors::within(&tsr, remote_ts) {
+            return Err(Error::TsUnacceptable);
+        }
+        self.agreed(shared, proposal, tsi, tsr)
+    }
+
+    /// Keys and parameters of a CHILD_SA with this proposal; the selectors are this end's and the peer's.
+    fn agreed(
+        &mut self,
+        shared: &mut Shared,
+        proposal: &Proposal,
+        local_ts: Vec<TrafficSelector>,
+        remote_ts: Vec<TrafficSelector>,
+    ) -> Result<Agreed, Error> {
+        log!(shared, self, Cfg, 1, "selected proposal: {}", proposal.to_log(&shared.registry));
+        let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
+        let spi: [u8; 4] = proposal.spi.as_slice().try_into().map_err(|_| Error::NoProposalChosen)?;
+        let (Some(ike), Some(sk)) = (&self.suite, &self.sk) else { return Err(Error::NoProposalChosen) };
+        let (ni, nr) = (&self.nonces.0, &self.nonces.1);
+        let keys = keymat::derive_child(ike.prf(), &suite, &sk.sk_d, &[], ni, nr)?;
+        Ok(Agreed {
+            proposal: proposal.clone(),
+            suite,
+            keys,
+            role: self.role,
+            spi_out: u32::from_be_bytes(spi),
+            local_ts,
+            remote_ts,
+            encap: self.natt.encap(),
+        })
+    }
+
+    fn install(&mut self, shared: &mut Shared, ops: Vec<KernelOp>) {
+        let id = shared.start_kernel(self.unique_id, ops);
+        self.kernel_work.insert(id, KernelWork::Install);
+    }
+
+    /// The initiator's CHILD_SA failed; its IKE_SA stays (RFC 7296, 1.3.1).
+    fn give_up_child(&mut self, shared: &mut Shared, child: &ChildSa, then: AfterAuth) {
+        shared.out.kernel(child.remove());
+        child.release(shared);
+        if shared.settings.close_ike_on_child_failure {
+            log!(shared, self, Ike, 1, "closing IKE_SA due CHILD_SA setup failure");
+            self.after_auth(shared, then);
+            return self.enqueue(shared, crate::task::Task::DeleteIke(None));
+        }
+        log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+        self.after_auth(shared, then);
+    }
+
+    /// The responder's answer for the first CHILD_SA; the request may ask for none (RFC 6023).
+    pub(crate) fn answer_child(&mut self, shared: &mut Shared, mut answer: Vec<Payload>, inbound: &Inbound) {
+        let parts = (
+            find!(inbound.payloads, Payload::Sa(sa) => sa),
+            find!(inbound.payloads, Payload::Ts(TsKind::Initiator, ts) => selectors::from_wire(ts)),
+            find!(inbound.payloads, Payload::Ts(TsKind::Responder, ts) => selectors::from_wire(ts)),
+        );
+        let (Some(sa), Some(tsi), Some(tsr)) = parts else { return self.send_auth_response(shared, answer) };
+        let Some(config) = self.config.clone() else { return };
+        let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
+        let how = proposals::selection(shared, self.peer.strongswan, true, true);
+        let ours = (&tsr[..], self.local);
+        let theirs = (&tsi[..], self.remote);
+        match negotiate::choose(shared, &config, &how, &supplied, ours, theirs) {
+            Ok(choice) => {
+                self.phase = Phase::AnswerReserveSpi { answer, choice: Box::new(choice) };
+                let ops = vec![self.spi_request()];
+                let id = shared.start_kernel(self.unique_id, ops);
+                self.kernel_work.insert(id, KernelWork::ReserveSpi);
+            }
+            Err(refusal) => {
+                let kind = self.log_refusal(shared, refusal, &supplied, (&tsr, &tsi));
+                answer.push(status(kind, Vec::new()));
+                log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+                self.send_auth_response(shared, answer);
+            }
+        }
+    }
+
+    fn log_refusal(
+        &self,
+        shared: &mut Shared,
+        refusal: Refusal,
+        supplied: &[Proposal],
+        (local, remote): (&[TrafficSelector], &[TrafficSelector]),
+    ) -> NotifyType {
+        match refusal {
+            Refusal::Selectors => {
+                let (local, remote) = (selectors::list(local), selectors::list(remote));
+                log!(shared, self, Ike, 1, "traffic selectors {local} === {remote} unacceptable");
+                NotifyType::TS_UNACCEPTABLE
+            }
+            Refusal::Proposals { configured, private_skipped } => {
+                if private_skipped {
+                    log!(
+                        shared,
+                        self,
+                        Cfg,
+                        1,
+                        "an algorithm from private space would match, but peer implementation is unknown, skipped"
+                    );
+                }
+                let received = crypto::proposal::list(supplied, &shared.registry);
+                let configured = crypto::proposal::list(&configured, &shared.registry);
+                log!(shared, self, Cfg, 1, "received proposals: {received}");
+                log!(shared, self, Cfg, 1, "configured proposals: {configured}");
+                log!(shared, self, Ike, 1, "no acceptable proposal found");
+                NotifyType::NO_PROPOSAL_CHOSEN
+            }
+        }
+    }
+
+    /// The kernel reserved an SPI for the first CHILD_SA, or could not.
+    pub(crate) fn on_spi_reserved(&mut self, shared: &mut Shared, spi: Option<u32>) {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::ReserveSpi => {
+                if spi.is_none() {
+                    return self.destroy();
+                }
+                self.send_auth(shared, spi);
+            }
+            Phase::AnswerReserveSpi { mut answer, choice } => match spi {
+                Some(spi) => self.install_answer(shared, answer, *choice, spi),
+                None => {
+                    answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
+                    log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+                    self.send_auth_response(shared, answer);
+                }
+            },
+            other => self.phase = other,
+        }
+    }
+
+    fn install_answer(&mut self, shared: &mut Shared, mut answer: Vec<Payload>, choice: Choice, spi: u32) {
+        let Choice { config, proposal, local_ts, remote_ts } = choice;
+        let mut child = ChildSa::new(shared.next_child_id(), config, spi, self.local, self.remote);
+        let ts = (selectors::to_wire(&remote_ts), selectors::to_wire(&local_ts));
+        let agreed = match self.agreed(shared, &proposal, local_ts, remote_ts) {
+            Ok(agreed) => agreed,
+            Err(error) => {
+                log!(shared, self, Ike, 1, "CHILD_SA {} failed: {error}", child.label());
+                shared.out.kernel(child.remove());
+                answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
+                return self.send_auth_response(shared, answer);
+            }
+        };
+        let ops = child.install(shared, agreed, self.local, self.remote);
+        if child.mode == config::connection::Mode::Transport {
+            answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+        }
+        answer.push(proposals::to_wire(&[Proposal { spi: spi.to_be_bytes().to_vec(), ..proposal }]));
+        answer.push(Payload::Ts(TsKind::Initiator, ts.0));
+        answer.push(Payload::Ts(TsKind::Responder, ts.1));
+        self.phase = Phase::AnswerInstallChild { answer, child: Box::new(child) };
+        self.install(shared, ops);
+    }
+
+    /// The kernel installed the first CHILD_SA, or could not.
+    pub(crate) fn on_child_installed(&mut self, shared: &mut Shared, result: &KernelResult) {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::InstallChild { child, then } => {
+                if self.finish_install(shared, *child, result) {
+                    self.after_auth(shared, then);
+                } else {
+                    // The responder has it installed, so it has to be told.
+                    self.after_auth(shared, then);
+                }
+            }
+            Phase::AnswerInstallChild { mut answer, child } => {
+                if !self.finish_install(shared, *child, result) {
+                    answer.retain(|payload| matches!(payload, Payload::Id(..) | Payload::Auth(_)));
+                    answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
+                }
+                self.send_auth_response(shared, answer);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    fn finish_install(&mut self, shared: &mut Shared, mut child: ChildSa, result: &KernelResult) -> bool {
+        if let Err(failure) = result {
+            let what = if failure.completed < 2 { "IPsec SA (SAD)" } else { "IPsec policies (SPD)" };
+            log!(shared, self, Ike, 1, "unable to install {what} in kernel: {}", failure.error);
+            log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+            shared.out.kernel(child.remove());
+            child.release(shared);
+            return false;
+        }
+        child.on_installed(shared.now);
+        let (label, selectors) = (child.label(), child.selectors());
+        let (spi_in, spi_out) = (child.spi_in, child.spi_out);
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "CHILD_SA {label} established with SPIs {spi_in:08x}_i {spi_out:08x}_o and TS {selectors}"
+        );
+        let info = child.info();
+        self.children.push(child);
+        shared.out.event(Event::ChildUp(Box::new(self.info()), Box::new(info)));
+        true
+    }
+}
+

@@ -1,0 +1,360 @@
+//! IKE_SA_INIT as initiator (RFC 7296, 1.2): proposals, public values, nonces, what each end can do.
+
+use std::sync::Arc;
+
+use config::connection::Fragmentation;
+use crypto::int_auth::{IntAuth, Role};
+use crypto::keymat;
+use crypto::proposal::Proposal;
+use crypto::suite::Suite;
+use iana::{ExchangeType, HashAlgorithm, KeyExchangeMethod, NotifyType, Profile, Protocol};
+use plugin_api::{PendingKeyExchange, Secret};
+use wire::payload::{Ke, Nonce, Notify, Payload, VendorId};
+
+use crate::error::Error;
+use crate::exchange::{Offer, Phase, error_notify, find};
+use crate::output::Job;
+use crate::proposals;
+use crate::sa::peer::STRONGSWAN_VENDOR_ID;
+use crate::sa::protect::Keys;
+use crate::sa::{IkeSa, IkeSaState, Inbound};
+use crate::shared::{Shared, log};
+
+/// IKE_SA_INIT requests of one attempt, cookies and other groups included.
+const MAX_INIT_TRIES: u32 = 5;
+
+impl IkeSa {
+    /// Starts to establish the IKE_SA.
+    pub(crate) fn connect(&mut self, shared: &mut Shared) {
+        let Some(config) = self.config.clone() else { return self.destroy() };
+        self.transition_to(IkeSaState::connect);
+        log!(shared, self, Ike, 0, "initiating IKE_SA {} to {}", self.label(), self.remote.ip());
+        let (proposals, messages) = proposals::of_connection(shared, &config);
+        for message in messages {
+            log!(shared, self, Cfg, 1, "{message}");
+        }
+        let Some(method) = proposals.first().and_then(Proposal::key_exchange) else {
+            log!(
+                shared,
+                self,
+                Cfg,
+                1,
+                "connection '{}' ({}) has no usable IKE proposal, see its ike=",
+                config.name,
+                config.source
+            );
+            return self.destroy();
+        };
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.nonce_i = shared.nonce();
+        }
+        self.make_init(shared, proposals, method);
+    }
+
+    fn make_init(&mut self, shared: &mut Shared, proposals: Vec<Proposal>, method: KeyExchangeMethod) {
+        let Some(exchange) = shared.registry.key_exchange(method) else {
+            log!(shared, self, Ike, 1, "configured DH group {method} not supported");
+            return self.destroy();
+        };
+        self.phase = Phase::MakeInit { proposals, method };
+        shared.start_job(self.unique_id, Job::Initiate(exchange));
+    }
+
+    /// The own public value is there: the request can go out.
+    pub(crate) fn on_init_made(
+        &mut self,
+        shared: &mut Shared,
+        mut proposals: Vec<Proposal>,
+        method: KeyExchangeMethod,
+        public: Vec<u8>,
+        pending: Box<dyn PendingKeyExchange>,
+    ) {
+        for proposal in &mut proposals {
+            proposal.promote_key_exchange(method);
+        }
+        let offer = Offer { proposals, method, public };
+        self.send_init(shared, &offer);
+        self.phase = Phase::AwaitInit { offer, pending };
+    }
+
+    fn send_init(&mut self, shared: &mut Shared, offer: &Offer) {
+        let Some(mut negotiation) = self.negotiation.take() else { return };
+        negotiation.init_tries += 1;
+        let mut payloads = Vec::new();
+        if !negotiation.cookie.is_empty() {
+            payloads.push(status(NotifyType::COOKIE, negotiation.cookie.clone()));
+        }
+        payloads.push(proposals::to_wire(&offer.proposals));
+        payloads.push(Payload::Ke(Ke { method: offer.method, data: offer.public.clone() }));
+        payloads.push(Payload::Nonce(Nonce { data: negotiation.nonce_i.clone() }));
+        let fake = self.fakes_nat(shared);
+        payloads.extend(self.natt.notifies(shared, (self.spi_i, 0), self.local, self.remote, fake));
+        self.push_fragmentation(&mut payloads);
+        payloads.push(signature_hashes(shared));
+        if shared.settings.follow_redirects {
+            payloads.push(status(NotifyType::REDIRECT_SUPPORTED, Vec::new()));
+        }
+        if offer.proposals.iter().any(Proposal::has_additional) {
+            payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
+        }
+        push_vendor_id(shared, &mut payloads);
+        negotiation.init_request = self.send_init_message(shared, false, &payloads);
+        self.negotiation = Some(negotiation);
+    }
+
+    /// Sends an IKE_SA_INIT message, which no key protects yet.
+    pub(crate) fn send_init_message(
+        &mut self,
+        shared: &mut Shared,
+        response: bool,
+        payloads: &[Payload],
+    ) -> Vec<u8> {
+        let exchange = ExchangeType::IKE_SA_INIT;
+        log!(shared, self, Enc, 1, "generating {}", wire::summary(exchange, response, 0, payloads));
+        let message = wire::write_plain(&self.header(exchange, response, 0), payloads);
+        self.transmit(shared, vec![message.clone()]);
+        if response {
+            self.window.answer(vec![message.clone()]);
+        } else {
+            self.window.sent(shared.now, &shared.settings.retransmit, exchange, vec![message.clone()]);
+        }
+        message
+    }
+
+    pub(crate) fn fakes_nat(&self, shared: &Shared) -> bool {
+        shared.settings.force_udp_encap || self.config.as_ref().is_some_and(|config| config.encap)
+    }
+
+    pub(crate) fn push_fragmentation(&self, payloads: &mut Vec<Payload>) {
+        if self.config.as_ref().is_none_or(|config| config.fragmentation != Fragmentation::No) {
+            payloads.push(status(NotifyType::FRAGMENTATION_SUPPORTED, Vec::new()));
+        }
+    }
+
+    pub(crate) fn on_init_response(&mut self, shared: &mut Shared, inbound: Inbound) {
+        let Phase::AwaitInit { offer, pending } = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        if let Some(cookie) = find!(inbound.payloads, Payload::Notify(notify)
+            if notify.kind == NotifyType::COOKIE => notify.data.clone())
+        {
+            log!(shared, self, Ike, 2, "received COOKIE notify, repeating IKE_SA_INIT with it");
+            return self.repeat_init(shared, offer, pending, cookie);
+        }
+        if let Some(notify) = error_notify(&inbound.payloads) {
+            if notify.kind == NotifyType::INVALID_KE_PAYLOAD
+                && let Ok(wanted) = notify.data.as_slice().try_into()
+            {
+                return self.on_other_group(shared, offer, KeyExchangeMethod(u16::from_be_bytes(wanted)));
+            }
+            log!(shared, self, Ike, 1, "received {} notify error", notify.kind);
+            return self.destroy();
+        }
+        self.window.answered();
+        if let Err(error) = self.accept_init_response(shared, &offer, pending, inbound) {
+            log!(shared, self, Ike, 1, "IKE_SA_INIT response refused: {error}");
+            self.destroy();
+        }
+    }
+
+    fn repeat_init(
+        &mut self,
+        shared: &mut Shared,
+        offer: Offer,
+        pending: Box<dyn PendingKeyExchange>,
+        cookie: Vec<u8>,
+    ) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        if negotiation.init_tries >= MAX_INIT_TRIES {
+            log!(shared, self, Ike, 1, "giving up after {MAX_INIT_TRIES} retries");
+            return self.destroy();
+        }
+        negotiation.cookie = cookie;
+        self.window.withdraw();
+        self.send_init(shared, &offer);
+        self.phase = Phase::AwaitInit { offer, pending };
+    }
+
+    /// The peer wants another key exchange method of our proposals (RFC 7296, 1.3).
+    fn on_other_group(&mut self, shared: &mut Shared, offer: Offer, wanted: KeyExchangeMethod) {
+        let own = offer.method;
+        log!(shared, self, Ike, 1, "peer didn't accept DH group {own}, it requested {wanted}");
+        let Some(negotiation) = &mut self.negotiation else { return };
+        let again = negotiation.refused_method == Some(wanted) || wanted == own;
+        negotiation.refused_method = Some(own);
+        if negotiation.init_tries >= MAX_INIT_TRIES {
+            log!(shared, self, Ike, 1, "giving up after {MAX_INIT_TRIES} retries");
+            return self.destroy();
+        }
+        if again {
+            log!(shared, self, Ike, 1, "already retried with DH group {wanted}, ignore requested {wanted}");
+            return self.destroy();
+        }
+        if !offer.proposals.iter().any(|proposal| proposal.offers(iana::TransformType::KE, wanted.0)) {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "requested key exchange method {wanted} not contained in any of our proposals"
+            );
+            return self.destroy();
+        }
+        self.window.withdraw();
+        self.make_init(shared, offer.proposals, wanted);
+    }
+
+    fn accept_init_response(
+        &mut self,
+        shared: &mut Shared,
+        offer: &Offer,
+        pending: Box<dyn PendingKeyExchange>,
+        inbound: Inbound,
+    ) -> Result<(), Error> {
+        self.spi_r = inbound.header.spi_r.0;
+        if self.spi_r == 0 {
+            return Err(Error::Missing("responder SPI"));
+        }
+        self.learn(shared, &inbound.payloads);
+        let sa = find!(inbound.payloads, Payload::Sa(sa) => sa).ok_or(Error::Missing("SA"))?;
+        let [proposal] = &proposals::from_wire(sa, Protocol::IKE, 0)[..] else {
+            return Err(Error::NoProposalChosen);
+        };
+        let how = proposals::selection(shared, self.peer.strongswan, true, false);
+        if crypto::proposal::acceptable(&offer.proposals, proposal, &how).is_err() {
+            return Err(Error::NoProposalChosen);
+        }
+        let ke = find!(inbound.payloads, Payload::Ke(ke) => ke).ok_or(Error::Missing("KE"))?;
+        let nonce = find!(inbound.payloads, Payload::Nonce(nonce) => nonce).ok_or(Error::Missing("Nonce"))?;
+        self.natt.evaluate(shared, &inbound.payloads, (self.spi_i, self.spi_r), inbound.local, inbound.remote);
+        self.log_nat(shared);
+        self.use_proposal(shared, proposal)?;
+        if ke.method != offer.method {
+            return Err(Error::WrongKeyExchange { got: ke.method, expected: offer.method });
+        }
+        if !self.plan_is_empty() && !self.peer.intermediate {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "peer didn't send INTERMEDIATE_EXCHANGE_SUPPORTED while accepting multiple key exchanges"
+            );
+            return Err(Error::NoProposalChosen);
+        }
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.nonce_r = nonce.data.clone();
+            negotiation.init_response = inbound.octets;
+        }
+        self.phase = Phase::FinishInit;
+        shared.start_job(self.unique_id, Job::Finish(pending, ke.data.clone()));
+        Ok(())
+    }
+
+    /// Takes over what was selected: algorithms, profile, and the additional key exchanges to run.
+    pub(crate) fn use_proposal(&mut self, shared: &mut Shared, proposal: &Proposal) -> Result<(), Error> {
+        log!(shared, self, Cfg, 1, "selected proposal: {}", proposal.to_log(&shared.registry));
+        let suite = Suite::new(proposal, &shared.registry).map_err(|error| {
+            log!(shared, self, Ike, 1, "{error}");
+            Error::NoProposalChosen
+        })?;
+        let additional = proposal.additional_key_exchanges();
+        let pinned = self.config.as_ref().and_then(|config| config.profile);
+        self.profile =
+            pinned.unwrap_or_else(|| Profile::of_methods(additional.iter().map(|(_, method)| *method)));
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.int_auth = Some(IntAuth::new(self.profile));
+            negotiation.plan = additional.into();
+        }
+        self.suite = Some(suite);
+        self.proposal = Some(proposal.clone());
+        Ok(())
+    }
+
+    pub(crate) fn plan_is_empty(&self) -> bool {
+        self.negotiation.as_ref().is_none_or(|negotiation| negotiation.plan.is_empty())
+    }
+
+    pub(crate) fn log_nat(&self, shared: &mut Shared) {
+        if self.natt.local {
+            log!(shared, self, Ike, 1, "local host is behind NAT, sending keep alives");
+        }
+        if self.natt.remote {
+            log!(shared, self, Ike, 1, "remote host is behind NAT");
+        }
+        if self.natt.fake && !self.natt.local && !self.natt.remote {
+            log!(shared, self, Ike, 1, "faking NAT situation to enforce UDP encapsulation");
+        }
+    }
+
+    /// The secret of IKE_SA_INIT is there: the first generation of keys.
+    pub(crate) fn derive_initial(&mut self, shared: &mut Shared, secret: &Secret) -> Result<(), Error> {
+        let (Some(suite), Some(negotiation)) = (self.suite.clone(), &self.negotiation) else {
+            return Err(Error::NoProposalChosen);
+        };
+        let (ni, nr) = (&negotiation.nonce_i, &negotiation.nonce_r);
+        let sk = keymat::derive_initial(&suite, secret, ni, nr, self.spi_i, self.spi_r)?;
+        self.use_keys(shared, &suite, sk)
+    }
+
+    pub(crate) fn use_keys(
+        &mut self,
+        _shared: &mut Shared,
+        suite: &Arc<Suite>,
+        sk: keymat::SkKeys,
+    ) -> Result<(), Error> {
+        self.keys = Some(Keys::new(suite, &sk, self.role)?);
+        self.sk = Some(sk);
+        Ok(())
+    }
+
+    /// The initiator's next step once a generation of keys is there.
+    pub(crate) fn on_init_finished(&mut self, shared: &mut Shared, secret: &Secret) -> Result<(), Error> {
+        self.derive_initial(shared, secret)?;
+        self.float(shared);
+        self.next_step(shared);
+        Ok(())
+    }
+
+    /// Goes on at port 4500 behind NATs, and with MOBIKE, whose peers may get behind one (RFC 4555, 3.3).
+    fn float(&mut self, shared: &Shared) {
+        let mobike = self.config.as_ref().is_some_and(|config| config.mobike);
+        let natted = self.natt.local || self.natt.remote || self.natt.fake;
+        if self.natt.supported && (natted || mobike) {
+            if self.local.port() == shared.settings.port {
+                self.local.set_port(shared.settings.port_nat_t);
+            }
+            if self.remote.port() == 500 {
+                self.remote.set_port(4500);
+            }
+        }
+    }
+}
+
+/// The role of this end in IntAuth.
+pub(crate) fn other(role: Role) -> Role {
+    match role {
+        Role::Initiator => Role::Responder,
+        Role::Responder => Role::Initiator,
+    }
+}
+
+pub(crate) fn status(kind: NotifyType, data: Vec<u8>) -> Payload {
+    Payload::Notify(Notify::status(kind, data))
+}
+
+/// SHA-2 as far as plugins provide it; "identity" is for schemes that hash by themselves (RFC 8420).
+pub(crate) fn signature_hashes(shared: &Shared) -> Payload {
+    let hashes = [HashAlgorithm::SHA2_256, HashAlgorithm::SHA2_384, HashAlgorithm::SHA2_512];
+    let data = hashes
+        .into_iter()
+        .filter(|hash| shared.registry.hasher(*hash).is_some())
+        .chain([HashAlgorithm::IDENTITY])
+        .flat_map(|hash| hash.0.to_be_bytes())
+        .collect();
+    status(NotifyType::SIGNATURE_HASH_ALGORITHMS, data)
+}
+
+pub(crate) fn push_vendor_id(shared: &Shared, payloads: &mut Vec<Payload>) {
+    if shared.settings.send_vendor_id {
+        payloads.push(Payload::VendorId(VendorId { data: STRONGSWAN_VENDOR_ID.to_vec() }));
+    }
+}

@@ -1,0 +1,62 @@
+//! What the results of jobs are for: the phase that waits for them.
+
+use crate::error::Error;
+use crate::exchange::Phase;
+use crate::output::{JobOutcome, JobResult};
+use crate::sa::IkeSa;
+use crate::shared::{Shared, log};
+
+impl IkeSa {
+    /// The job this IKE_SA waits for is done.
+    pub(crate) fn on_job_done(&mut self, shared: &mut Shared, result: JobResult) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Idle);
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(error) => return self.on_job_failed(shared, phase, Error::Plugin(error)),
+        };
+        let done = match (phase, outcome) {
+            (Phase::MakeInit { proposals, method }, JobOutcome::Initiated(public, pending)) => {
+                self.on_init_made(shared, proposals, method, public, pending);
+                Ok(())
+            }
+            (Phase::FinishInit, JobOutcome::Finished(secret)) => self.on_init_finished(shared, &secret),
+            (Phase::MakeAdditional { number, method }, JobOutcome::Initiated(public, pending)) => {
+                self.on_additional_made(shared, number, method, public, pending)
+            }
+            (Phase::FinishAdditional, JobOutcome::Finished(secret)) => self.on_additional_finished(shared, &secret),
+            (Phase::AnswerInit { proposal, method }, JobOutcome::Responded(public, secret)) => {
+                self.on_init_answered(shared, &proposal, method, public, &secret)
+            }
+            (Phase::AnswerAdditional { method, .. }, JobOutcome::Responded(public, secret)) => {
+                self.on_additional_answered(shared, method, public, &secret)
+            }
+            // A job of an earlier attempt, which nobody waits for any more.
+            (phase, _) => {
+                self.phase = phase;
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            log!(shared, self, Ike, 1, "key derivation failed: {error}");
+            self.destroy();
+        }
+    }
+
+    fn on_job_failed(&mut self, shared: &mut Shared, phase: Phase, error: Error) {
+        match phase {
+            Phase::AnswerInit { .. } => self.on_init_failed(shared, &error),
+            Phase::AnswerAdditional { .. } => self.fail_intermediate(shared, &error),
+            Phase::FinishAdditional => {
+                let which = self.negotiation.as_ref().and_then(|negotiation| negotiation.last_additional);
+                if let Some((number, method)) = which {
+                    log!(shared, self, Ike, 1, "additional key exchange {number} ({method}) failed: {error}");
+                }
+                self.destroy();
+            }
+            _ => {
+                log!(shared, self, Ike, 1, "key exchange failed: {error}");
+                self.destroy();
+            }
+        }
+    }
+}

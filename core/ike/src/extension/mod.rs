@@ -1,0 +1,3 @@
+//! Payloads that ride along with the exchanges, one extension a file.
+
+mod mobike;

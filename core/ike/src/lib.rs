@@ -1,0 +1,36 @@
+//! The IKEv2 state machine: no sockets, files, threads, clocks or ambient randomness.
+//!
+//! An [`Endpoint`] owns all IKE_SAs. A driver hands it inputs by the `handle_*` functions, then drains
+//! [`Endpoint::poll_output`] to the end, does what it says in that order, and sleeps until
+//! [`Endpoint::poll_timeout`] at the latest. Everything is deterministic in its arguments.
+
+mod child;
+mod cookie;
+mod endpoint;
+mod error;
+mod event;
+mod exchange;
+mod extension;
+mod lookup;
+mod output;
+mod proposals;
+mod receive;
+mod sa;
+mod selectors;
+mod settings;
+mod shared;
+mod task;
+mod timer;
+mod transitions;
+
+pub use child::ChildState;
+pub use endpoint::{AddOutcome, Endpoint, Initiate, Randomness};
+pub use crypto::int_auth::Role;
+pub use error::Error;
+pub use event::{ChildSaInfo, Event, IkeSaInfo};
+pub use output::{
+    CommandError, CommandId, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure, KernelId, KernelOp,
+    KernelResult, LogLine, Output, Transmit,
+};
+pub use sa::IkeSaState;
+pub use settings::{Retransmit, Settings};

@@ -1,0 +1,237 @@
+//! What the Endpoint wants done, in the one order in which it is to be done.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use iana::Protocol;
+use plugin_api::kernel::{PolicyParameters, SaId, SaParameters, SaUsage};
+use plugin_api::log::Group;
+use plugin_api::{KeyExchange, PendingKeyExchange, PluginError, Secret};
+
+use crate::event::Event;
+
+/// Something to do. The driver drains these after every input, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit(Transmit),
+    /// Run [`Job::run`] anywhere, and hand the result to [`Endpoint::handle_done`](crate::Endpoint::handle_done).
+    Job(JobId, Job),
+    /// Run these at once, in order, up to the first that fails, and hand the outcome to
+    /// [`Endpoint::handle_kernel_done`](crate::Endpoint::handle_kernel_done).
+    Kernel(KernelId, Vec<KernelOp>),
+    /// Tell listeners.
+    Event(Event),
+    /// A command came to its end.
+    CommandDone(CommandId, Result<(), CommandError>),
+    /// Write a log line.
+    Log(LogLine),
+}
+
+/// A datagram.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Source address, and the port of the socket to send from.
+    pub local: SocketAddr,
+    /// Destination.
+    pub remote: SocketAddr,
+    /// Whether four zero octets go before the message (RFC 3948, 2.2).
+    pub non_esp_marker: bool,
+    /// The message.
+    pub octets: Vec<u8>,
+}
+
+impl fmt::Debug for Transmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} octets from {} to {}", self.octets.len(), self.local, self.remote)
+    }
+}
+
+/// Names a job until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// Names a batch of kernel operations until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KernelId(pub u64);
+
+/// Names a command until it is done; chosen by whoever gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// Asymmetric work, which may take milliseconds.
+pub enum Job {
+    /// Make a public value.
+    Initiate(Arc<dyn KeyExchange>),
+    /// Answer a public value.
+    Respond(Arc<dyn KeyExchange>, Vec<u8>),
+    /// Compute the secret from the peer's answer.
+    Finish(Box<dyn PendingKeyExchange>, Vec<u8>),
+}
+
+impl Job {
+    /// Does the work, on whatever thread.
+    pub fn run(self) -> JobResult {
+        match self {
+            Self::Initiate(method) => {
+                method.initiate().map(|(public, pending)| JobOutcome::Initiated(public, pending))
+            }
+            Self::Respond(method, peer) => {
+                method.respond(&peer).map(|(public, secret)| JobOutcome::Responded(public, secret))
+            }
+            Self::Finish(pending, peer) => pending.finish(&peer).map(JobOutcome::Finished),
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Initiate(_) => "Initiate",
+            Self::Respond(..) => "Respond",
+            Self::Finish(..) => "Finish",
+        })
+    }
+}
+
+/// What a job came to.
+pub type JobResult = Result<JobOutcome, PluginError>;
+
+/// What a successful job made.
+pub enum JobOutcome {
+    /// The own public value, and what finishes the exchange.
+    Initiated(Vec<u8>, Box<dyn PendingKeyExchange>),
+    /// The own public value or ciphertext, and the secret.
+    Responded(Vec<u8>, Secret),
+    /// The secret.
+    Finished(Secret),
+}
+
+/// An operation on the kernel back end.
+///
+/// Only the adding ones stop a batch when they fail. A failed query or removal is answered [`KernelAnswer::Failed`],
+/// so that the rest of a clean-up is done all the same; the driver logs why, at level 2 if it was not found.
+#[derive(Debug)]
+#[allow(missing_docs)]
+pub enum KernelOp {
+    AllocateSpi { src: IpAddr, dst: IpAddr, protocol: Protocol },
+    AddSa(Box<SaParameters>),
+    UpdateSa { id: SaId, src: SocketAddr, dst: SocketAddr, encap: bool },
+    DeleteSa(SaId),
+    AddPolicy(PolicyParameters),
+    DeletePolicy(PolicyParameters),
+    QuerySa(SaId),
+}
+
+/// What a kernel operation answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelAnswer {
+    /// The reserved SPI of [`KernelOp::AllocateSpi`].
+    Spi(u32),
+    /// What the SA of [`KernelOp::QuerySa`] carried.
+    Usage(SaUsage),
+    /// Done, nothing to say.
+    Done,
+    /// A query or removal failed.
+    Failed,
+}
+
+/// A batch that stopped.
+#[derive(Clone, Debug)]
+pub struct KernelFailure {
+    /// How many operations succeeded before the one that failed.
+    pub completed: usize,
+    /// Why it failed.
+    pub error: PluginError,
+}
+
+/// What a batch came to: one answer for each operation, or where it stopped.
+pub type KernelResult = Result<Vec<KernelAnswer>, KernelFailure>;
+
+/// Why a command failed; the text is in the log lines of its IKE_SA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The IKE_SA or CHILD_SA could not be established.
+    #[error("establishing failed")]
+    Failed,
+    /// There is no such SA.
+    #[error("no such SA")]
+    NotFound,
+}
+
+/// A log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// What it is about.
+    pub group: Group,
+    /// How important it is: 0 audit, 1 control, 2 diagnose, 3 raw, 4 private.
+    pub level: i8,
+    /// The IKE_SA it is about: its unique number, and the name of its configuration once known.
+    pub sa: Option<(u32, Arc<str>)>,
+    /// What it says.
+    pub text: String,
+}
+
+/// The queue that outputs wait in.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Output>,
+    levels: [i8; Group::ALL.len()],
+    next_id: u64,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self { queue: VecDeque::new(), levels: [1; Group::ALL.len()], next_id: 0 }
+    }
+
+    /// The highest level of each group that anybody reads; lines above are not even formatted.
+    pub(crate) fn set_levels(&mut self, level_of: impl Fn(Group) -> i8) {
+        for group in Group::ALL {
+            self.levels[group as usize] = level_of(group);
+        }
+    }
+
+    pub(crate) fn wants(&self, group: Group, level: i8) -> bool {
+        level <= self.levels[group as usize]
+    }
+
+    pub(crate) fn log(&mut self, sa: Option<(u32, Arc<str>)>, group: Group, level: i8, text: String) {
+        self.queue.push_back(Output::Log(LogLine { group, level, sa, text }));
+    }
+
+    pub(crate) fn transmit(&mut self, transmit: Transmit) {
+        self.queue.push_back(Output::Transmit(transmit));
+    }
+
+    pub(crate) fn job(&mut self, job: Job) -> JobId {
+        let id = JobId(self.next());
+        self.queue.push_back(Output::Job(id, job));
+        id
+    }
+
+    pub(crate) fn kernel(&mut self, ops: Vec<KernelOp>) -> KernelId {
+        let id = KernelId(self.next());
+        self.queue.push_back(Output::Kernel(id, ops));
+        id
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.queue.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn command_done(&mut self, id: CommandId, result: Result<(), CommandError>) {
+        self.queue.push_back(Output::CommandDone(id, result));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+
+    fn next(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}

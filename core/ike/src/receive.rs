@@ -1,0 +1,271 @@
+//! Datagrams as they come in: to their IKE_SA, or through limits and cookies to a new one (reliability.md, section 2).
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use iana::{ExchangeType, NotifyType, PayloadType};
+use wire::payload::{Notify, Payload};
+use wire::{Flags, Header, IkeSpi, Packet};
+
+use crate::endpoint::Endpoint;
+use crate::exchange::find;
+use crate::lookup::SaKey;
+use crate::output::Transmit;
+use crate::sa::{IkeSa, Inbound};
+use crate::shared::{Shared, endpoint, log_plain};
+
+impl Endpoint {
+    /// A datagram came in on an IKE socket; a non-ESP marker is stripped already.
+    pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, octets: &[u8]) {
+        self.shared.now = now;
+        let header = match Header::parse(octets) {
+            Ok(header) => header,
+            Err(_) => {
+                log_plain!(self.shared, Net, 1, "received invalid IKE header from {} - ignored", remote.ip());
+                return;
+            }
+        };
+        if header.version >> 4 > 2 {
+            return self.refuse_version(local, remote, &header);
+        }
+        if header.version >> 4 < 2 || !is_known(header.exchange) {
+            log_plain!(
+                self.shared,
+                Net,
+                2,
+                "received {} message of IKE version {} from {}, ignored",
+                header.exchange,
+                header.version >> 4,
+                endpoint(remote)
+            );
+            return;
+        }
+        if header.exchange == ExchangeType::IKE_SA_INIT && !header.is_response() {
+            return self.handle_init(local, remote, &header, octets);
+        }
+        // The SPI that this end chose is the one of its original role (RFC 7296, 3.1).
+        let own = if header.is_initiator() { header.spi_r } else { header.spi_i };
+        match self.lookup.by_spi(own.0) {
+            Some(key) => {
+                self.with_sa(key, |sa, shared| sa.handle_datagram(shared, local, remote, octets));
+            }
+            None => {
+                log_plain!(
+                    self.shared,
+                    Net,
+                    2,
+                    "received {} message for unknown IKE_SA {own} from {}, ignored",
+                    header.exchange,
+                    endpoint(remote)
+                );
+            }
+        }
+    }
+
+    fn handle_init(&mut self, local: SocketAddr, remote: SocketAddr, header: &Header, octets: &[u8]) {
+        if header.message_id != 0 || !header.is_initiator() || header.spi_r != IkeSpi(0) {
+            return;
+        }
+        let digest = self.shared.sha1(&[octets]);
+        if let Some(key) = self.lookup.by_init(&digest) {
+            return self.with_sa(key, |sa, shared| sa.repeat_init_response(shared, &digest));
+        }
+        if self.is_over_limits(remote) {
+            return;
+        }
+        let message = match wire::parse_datagram(octets) {
+            Ok(Packet::Plain(message)) => message,
+            Ok(_) => return,
+            Err(error) => {
+                log_plain!(
+                    self.shared,
+                    Enc,
+                    1,
+                    "IKE_SA_INIT request from {} does not parse: {error}",
+                    endpoint(remote)
+                );
+                return self.refuse_malformed(local, remote, header, &error);
+            }
+        };
+        if let Err(error) = wire::verify(ExchangeType::IKE_SA_INIT, false, &message.payloads) {
+            log_plain!(
+                self.shared,
+                Enc,
+                1,
+                "IKE_SA_INIT request from {}: message verification failed: {error}",
+                endpoint(remote)
+            );
+            return self.refuse_malformed(local, remote, header, &error);
+        }
+        if !self.passes_cookie(local, remote, header, &message.payloads) {
+            return;
+        }
+        let key = self.next_key();
+        let sa = IkeSa::responder(&mut self.shared, key, local, remote, header.spi_i.0, digest);
+        self.insert(key, sa);
+        let inbound = Inbound {
+            header: header.clone(),
+            first: header.next_payload,
+            plaintext: Vec::new(),
+            payloads: message.payloads,
+            octets: octets.to_vec(),
+            local,
+            remote,
+        };
+        self.log_received(key, local, remote, octets.len());
+        self.with_sa(key, |sa, shared| sa.on_init_request(shared, inbound));
+    }
+
+    fn log_received(&mut self, key: SaKey, local: SocketAddr, remote: SocketAddr, len: usize) {
+        self.with_sa(key, |sa, shared| {
+            crate::shared::log!(
+                shared,
+                sa,
+                Net,
+                1,
+                "received packet: from {} to {} ({len} bytes)",
+                endpoint(remote),
+                endpoint(local)
+            );
+        });
+    }
+
+    /// Whether too much is under way for another IKE_SA_INIT; nothing is answered then.
+    fn is_over_limits(&mut self, remote: SocketAddr) -> bool {
+        let settings = &self.shared.settings;
+        let (address, half_open) = (remote.ip(), self.lookup.half_open());
+        let exceeds = |count: usize, limit: usize| limit > 0 && count >= limit;
+        if settings.initiator_only {
+            log_plain!(self.shared, Net, 2, "ignoring IKE_SA setup from {address}, charon.initiator_only is set");
+            return true;
+        }
+        if exceeds(half_open, settings.init_limit_half_open) {
+            let limit = settings.init_limit_half_open;
+            log_plain!(
+                self.shared,
+                Net,
+                1,
+                "ignoring IKE_SA setup from {address}, half open IKE_SA count of {half_open} exceeds limit of {limit}"
+            );
+            return true;
+        }
+        if exceeds(self.job_load, settings.init_limit_job_load) {
+            let (load, limit) = (self.job_load, settings.init_limit_job_load);
+            log_plain!(
+                self.shared,
+                Net,
+                1,
+                "ignoring IKE_SA setup from {address}, job load of {load} exceeds limit of {limit}"
+            );
+            return true;
+        }
+        if settings.dos_protection && exceeds(self.lookup.half_open_of(address), settings.block_threshold) {
+            log_plain!(self.shared, Net, 1, "ignoring IKE_SA setup from {address}, peer too aggressive");
+            return true;
+        }
+        if exceeds(self.shared.established.len(), settings.ikesa_limit) {
+            let limit = settings.ikesa_limit;
+            log_plain!(
+                self.shared,
+                Net,
+                1,
+                "ignoring IKE_SA setup from {address}, charon.ikesa_limit of {limit} is reached"
+            );
+            return true;
+        }
+        false
+    }
+
+    /// Whether no cookie is demanded, or a good one came; otherwise one is sent, and nothing kept.
+    fn passes_cookie(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        header: &Header,
+        payloads: &[Payload],
+    ) -> bool {
+        let settings = &self.shared.settings;
+        let exceeds = |count: usize, limit: usize| limit > 0 && count >= limit;
+        let exceeded = exceeds(self.lookup.half_open(), settings.cookie_threshold)
+            || exceeds(self.lookup.half_open_of(remote.ip()), settings.cookie_threshold_ip);
+        if !settings.dos_protection || !self.cookies.demanded(self.shared.now, exceeded) {
+            return true;
+        }
+        let spi_i = header.spi_i.0;
+        let cookie = find!(payloads, Payload::Notify(notify)
+            if notify.kind == NotifyType::COOKIE => &notify.data);
+        if cookie.is_some_and(|cookie| self.cookies.check(&self.shared, cookie, remote.ip(), spi_i)) {
+            return true;
+        }
+        log_plain!(self.shared, Net, 2, "demanding a cookie of {}", endpoint(remote));
+        let cookie = self.cookies.make(&mut self.shared, remote.ip(), spi_i);
+        send_stateless(&mut self.shared, local, remote, header, NotifyType::COOKIE, cookie);
+        false
+    }
+
+    fn refuse_malformed(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        header: &Header,
+        error: &wire::Error,
+    ) {
+        let data = error.critical_type().map(|kind| vec![kind.0]).unwrap_or_default();
+        if let Some(kind) = error.notify() {
+            send_stateless(&mut self.shared, local, remote, header, kind, data);
+        }
+    }
+
+    fn refuse_version(&mut self, local: SocketAddr, remote: SocketAddr, header: &Header) {
+        let (major, minor) = (header.version >> 4, header.version & 15);
+        log_plain!(
+            self.shared,
+            Net,
+            1,
+            "received unsupported IKE version {major}.{minor} from {}, sending INVALID_MAJOR_VERSION",
+            remote.ip()
+        );
+        // Answering responses would let two ends answer each other for ever.
+        if !header.is_response() && header.spi_r == IkeSpi(0) {
+            let kind = NotifyType::INVALID_MAJOR_VERSION;
+            send_stateless(&mut self.shared, local, remote, header, kind, Vec::new());
+        }
+    }
+}
+
+/// Answers without keeping anything; never with more octets than a minimal request has.
+fn send_stateless(
+    shared: &mut Shared,
+    local: SocketAddr,
+    remote: SocketAddr,
+    request: &Header,
+    kind: NotifyType,
+    data: Vec<u8>,
+) {
+    let header = Header {
+        spi_i: request.spi_i,
+        spi_r: IkeSpi(0),
+        next_payload: PayloadType::NONE,
+        version: 0x20,
+        exchange: request.exchange,
+        flags: Flags::RESPONSE,
+        message_id: request.message_id,
+        length: 0,
+    };
+    let octets = wire::write_plain(&header, &[Payload::Notify(Notify::status(kind, data))]);
+    let non_esp_marker = shared.needs_marker(local, remote);
+    shared.out.transmit(Transmit { local, remote, non_esp_marker, octets });
+}
+
+fn is_known(exchange: ExchangeType) -> bool {
+    matches!(
+        exchange,
+        ExchangeType::IKE_SA_INIT
+            | ExchangeType::IKE_AUTH
+            | ExchangeType::CREATE_CHILD_SA
+            | ExchangeType::INFORMATIONAL
+            | ExchangeType::IKE_INTERMEDIATE
+            | ExchangeType::IKE_FOLLOWUP_KE
+            | ExchangeType::IKE_FOLLOWUP_KE_DRAFT
+    )
+}

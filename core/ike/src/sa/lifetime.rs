@@ -1,0 +1,159 @@
+//! When an IKE_SA is reauthenticated, ends, or checks its peer's liveness (wire.md, scheduling; RFC 4478).
+
+use std::time::{Duration, Instant};
+
+use crate::sa::IkeSa;
+use crate::shared::{Shared, Wish, log};
+use crate::task::Task;
+use crate::timer::Timer;
+
+/// The deadlines of an IKE_SA as a whole.
+#[derive(Debug)]
+pub(crate) struct Lifetime {
+    pub(crate) established: Option<Instant>,
+    /// A responder's IKE_SA must be established by then.
+    pub(crate) half_open: Timer,
+    pub(crate) reauth: Timer,
+    /// The IKE_SA is deleted then.
+    pub(crate) over: Timer,
+    pub(crate) liveness: Timer,
+    /// When the peer was last heard, by an authenticated message.
+    pub(crate) last_inbound: Instant,
+}
+
+impl Lifetime {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            established: None,
+            half_open: Timer::OFF,
+            reauth: Timer::OFF,
+            over: Timer::OFF,
+            liveness: Timer::OFF,
+            last_inbound: now,
+        }
+    }
+}
+
+/// `delay` less a random part of at most `percent` of it, 20 at the most.
+pub(crate) fn shorten(delay: Duration, percent: u8, random: u64) -> Duration {
+    let part = f64::from(percent.min(20)) / 100.0 * (random as f64 / u64::MAX as f64);
+    delay.mul_f64(1.0 - part)
+}
+
+impl IkeSa {
+    /// Starts the clocks of an IKE_SA that was just established, and says so.
+    pub(crate) fn schedule(&mut self, shared: &mut Shared) {
+        let Some(config) = self.config.clone() else { return };
+        let now = shared.now;
+        self.lifetime.established = Some(now);
+        self.lifetime.half_open = Timer::OFF;
+        let limits = config.lifetime;
+        let mut soonest: Option<Duration> = None;
+        if !limits.rekey.is_zero() {
+            let rekey = limits.rekey.saturating_sub(shared.random_below(limits.jitter));
+            log!(shared, self, Ike, 1, "scheduling rekeying in {}s", rekey.as_secs());
+            soonest = Some(rekey);
+        }
+        if !limits.reauth.is_zero() {
+            let reauth = limits.reauth.saturating_sub(shared.random_below(limits.jitter));
+            self.lifetime.reauth = Timer::at(now + reauth);
+            log!(shared, self, Ike, 1, "scheduling reauthentication in {}s", reauth.as_secs());
+            soonest = Some(soonest.map_or(reauth, |rekey| rekey.min(reauth)));
+        }
+        if let Some(soonest) = soonest {
+            let over = soonest + limits.over;
+            self.lifetime.over = Timer::at(now + over);
+            log!(shared, self, Ike, 1, "maximum IKE_SA lifetime {}s", over.as_secs());
+        }
+        self.lifetime.liveness = Timer::after(now, config.dpd_delay);
+    }
+
+    /// Seconds until the reauthentication, for the AUTH_LIFETIME notify.
+    pub(crate) fn auth_lifetime(&self, now: Instant) -> Option<u32> {
+        let left = self.lifetime.reauth.deadline()?.saturating_duration_since(now);
+        Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
+    }
+
+    /// The peer will not take this IKE_SA any longer than that (RFC 4478).
+    pub(crate) fn on_auth_lifetime(&mut self, shared: &mut Shared, seconds: u32) {
+        let over = self.config.as_ref().map_or(Duration::ZERO, |config| config.lifetime.over);
+        let left = Duration::from_secs(u64::from(seconds));
+        let now = shared.now;
+        let Some(soft) = left.checked_sub(over).filter(|soft| !soft.is_zero()) else {
+            log!(shared, self, Ike, 1, "received AUTH_LIFETIME of {seconds}s, starting reauthentication");
+            return self.reauthenticate(shared);
+        };
+        match self.lifetime.reauth.deadline() {
+            Some(own) if own <= now + soft => {
+                let own = own.saturating_duration_since(now).as_secs();
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "received AUTH_LIFETIME of {seconds}s, reauthentication already scheduled in {own}s"
+                );
+            }
+            _ => {
+                let soft_seconds = soft.as_secs();
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "received AUTH_LIFETIME of {seconds}s, scheduling reauthentication in {soft_seconds}s"
+                );
+                self.lifetime.reauth = Timer::at(now + soft);
+                self.lifetime.over = Timer::at(now + left.max(Duration::from_secs(10)));
+            }
+        }
+    }
+
+    /// Deletes the IKE_SA and establishes it anew. Only the end that initiated it can: the other may not know where
+    /// to reach it, and relies on AUTH_LIFETIME.
+    pub(crate) fn reauthenticate(&mut self, shared: &mut Shared) {
+        if self.initiate.is_none() {
+            log!(shared, self, Ike, 1, "initiator did not reauthenticate as requested");
+            return;
+        }
+        log!(shared, self, Ike, 0, "reauthenticating IKE_SA {}", self.label());
+        self.reauthenticate = true;
+        self.enqueue(shared, Task::DeleteIke(None));
+    }
+
+    /// Wishes the IKE_SA anew, at the addresses where the peer was last.
+    pub(crate) fn wish_again(&mut self, shared: &mut Shared) {
+        if let Some(mut what) = self.initiate.take() {
+            what.local.set_ip(self.local.ip());
+            shared.wishes.push(Wish::Reinitiate(Box::new(what)));
+        }
+    }
+
+    /// Asks a peer that was not heard for a while whether it lives (RFC 7296, 2.4).
+    pub(crate) fn check_liveness(&mut self, shared: &mut Shared) {
+        let Some(delay) = self.config.as_ref().map(|config| config.dpd_delay) else { return };
+        let quiet = shared.now.saturating_duration_since(self.lifetime.last_inbound);
+        if quiet < delay {
+            self.lifetime.liveness = Timer::at(self.lifetime.last_inbound + delay);
+            return;
+        }
+        self.lifetime.liveness = Timer::after(shared.now, delay);
+        // A request on its way is as good a check.
+        if self.is_established() && !self.window.is_busy() {
+            self.enqueue(shared, Task::Liveness);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_shortens_by_at_most_twenty_percent() {
+        let delay = Duration::from_secs(100);
+        assert_eq!(shorten(delay, 0, u64::MAX), delay);
+        assert_eq!(shorten(delay, 20, 0), delay);
+        assert_eq!(shorten(delay, 90, u64::MAX), Duration::from_secs(80));
+    }
+}

@@ -1,0 +1,93 @@
+//! Traffic selectors: between configuration and wire, and never wider than either.
+
+use std::net::IpAddr;
+
+use config::connection::SelectorSpec;
+use iana::TrafficSelector;
+use wire::payload::{Selector, Ts};
+
+/// The configured selectors of one end, whose address stands for `dynamic`.
+pub(crate) fn resolve(configured: &[SelectorSpec], address: IpAddr) -> Vec<TrafficSelector> {
+    configured.iter().map(|spec| spec.resolve(address)).collect()
+}
+
+/// What both lists cover: each of the peer's selectors cut down to what is configured (RFC 7296, 2.9).
+pub(crate) fn narrow(configured: &[TrafficSelector], supplied: &[TrafficSelector]) -> Vec<TrafficSelector> {
+    let mut narrowed: Vec<TrafficSelector> = Vec::new();
+    for own in configured {
+        for theirs in supplied {
+            if let Some(both) = own.intersection(theirs)
+                && !narrowed.iter().any(|known| known.covers(&both))
+            {
+                narrowed.retain(|known| !both.covers(known));
+                narrowed.push(both);
+            }
+        }
+    }
+    narrowed
+}
+
+/// Whether every selector of `inner` lies within one of `outer`.
+pub(crate) fn within(inner: &[TrafficSelector], outer: &[TrafficSelector]) -> bool {
+    !inner.is_empty() && inner.iter().all(|selector| outer.iter().any(|wide| wide.covers(selector)))
+}
+
+/// As in log lines: joined by a blank.
+pub(crate) fn list(selectors: &[TrafficSelector]) -> String {
+    let texts: Vec<_> = selectors.iter().map(TrafficSelector::to_string).collect();
+    texts.join(" ")
+}
+
+pub(crate) fn to_wire(selectors: &[TrafficSelector]) -> Ts {
+    let selectors = selectors
+        .iter()
+        .map(|selector| Selector {
+            protocol: selector.protocol,
+            start_port: selector.start_port,
+            end_port: selector.end_port,
+            start: selector.start,
+            end: selector.end,
+        })
+        .collect();
+    Ts { selectors }
+}
+
+pub(crate) fn from_wire(ts: &Ts) -> Vec<TrafficSelector> {
+    ts.selectors
+        .iter()
+        .map(|selector| TrafficSelector {
+            protocol: selector.protocol,
+            start_port: selector.start_port,
+            end_port: selector.end_port,
+            start: selector.start,
+            end: selector.end,
+        })
+        .filter(|selector| selector.start <= selector.end)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subnet(text: &str) -> TrafficSelector {
+        let (address, prefix) = text.split_once('/').expect("a subnet");
+        TrafficSelector::subnet(address.parse().expect("address"), prefix.parse().expect("prefix"))
+    }
+
+    #[test]
+    fn narrowing_cuts_to_what_both_want_and_leaves_no_duplicates() {
+        let configured = [subnet("10.1.0.0/16"), subnet("10.2.0.0/16")];
+        let supplied = [subnet("10.0.0.0/8"), subnet("10.1.2.0/24")];
+        assert_eq!(narrow(&configured, &supplied), configured);
+        assert_eq!(narrow(&configured, &[subnet("10.1.2.0/24")]), [subnet("10.1.2.0/24")]);
+        assert!(narrow(&configured, &[subnet("192.168.0.0/16")]).is_empty());
+    }
+
+    #[test]
+    fn an_answer_must_lie_within_what_was_asked_for() {
+        assert!(within(&[subnet("10.1.2.0/24")], &[subnet("10.1.0.0/16")]));
+        assert!(!within(&[subnet("10.0.0.0/8")], &[subnet("10.1.0.0/16")]));
+        assert!(!within(&[], &[subnet("10.1.0.0/16")]));
+    }
+}

@@ -1,0 +1,200 @@
+//! What all IKE_SAs of an Endpoint share: configuration, algorithms, randomness, and the way out.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::connection::PeerConfig;
+use config::identity::Identity;
+use config::secret::SecretStore;
+use crypto::registry::Registry;
+use iana::{HashAlgorithm, TrafficSelector};
+use plugin_api::Hasher;
+
+use crate::endpoint::{Initiate, Randomness};
+use crate::lookup::SaKey;
+use crate::output::{Job, JobId, KernelId, KernelOp, Outbox};
+use crate::settings::Settings;
+
+/// See the module.
+pub(crate) struct Shared {
+    /// The time of the input that is being handled.
+    pub(crate) now: Instant,
+    pub(crate) settings: Settings,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) connections: Vec<Arc<PeerConfig>>,
+    pub(crate) secrets: SecretStore,
+    pub(crate) out: Outbox,
+    pub(crate) local_addresses: Vec<IpAddr>,
+    pub(crate) reqids: Reqids,
+    /// What an IKE_SA wants of the others; done when it has handled its input.
+    pub(crate) wishes: Vec<Wish>,
+    /// Identity pairs of the established IKE_SAs by their unique numbers, for INITIAL_CONTACT.
+    pub(crate) established: BTreeMap<u32, (Identity, Identity)>,
+    /// Who waits for which job and which kernel operations.
+    pub(crate) jobs: BTreeMap<JobId, SaKey>,
+    pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
+    sha1: Arc<dyn Hasher>,
+    randomness: Box<dyn Randomness>,
+    next_child_id: u32,
+}
+
+/// Something an IKE_SA cannot do alone.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// The peer says that it knows of no other IKE_SA between these identities.
+    InitialContact { local: Identity, remote: Identity, except: u32 },
+    /// Only the newest IKE_SA of a configuration and these identities shall stay.
+    Replace { config: Arc<PeerConfig>, local: Identity, remote: Identity, except: u32 },
+    /// Establish anew, for a reauthentication or a dead peer.
+    Reinitiate(Box<Initiate>),
+}
+
+impl Shared {
+    pub(crate) fn new(
+        now: Instant,
+        settings: Settings,
+        registry: Arc<Registry>,
+        randomness: Box<dyn Randomness>,
+    ) -> Self {
+        let sha1 = registry.hasher(HashAlgorithm::SHA1).expect("an Endpoint needs HASHER:HASH_SHA1");
+        Self {
+            now,
+            settings,
+            registry,
+            connections: Vec::new(),
+            secrets: SecretStore::default(),
+            out: Outbox::new(),
+            local_addresses: Vec::new(),
+            reqids: Reqids::default(),
+            wishes: Vec::new(),
+            established: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            kernel_ops: BTreeMap::new(),
+            sha1,
+            randomness,
+            next_child_id: 0,
+        }
+    }
+
+    /// SHA-1, for NAT detection, cookies and recognising repetitions; nothing secret rests on its collisions.
+    pub(crate) fn sha1(&self, parts: &[&[u8]]) -> [u8; 20] {
+        let mut digest = [0; 20];
+        self.sha1.hash(parts, &mut digest).expect("a digest of 20 octets");
+        digest
+    }
+
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut octets = [0; N];
+        self.randomness.fill(&mut octets);
+        octets
+    }
+
+    /// An IKE SPI; never zero (RFC 7296, 3.1).
+    pub(crate) fn random_spi(&mut self) -> u64 {
+        loop {
+            let spi = u64::from_be_bytes(self.random());
+            if spi != 0 {
+                return spi;
+            }
+        }
+    }
+
+    /// A nonce of 32 octets, at least half the key length of every PRF.
+    pub(crate) fn nonce(&mut self) -> Vec<u8> {
+        self.random::<32>().to_vec()
+    }
+
+    /// Something below `bound` in whole seconds, zero if the bound is.
+    pub(crate) fn random_below(&mut self, bound: Duration) -> Duration {
+        match bound.as_secs() {
+            0 => Duration::ZERO,
+            seconds => Duration::from_secs(u64::from_be_bytes(self.random()) % seconds),
+        }
+    }
+
+    pub(crate) fn start_job(&mut self, owner: SaKey, job: Job) {
+        let id = self.out.job(job);
+        self.jobs.insert(id, owner);
+    }
+
+    pub(crate) fn start_kernel(&mut self, owner: SaKey, ops: Vec<KernelOp>) -> KernelId {
+        let id = self.out.kernel(ops);
+        self.kernel_ops.insert(id, owner);
+        id
+    }
+
+    pub(crate) fn next_child_id(&mut self) -> u32 {
+        self.next_child_id += 1;
+        self.next_child_id
+    }
+
+    /// Whether an IKE message between these ports carries the non-ESP marker (RFC 3948, 2.2).
+    pub(crate) fn needs_marker(&self, local: SocketAddr, remote: SocketAddr) -> bool {
+        let plain = [500, self.settings.port];
+        !plain.contains(&local.port()) && !plain.contains(&remote.port())
+    }
+}
+
+/// Numbers that tie SAs to policies: equal selectors have equal ones.
+#[derive(Debug, Default)]
+pub(crate) struct Reqids {
+    by_selectors: BTreeMap<Selectors, (u32, usize)>,
+    last: u32,
+}
+
+type Selectors = (Vec<TrafficSelector>, Vec<TrafficSelector>);
+
+impl Reqids {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_selectors.is_empty()
+    }
+
+    pub(crate) fn acquire(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> u32 {
+        let last = &mut self.last;
+        let (reqid, users) = self.by_selectors.entry((local.to_vec(), remote.to_vec())).or_insert_with(|| {
+            *last += 1;
+            (*last, 0)
+        });
+        *users += 1;
+        *reqid
+    }
+
+    pub(crate) fn release(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) {
+        let key = (local.to_vec(), remote.to_vec());
+        if let Some((_, users)) = self.by_selectors.get_mut(&key) {
+            *users -= 1;
+            if *users == 0 {
+                self.by_selectors.remove(&key);
+            }
+        }
+    }
+}
+
+/// Logs a line of an IKE_SA, formatted only if somebody reads it.
+macro_rules! log {
+    ($shared:expr, $sa:expr, $group:ident, $level:expr, $($arg:tt)+) => {
+        if $shared.out.wants(plugin_api::log::Group::$group, $level) {
+            let line = format!($($arg)+);
+            $shared.out.log(Some($sa.log_name()), plugin_api::log::Group::$group, $level, line);
+        }
+    };
+}
+
+/// Logs a line that belongs to no IKE_SA.
+macro_rules! log_plain {
+    ($shared:expr, $group:ident, $level:expr, $($arg:tt)+) => {
+        if $shared.out.wants(plugin_api::log::Group::$group, $level) {
+            let line = format!($($arg)+);
+            $shared.out.log(None, plugin_api::log::Group::$group, $level, line);
+        }
+    };
+}
+
+pub(crate) use {log, log_plain};
+
+/// An address with its port, as log lines have it: `192.168.0.3[500]`.
+pub(crate) fn endpoint(address: SocketAddr) -> String {
+    format!("{}[{}]", address.ip(), address.port())
+}

@@ -1,0 +1,25 @@
+//! What this end wants next of an IKE_SA; it waits here, because the window is one.
+
+use crate::output::CommandId;
+
+/// An intention that needs a request of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Delete the IKE_SA.
+    DeleteIke(Option<CommandId>),
+    /// Delete the CHILD_SA of this unique number.
+    DeleteChild(u32, Option<CommandId>),
+    /// See whether the peer lives.
+    Liveness,
+}
+
+impl Task {
+    /// The name in lists of tasks.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::DeleteIke(_) => "IKE_DELETE",
+            Self::DeleteChild(..) => "CHILD_DELETE",
+            Self::Liveness => "IKE_DPD",
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Kernel back ends: ESP and policies on one side, addresses and routes on the other.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use iana::{EncryptionAlgorithm, IntegrityAlgorithm, Protocol, TrafficSelector};
+
+use crate::{PluginError, Secret};
+
+/// What a back end can or needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelFeatures {
+    /// ESP works only inside UDP, so a NAT has to be faked.
+    pub require_udp_encap: bool,
+    /// Accepts padding for traffic flow confidentiality.
+    pub tfc: bool,
+}
+
+/// What an SA is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SaId {
+    /// Outer source address.
+    pub src: IpAddr,
+    /// Outer destination address.
+    pub dst: IpAddr,
+    /// The receiver's SPI.
+    pub spi: u32,
+    /// ESP or AH.
+    pub protocol: Protocol,
+}
+
+/// Tunnel or transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaMode {
+    /// A whole packet within a packet.
+    Tunnel,
+    /// The payload only.
+    Transport,
+}
+
+/// Ports of ESP in UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpEncap {
+    /// UDP port at the source.
+    pub src_port: u16,
+    /// UDP port at the destination.
+    pub dst_port: u16,
+}
+
+/// When an SA asks to be rekeyed (soft) and when it ends (hard); zero is never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SaLifetime {
+    /// Time to the soft expire, random part already subtracted.
+    pub soft_time: Duration,
+    /// Time to the hard expire.
+    pub hard_time: Duration,
+    /// Octets to the soft expire.
+    pub soft_octets: u64,
+    /// Octets to the hard expire.
+    pub hard_octets: u64,
+    /// Packets to the soft expire.
+    pub soft_packets: u64,
+    /// Packets to the hard expire.
+    pub hard_packets: u64,
+}
+
+/// A new SA.
+#[derive(Debug)]
+pub struct SaParameters {
+    /// What it is known by.
+    pub id: SaId,
+    /// Whether packets come in by it.
+    pub inbound: bool,
+    /// Ties the SA to its policies.
+    pub reqid: u32,
+    /// Tunnel or transport.
+    pub mode: SaMode,
+    /// What may come out of it (inbound) or go into it (outbound): source and destination side.
+    pub src_ts: Vec<TrafficSelector>,
+    /// See `src_ts`.
+    pub dst_ts: Vec<TrafficSelector>,
+    /// The encryption algorithm.
+    pub encryption: EncryptionAlgorithm,
+    /// Its key, salt included.
+    pub encryption_key: Secret,
+    /// The integrity algorithm, unless `encryption` is an AEAD.
+    pub integrity: Option<IntegrityAlgorithm>,
+    /// Its key, or nothing.
+    pub integrity_key: Secret,
+    /// ESP in UDP.
+    pub encap: Option<UdpEncap>,
+    /// Extended sequence numbers.
+    pub esn: bool,
+    /// Size of the replay window in packets; 0 does not check.
+    pub replay_window: u32,
+    /// Limits.
+    pub lifetime: SaLifetime,
+    /// Pads packets to this many octets; 0 does not.
+    pub tfc: u32,
+    /// Mark and mask.
+    pub mark: Option<(u32, u32)>,
+}
+
+/// What an SA carried so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SaUsage {
+    /// Octets, of the inner packets.
+    pub octets: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Time since the last packet, if there was one.
+    pub last_use: Option<Duration>,
+}
+
+/// Which way a policy looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Packets for this host.
+    In,
+    /// Packets from this host or through it.
+    Out,
+    /// Packets through this host that came in by IPsec.
+    Forward,
+}
+
+/// What a policy does with its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PolicyAction {
+    /// IPsec.
+    Protect,
+    /// Past IPsec.
+    Pass,
+    /// Nowhere.
+    Drop,
+}
+
+/// Rank of a policy among those with the same selectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PolicyPriority {
+    /// Catches what is left.
+    Fallback,
+    /// A trap.
+    Routed,
+    /// Of an installed CHILD_SA.
+    Default,
+    /// A shunt.
+    Pass,
+}
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyParameters {
+    /// Which way it looks.
+    pub direction: Direction,
+    /// Source of its packets.
+    pub src_ts: TrafficSelector,
+    /// Destination of its packets.
+    pub dst_ts: TrafficSelector,
+    /// What it does.
+    pub action: PolicyAction,
+    /// Its rank.
+    pub priority: PolicyPriority,
+    /// Outer source address of its SA.
+    pub src: IpAddr,
+    /// Outer destination address of its SA.
+    pub dst: IpAddr,
+    /// Its SA's reqid.
+    pub reqid: u32,
+    /// Its SA's SPI; for the outbound direction the one to use now.
+    pub spi: u32,
+    /// Its SA's mode.
+    pub mode: SaMode,
+    /// Mark and mask.
+    pub mark: Option<(u32, u32)>,
+}
+
+/// Something that happened to an SA or an address without the daemon asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelEvent {
+    /// A limit was reached: soft asks for a rekeying, hard means the SA is gone.
+    Expire {
+        /// ESP or AH.
+        protocol: Protocol,
+        /// The SA's SPI.
+        spi: u32,
+        /// The SA's destination address.
+        dst: IpAddr,
+        /// Whether it was the hard limit.
+        hard: bool,
+    },
+    /// A packet met a trap policy.
+    Acquire {
+        /// The policy's reqid.
+        reqid: u32,
+        /// Source of the packet.
+        src: TrafficSelector,
+        /// Destination of the packet.
+        dst: TrafficSelector,
+    },
+    /// Authenticated packets of an SA now come from another address or port.
+    Mapping {
+        /// The SA's SPI.
+        spi: u32,
+        /// The SA's destination address.
+        dst: IpAddr,
+        /// Where its packets come from.
+        endpoint: SocketAddr,
+    },
+    /// An address or a route changed.
+    Roam {
+        /// Whether it was an address.
+        address: bool,
+    },
+}
+
+/// The back end for SAs and policies; one per daemon.
+pub trait KernelIpsec: Send + Sync + 'static {
+    /// What it can and needs.
+    fn features(&self) -> KernelFeatures;
+
+    /// Reserves an SPI for an inbound SA.
+    ///
+    /// # Errors
+    ///
+    /// If none is free or the kernel refuses.
+    fn allocate_spi(&self, src: IpAddr, dst: IpAddr, protocol: Protocol) -> Result<u32, PluginError>;
+
+    /// Installs an SA; an inbound one takes the place of its reserved SPI.
+    ///
+    /// # Errors
+    ///
+    /// If an algorithm is not supported or the kernel refuses; nothing is installed then.
+    fn add_sa(&self, sa: &SaParameters) -> Result<(), PluginError>;
+
+    /// Moves an SA to other addresses or ports.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) if the back end cannot; the CHILD_SA is rekeyed then.
+    fn update_sa(&self, id: &SaId, src: SocketAddr, dst: SocketAddr, encap: bool) -> Result<(), PluginError>;
+
+    /// What the SA carried.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such SA.
+    fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError>;
+
+    /// Removes an SA or a reserved SPI.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    fn delete_sa(&self, id: &SaId) -> Result<(), PluginError>;
+
+    /// Removes all SAs.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    fn flush_sas(&self) -> Result<(), PluginError>;
+
+    /// Installs a policy, or one more user of an equal one; routes that it needs come with it.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses; nothing is installed then.
+    fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError>;
+
+    /// Removes one user of a policy, and the policy with the last.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    fn delete_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError>;
+
+    /// Removes all policies.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    fn flush_policies(&self) -> Result<(), PluginError>;
+
+    /// Exempts an IKE socket from policies.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    fn bypass_socket(&self, socket: RawFd, ipv6: bool) -> Result<(), PluginError>;
+
+    /// Lets ESP in UDP be received on a socket, or be sent by it where the back end sends by itself. The descriptor
+    /// stays the caller's and open as long as the daemon lives.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    fn enable_udp_decap(&self, socket: RawFd, ipv6: bool, port: u16) -> Result<(), PluginError>;
+
+    /// An ESP packet that came in by UDP, for back ends that decrypt by themselves; called from a thread that only
+    /// receives, so it must not wait. `packet` starts with the SPI and is overwritten.
+    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, packet: &mut [u8]);
+}
+
+/// An address of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Length of its prefix in bits.
+    pub prefix: u8,
+    /// The interface that has it.
+    pub interface: String,
+    /// Whether the interface is the loopback.
+    pub loopback: bool,
+    /// Whether the interface is up.
+    pub up: bool,
+    /// Whether the daemon put it there.
+    pub is_virtual: bool,
+}
+
+/// The way to a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Gateway, unless on link.
+    pub gateway: Option<IpAddr>,
+    /// Outbound interface.
+    pub interface: String,
+    /// Source address the kernel would take.
+    pub source: Option<IpAddr>,
+}
+
+/// The back end for addresses and routes; one per daemon.
+pub trait KernelNet: Send + Sync + 'static {
+    /// All addresses.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    fn addresses(&self) -> Result<Vec<LocalAddress>, PluginError>;
+
+    /// The way to `destination`, from `source` where given, own routing table left out.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    fn next_hop(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<NextHop, PluginError>;
+
+    /// Adds a virtual address to an interface.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    fn add_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError>;
+
+    /// Removes a virtual address.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is not there.
+    fn delete_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError>;
+
+    /// Adds a route to the daemon's own table.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if an equal one is there, which then is left alone.
+    fn add_route(&self, route: &Route) -> Result<(), PluginError>;
+
+    /// Removes a route that [`add_route`](Self::add_route) made.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is not there.
+    fn delete_route(&self, route: &Route) -> Result<(), PluginError>;
+}
+
+/// A route of the daemon's own table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// Destination network.
+    pub destination: IpAddr,
+    /// Length of its prefix in bits.
+    pub prefix: u8,
+    /// Gateway, unless on link.
+    pub gateway: Option<IpAddr>,
+    /// Preferred source address.
+    pub source: Option<IpAddr>,
+    /// Outbound interface.
+    pub interface: String,
+}
