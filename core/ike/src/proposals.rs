@@ -1,7 +1,8 @@
 //! Proposals between the codec and the algorithms.
 
 use config::connection::PeerConfig;
-use crypto::proposal::{DefaultStyle, Proposal, Selection};
+use crypto::proposal::{DefaultStyle, Proposal};
+use crypto::select::Selection;
 use iana::Protocol;
 use wire::payload::{Payload, Sa};
 

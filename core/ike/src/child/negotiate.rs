@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use config::connection::{ChildConfig, Mode, PeerConfig};
-use crypto::proposal::{DefaultStyle, Proposal, Selection};
+use crypto::proposal::{DefaultStyle, Proposal};
+use crypto::select::Selection;
 use iana::{Protocol, TrafficSelector};
 
 use crate::selectors;
@@ -19,7 +20,7 @@ pub(crate) fn proposals(
     in_ike_auth: bool,
 ) -> (Vec<Proposal>, Vec<String>) {
     let list = &config.proposals;
-    let (mut proposals, messages) = crypto::proposal::Proposal::expand(
+    let (mut proposals, messages) = Proposal::expand(
         &list.entries,
         list.append_defaults,
         Protocol::ESP,
@@ -68,7 +69,7 @@ pub(crate) fn choose(
             continue;
         }
         let (configured, _) = proposals(shared, config, 0, how.skip_key_exchanges);
-        match crypto::proposal::select(&configured, supplied, how) {
+        match crypto::select::select(&configured, supplied, how) {
             Ok(proposal) => return Ok(Choice { config: Arc::clone(config), proposal, local_ts, remote_ts }),
             Err(no_match) => {
                 refusal = Refusal::Proposals { configured, private_skipped: no_match.private_skipped };

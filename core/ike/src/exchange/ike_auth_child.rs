@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crypto::int_auth::Role;
 use crypto::keymat;
 use crypto::proposal::Proposal;
 use crypto::suite::ChildSuite;
-use iana::{ExchangeType, NotifyType, Protocol, TrafficSelector};
+use iana::{NotifyType, Protocol, TrafficSelector};
 use wire::payload::{Payload, TsKind};
 
 use crate::child::negotiate::{self, Choice, Refusal};
@@ -103,7 +102,7 @@ impl IkeSa {
             return Err(Error::NoProposalChosen);
         };
         let how = proposals::selection(shared, self.peer.strongswan, true, true);
-        if crypto::proposal::acceptable(offered, proposal, &how).is_err() {
+        if crypto::select::acceptable(offered, proposal, &how).is_err() {
             return Err(Error::NoProposalChosen);
         }
         if !selectors::within(&tsi, local_ts) || !selectors::within(&tsr, remote_ts) {
@@ -208,8 +207,8 @@ impl IkeSa {
                         "an algorithm from private space would match, but peer implementation is unknown, skipped"
                     );
                 }
-                let received = crypto::proposal::list(supplied, &shared.registry);
-                let configured = crypto::proposal::list(&configured, &shared.registry);
+                let received = crypto::select::list(supplied, &shared.registry);
+                let configured = crypto::select::list(&configured, &shared.registry);
                 log!(shared, self, Cfg, 1, "received proposals: {received}");
                 log!(shared, self, Cfg, 1, "configured proposals: {configured}");
                 log!(shared, self, Ike, 1, "no acceptable proposal found");

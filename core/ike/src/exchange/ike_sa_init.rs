@@ -219,7 +219,7 @@ impl IkeSa {
             return Err(Error::NoProposalChosen);
         };
         let how = proposals::selection(shared, self.peer.strongswan, true, false);
-        if crypto::proposal::acceptable(&offer.proposals, proposal, &how).is_err() {
+        if crypto::select::acceptable(&offer.proposals, proposal, &how).is_err() {
             return Err(Error::NoProposalChosen);
         }
         let ke = find!(inbound.payloads, Payload::Ke(ke) => ke).ok_or(Error::Missing("KE"))?;

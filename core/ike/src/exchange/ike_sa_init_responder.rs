@@ -83,7 +83,7 @@ impl IkeSa {
         for config in candidates {
             let (configured, _) = proposals::of_connection(shared, &config);
             let how = proposals::selection(shared, self.peer.strongswan, self.peer.intermediate, false);
-            match crypto::proposal::select(&configured, supplied, &how) {
+            match crypto::select::select(&configured, supplied, &how) {
                 Ok(proposal) => return Ok((config, proposal)),
                 Err(no_match) => {
                     if no_match.private_skipped {
@@ -99,10 +99,10 @@ impl IkeSa {
                 }
             }
         }
-        let received = crypto::proposal::list(supplied, &shared.registry);
+        let received = crypto::select::list(supplied, &shared.registry);
         log!(shared, self, Cfg, 1, "received proposals: {received}");
         for (n, configured) in refused.iter().enumerate() {
-            let configured = crypto::proposal::list(configured, &shared.registry);
+            let configured = crypto::select::list(configured, &shared.registry);
             log!(shared, self, Cfg, 1, "configured proposals: {configured}");
             if n + 1 < refused.len() {
                 log!(shared, self, Ike, 1, "no matching proposal found, trying alternative config");

@@ -1,0 +1,12 @@
+//! Tests of this crate, one module a question.
+
+mod algorithms;
+mod any_selection;
+mod defaults;
+mod exchange;
+mod golden;
+mod keys;
+mod parsing;
+mod registration;
+mod selection;
+mod trace;

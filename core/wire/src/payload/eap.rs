@@ -1,0 +1,42 @@
+//! EAP payload (RFC 7296, 3.16; RFC 3748).
+//!
+//! ```text
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! |     Code      | Identifier    |           Length              |
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! ~                     Type and Type_Data                        ~
+//! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//! ```
+
+use crate::cursor::Cursor;
+use crate::error::Error;
+
+/// An EAP message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Eap {
+    /// Request, response, success or failure.
+    pub code: u8,
+    /// Ties responses to requests.
+    pub identifier: u8,
+    /// Type and what belongs to it; nothing in success and failure.
+    pub data: Vec<u8>,
+}
+
+impl Eap {
+    pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
+        let offset = body.offset();
+        let (code, identifier, len) = (body.u8()?, body.u8()?, body.u16()?);
+        let data = body.rest().to_vec();
+        if usize::from(len) == data.len() + 4 {
+            Ok(Self { code, identifier, data })
+        } else {
+            Err(Error::Field { field: "EAP length", offset })
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend([self.code, self.identifier]);
+        out.extend((self.data.len() as u16 + 4).to_be_bytes());
+        out.extend(&self.data);
+    }
+}

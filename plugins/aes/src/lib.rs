@@ -1,0 +1,23 @@
+//! AES in CBC mode.
+
+mod cbc;
+
+use std::sync::Arc;
+
+use ::aes::{Aes128, Aes192, Aes256};
+use iana::EncryptionAlgorithm;
+use plugin_api::{Feature, Host};
+
+pub use crate::cbc::{AesBlock, AesCbc};
+
+plugin_api::export_plugin! { name: "aes", features: features }
+
+/// What the plugin offers: AES-CBC with keys of 128, 192 and 256 bits.
+pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
+    let algorithm = EncryptionAlgorithm::AES_CBC;
+    vec![
+        Feature::cipher(algorithm, 16, AesCbc::<Aes128>::new()),
+        Feature::cipher(algorithm, 24, AesCbc::<Aes192>::new()),
+        Feature::cipher(algorithm, 32, AesCbc::<Aes256>::new()),
+    ]
+}

@@ -1,0 +1,43 @@
+//! ESP in user space on a TUN device.
+//!
+//! Packets that the routes of [`routes`] lead into the device are matched with a policy ([`spd`]), encrypted with its SA
+//! ([`sad`], [`esp`]) and sent in UDP by the daemon's own socket ([`udp`]); what the daemon receives comes back by
+//! [`backend::Libipsec`] and leaves through the device. [`io`] is that path, [`replay`], [`lifetime`] and [`packet`] are
+//! the checks along it.
+
+pub mod backend;
+mod batch;
+pub mod drops;
+pub mod esp;
+mod events;
+pub mod io;
+pub mod lifetime;
+pub mod packet;
+pub mod replay;
+pub mod routes;
+pub mod sad;
+pub mod settings;
+pub mod spd;
+#[cfg(test)]
+mod testing;
+pub mod timer;
+pub mod tun;
+pub mod udp;
+
+use std::sync::Arc;
+
+use plugin_api::{Feature, FeatureName, Host, Implementation};
+
+plugin_api::export_plugin! { name: "kernel-libipsec", features: features }
+
+/// What this plugin offers.
+pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
+    let constructor = |host: Arc<dyn Host>| {
+        let backend = backend::Libipsec::new(host)?;
+        Ok(Arc::new(backend) as Arc<dyn plugin_api::KernelIpsec>)
+    };
+    let implementation = Implementation::KernelIpsec(Box::new(constructor));
+    // Routes come from there; without it, an operator makes them.
+    let routes = FeatureName::Custom("kernel-net".into());
+    vec![Feature::new(FeatureName::Custom("kernel-ipsec".into()), implementation).soft_depends(routes)]
+}

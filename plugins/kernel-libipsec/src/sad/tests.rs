@@ -1,0 +1,122 @@
+#![allow(clippy::disallowed_methods)] // any instant does
+
+use iana::{EncryptionAlgorithm, Protocol};
+use plugin_api::Secret;
+use plugin_api::kernel::{SaLifetime, SaMode, UdpEncap};
+
+use super::*;
+
+fn parameters(spi: u32, inbound: bool) -> SaParameters {
+    SaParameters {
+        id: SaId {
+            src: [192, 0, 2, 1].into(),
+            dst: [192, 0, 2, 2].into(),
+            spi,
+            protocol: Protocol::ESP,
+        },
+        inbound,
+        reqid: 1,
+        mode: SaMode::Tunnel,
+        src_ts: vec![],
+        dst_ts: vec![],
+        encryption: EncryptionAlgorithm::AES_GCM_16,
+        encryption_key: Secret::zeroed(36),
+        integrity: None,
+        integrity_key: Secret::default(),
+        encap: Some(UdpEncap {
+            src_port: 4500,
+            dst_port: 4501,
+        }),
+        esn: false,
+        replay_window: 32,
+        lifetime: SaLifetime::default(),
+        tfc: 0,
+        mark: None,
+    }
+}
+
+fn sa(parameters: &SaParameters) -> Arc<Sa> {
+    Arc::new(Sa::new(parameters, 1, Instant::now()).expect("an SA"))
+}
+
+#[test]
+fn an_inbound_sa_takes_its_reserved_spi() {
+    let sad = Sad::default();
+    assert!(sad.reserve(0xc000_0001));
+    assert!(!sad.reserve(0xc000_0001));
+    assert!(sad.inbound(0xc000_0001).is_none());
+    let parameters = parameters(0xc000_0001, true);
+    sad.add(sa(&parameters)).expect("installed");
+    assert!(!sad.reserve(0xc000_0001));
+    assert_eq!(
+        sad.add(sa(&parameters)).unwrap_err().kind,
+        ErrorKind::AlreadyExists
+    );
+    assert!(sad.remove(&parameters.id).expect("there").is_some());
+    assert_eq!(
+        sad.remove(&parameters.id).err().expect("gone").kind,
+        ErrorKind::NotFound
+    );
+    assert!(sad.reserve(0xc000_0001), "its SPI is free again");
+}
+
+#[test]
+fn two_peers_may_choose_the_same_spi() {
+    let sad = Sad::default();
+    let one = parameters(7, false);
+    let mut two = parameters(7, false);
+    (two.id.dst, two.reqid) = ([192, 0, 2, 3].into(), 2);
+    sad.add(sa(&one)).expect("installed");
+    sad.add(sa(&two)).expect("installed");
+    assert_eq!(sad.outbound(7, 2).expect("there").dst(), two.id.dst);
+    assert_eq!(sad.find(&one.id).expect("there").reqid, 1);
+    sad.remove(&one.id).expect("there");
+    assert!(sad.outbound(7, 1).is_none());
+    assert!(sad.outbound(7, 2).is_some());
+}
+
+#[test]
+fn sequence_numbers_start_at_one_and_never_wrap() {
+    let sa = sa(&parameters(1, false));
+    assert_eq!(
+        sa.next_sequence(),
+        Some(Sequence {
+            number: 1,
+            near_end: false
+        })
+    );
+    sa.skip_to(u64::from(u32::MAX) - 1);
+    assert_eq!(
+        sa.next_sequence(),
+        Some(Sequence {
+            number: u64::from(u32::MAX),
+            near_end: true
+        })
+    );
+    assert_eq!(sa.next_sequence(), None);
+    assert_eq!(sa.next_sequence(), None);
+}
+
+#[test]
+fn what_user_space_cannot_do_is_refused_with_a_remedy() {
+    let mut transport = parameters(1, true);
+    transport.mode = SaMode::Transport;
+    let mut ah = parameters(1, true);
+    ah.id.protocol = Protocol::AH;
+    let mut bare = parameters(1, true);
+    bare.encap = None;
+    for (parameters, remedy) in [(transport, "type=tunnel"), (ah, "esp="), (bare, "encap = yes")] {
+        let error = Sa::new(&parameters, 1, Instant::now()).err().expect("refused");
+        assert_eq!(error.kind, ErrorKind::NotSupported);
+        assert!(error.message.contains(remedy), "{}", error.message);
+    }
+}
+
+#[test]
+fn a_new_endpoint_is_news_once() {
+    let sa = sa(&parameters(1, true));
+    let elsewhere = "198.51.100.1:1024".parse().unwrap();
+    assert!(sa.is_new_mapping(elsewhere));
+    assert!(!sa.is_new_mapping(elsewhere));
+    assert!(sa.is_new_mapping("198.51.100.1:1025".parse().unwrap()));
+}

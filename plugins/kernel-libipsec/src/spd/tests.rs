@@ -1,0 +1,135 @@
+use plugin_api::kernel::SaMode;
+
+use super::*;
+use crate::packet::tests::udp4;
+
+fn policy(src: &str, dst: &str, priority: PolicyPriority, spi: u32) -> PolicyParameters {
+    let selector = |text: &str| {
+        let (address, prefix) = text.split_once('/').expect("a subnet");
+        TrafficSelector::subnet(
+            address.parse().expect("an address"),
+            prefix.parse().expect("a prefix"),
+        )
+    };
+    PolicyParameters {
+        direction: Direction::Out,
+        src_ts: selector(src),
+        dst_ts: selector(dst),
+        action: PolicyAction::Protect,
+        priority,
+        src: [192, 0, 2, 1].into(),
+        dst: [192, 0, 2, 2].into(),
+        reqid: 1,
+        spi,
+        mode: SaMode::Tunnel,
+        mark: None,
+    }
+}
+
+fn spi_for(spd: &Spd, dst: [u8; 4]) -> Option<u32> {
+    let flow = Flow::parse(&udp4([10, 1, 0, 1], dst, (1000, 53), 0)).expect("a packet");
+    spd.outbound(&flow).map(|treatment| treatment.spi)
+}
+
+#[test]
+fn the_rank_is_that_of_strongswans_kernel_policies() {
+    let installed = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 1);
+    let trap = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Routed, 0);
+    assert_eq!((rank(&installed), rank(&trap)), (383_615, 383_616));
+}
+
+#[test]
+fn a_narrower_policy_wins_and_others_still_count() {
+    let spd = Spd::default();
+    spd.add(&policy("10.1.0.0/16", "10.0.0.0/8", PolicyPriority::Default, 1))
+        .unwrap();
+    spd.add(&policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 2))
+        .unwrap();
+    spd.add(&policy("10.9.0.0/16", "10.3.0.7/32", PolicyPriority::Default, 3))
+        .unwrap();
+    assert_eq!(
+        spi_for(&spd, [10, 3, 0, 7]),
+        Some(2),
+        "the /32 is for another source"
+    );
+    assert_eq!(spi_for(&spd, [10, 4, 0, 1]), Some(1));
+    assert_eq!(spi_for(&spd, [11, 0, 0, 1]), None);
+}
+
+#[test]
+fn an_address_range_matches_no_more_than_itself() {
+    let spd = Spd::default();
+    let mut range = policy("0.0.0.0/0", "10.3.0.0/24", PolicyPriority::Default, 5);
+    (range.dst_ts.start, range.dst_ts.end) = ([10, 3, 0, 10].into(), [10, 3, 0, 20].into());
+    spd.add(&range).unwrap();
+    assert_eq!(spi_for(&spd, [10, 3, 0, 15]), Some(5));
+    assert_eq!(spi_for(&spd, [10, 3, 0, 21]), None);
+}
+
+#[test]
+fn an_installed_policy_beats_its_trap_and_a_shunt_beats_both() {
+    let spd = Spd::default();
+    spd.add(&policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Routed, 0))
+        .unwrap();
+    spd.add(&policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 4))
+        .unwrap();
+    assert_eq!(spi_for(&spd, [10, 3, 0, 1]), Some(4));
+    let mut shunt = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Pass, 0);
+    shunt.action = PolicyAction::Pass;
+    spd.add(&shunt).unwrap();
+    let flow = Flow::parse(&udp4([10, 1, 0, 1], [10, 3, 0, 1], (1, 2), 0)).unwrap();
+    assert_eq!(spd.outbound(&flow).unwrap().action, PolicyAction::Pass);
+}
+
+#[test]
+fn a_rekeyed_sas_policy_takes_over_and_outlives_the_old_one() {
+    let spd = Spd::default();
+    let old = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 1);
+    let new = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 2);
+    assert!(spd.add(&old).unwrap());
+    assert!(spd.add(&new).unwrap());
+    assert_eq!(spi_for(&spd, [10, 3, 0, 1]), Some(2));
+    assert_eq!(spd.remove(&old).unwrap(), Some(old));
+    assert_eq!(spi_for(&spd, [10, 3, 0, 1]), Some(2));
+    spd.remove(&new).unwrap();
+    assert_eq!(spi_for(&spd, [10, 3, 0, 1]), None);
+    assert_eq!(spd.remove(&new).unwrap_err().kind, ErrorKind::NotFound);
+}
+
+#[test]
+fn equal_policies_count_their_users() {
+    let spd = Spd::default();
+    let one = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 1);
+    assert!(spd.add(&one).unwrap());
+    assert!(!spd.add(&one).unwrap());
+    assert_eq!(spd.remove(&one).unwrap(), None);
+    assert_eq!(spi_for(&spd, [10, 3, 0, 1]), Some(1));
+    assert!(spd.remove(&one).unwrap().is_some());
+    assert_eq!(spi_for(&spd, [10, 3, 0, 1]), None);
+}
+
+#[test]
+fn an_inbound_policy_admits_packets_of_its_own_reqid_only() {
+    let spd = Spd::default();
+    let mut inbound = policy("10.3.0.0/16", "10.1.0.0/16", PolicyPriority::Default, 1);
+    inbound.direction = Direction::In;
+    spd.add(&inbound).unwrap();
+    let flow = Flow::parse(&udp4([10, 3, 0, 1], [10, 1, 0, 1], (1, 2), 0)).unwrap();
+    assert!(spd.admits(&flow, 1));
+    assert!(!spd.admits(&flow, 2));
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // any instant does
+fn a_trap_asks_again_only_after_a_while() {
+    let spd = Spd::default();
+    spd.add(&policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Routed, 0))
+        .unwrap();
+    let flow = Flow::parse(&udp4([10, 1, 0, 1], [10, 3, 0, 1], (1, 2), 0)).unwrap();
+    let trap = spd.outbound(&flow).unwrap();
+    let now = Instant::now();
+    assert!(trap.trap);
+    assert!(trap.may_acquire(now));
+    assert!(!trap.may_acquire(now + ACQUIRE_INTERVAL / 2));
+    assert!(trap.may_acquire(now + ACQUIRE_INTERVAL));
+}

@@ -1,0 +1,326 @@
+//! Listens for changes of links, addresses and routes.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use netlink_packet_core::NetlinkPayload;
+use netlink_packet_route::RouteNetlinkMessage as Message;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::RouteMessage;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use plugin_api::kernel::KernelEvent;
+use plugin_api::log::{CONTROL, DIAGNOSE, Group};
+use plugin_api::{Host, PluginError};
+
+use crate::connection::{self, Connection};
+use crate::lookup::Candidate;
+use crate::net::VirtualAddresses;
+use crate::settings::Settings;
+use crate::state::{Change, State, address_of, link_of};
+
+/// Changes come in flocks; the daemon is told once of those within this time.
+const COLLECT: Duration = Duration::from_millis(100);
+
+/// The thread; it ends when this is dropped.
+pub struct Monitor {
+    stop: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Listener {
+    host: Arc<dyn Host>,
+    socket: Socket,
+    connection: Connection,
+    state: State,
+    virtual_addresses: Arc<Mutex<VirtualAddresses>>,
+    ignored_tables: BTreeSet<u32>,
+    process_route: bool,
+    roam_events: bool,
+    /// When to tell the daemon, and whether it is about addresses.
+    pending: Option<(Instant, bool)>,
+    /// When to look at everything, after messages were lost.
+    stale: Option<Instant>,
+}
+
+impl Monitor {
+    /// Starts the thread; from the return on no change goes unnoticed.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses a socket or a thread.
+    pub(crate) fn start(
+        host: Arc<dyn Host>,
+        settings: &Settings,
+        virtual_addresses: Arc<Mutex<VirtualAddresses>>,
+    ) -> Result<Self, PluginError> {
+        let failed =
+            |error: io::Error| PluginError::system("listening for changes of addresses and routes", &error);
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
+        socket.set_non_blocking(true).map_err(failed)?;
+        let mut groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
+        if settings.process_route {
+            groups |= libc::RTMGRP_IPV4_ROUTE | libc::RTMGRP_IPV6_ROUTE;
+        }
+        // Before the first look, so that nothing falls between the two.
+        socket.bind(&SocketAddr::new(0, groups as u32)).map_err(failed)?;
+        let connection = Connection::open().map_err(failed)?;
+        let state = look(&connection).map_err(failed)?;
+        let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|errno| failed(errno.into()))?;
+        let stop = Arc::new(stop);
+        let mut ignored_tables = settings.ignored_tables.clone();
+        // Our own routes are no news, and those of the local table come and go with addresses.
+        ignored_tables.extend([settings.table, libc::RT_TABLE_LOCAL.into()]);
+        let listener = Listener {
+            host,
+            socket,
+            connection,
+            state,
+            virtual_addresses,
+            ignored_tables,
+            process_route: settings.process_route,
+            roam_events: settings.roam_events,
+            pending: None,
+            stale: None,
+        };
+        let own = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("netlink-monitor".into())
+            .spawn(move || listener.run(&own))
+            .map_err(|error| PluginError::system("starting the thread netlink-monitor", &error))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        // Writing to an eventfd fails only when its counter is full, and then the thread is woken as well.
+        let _ = self.stop.write(1);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported by the hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// All links and addresses at this moment.
+pub(crate) fn look(connection: &Connection) -> io::Result<State> {
+    let mut state = State::default();
+    for message in connection.dump(&Message::GetLink(LinkMessage::default()))? {
+        if let Message::NewLink(link) = message
+            && let Some((index, link)) = link_of(&link)
+        {
+            state.set_link(index, link);
+        }
+    }
+    for message in connection.dump(&Message::GetAddress(AddressMessage::default()))? {
+        if let Message::NewAddress(address) = message
+            && let Some(address) = address_of(&address)
+        {
+            state.set_address(address);
+        }
+    }
+    Ok(state)
+}
+
+impl Listener {
+    #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
+    fn run(mut self, stop: &EventFd) {
+        let mut buffer = Vec::with_capacity(65_536);
+        loop {
+            let now = Instant::now();
+            if self.stale.is_some_and(|due| due <= now) {
+                self.resynchronize(now);
+            }
+            if let Some((due, address)) = self.pending
+                && due <= now
+            {
+                self.pending = None;
+                self.host.kernel_event(KernelEvent::Roam { address });
+            }
+            let next = self
+                .stale
+                .into_iter()
+                .chain(self.pending.map(|(due, _)| due))
+                .min();
+            let timeout = next.map_or(PollTimeout::NONE, |due| {
+                // One more millisecond, or the last one would be spent polling without waiting.
+                let left = due.saturating_duration_since(now) + Duration::from_millis(1);
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            });
+            match self.wait(stop, timeout) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(errno) => {
+                    let text = format!("waiting for changes of addresses failed: {errno}, stopping");
+                    self.host.log(Group::Knl, CONTROL, &text);
+                    return;
+                }
+            }
+            if let Err(error) = self.drain(&mut buffer) {
+                let text = format!("listening for changes of addresses failed: {error}, stopping");
+                self.host.log(Group::Knl, CONTROL, &text);
+                return;
+            }
+        }
+    }
+
+    /// Waits for a message or for the end; whether it is the end.
+    #[allow(unsafe_code)] // the socket's crate knows raw descriptors only
+    fn wait(&self, stop: &EventFd, timeout: PollTimeout) -> nix::Result<bool> {
+        // SAFETY: the socket is open as long as `self` lives.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
+        let mut fds = [
+            PollFd::new(socket, PollFlags::POLLIN),
+            PollFd::new(std::os::fd::AsFd::as_fd(stop), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(fds[1].any().unwrap_or(false)),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn drain(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            buffer.clear();
+            match self.socket.recv_from(buffer, 0) {
+                // Only the kernel has the word here.
+                Ok((_, sender)) if sender.port_number() != 0 => {}
+                Ok(_) => connection::messages(buffer).for_each(|octets| {
+                    if let Some(NetlinkPayload::InnerMessage(message)) = connection::parse(octets) {
+                        self.take(message);
+                    }
+                }),
+                Err(error) => match (error.kind(), error.raw_os_error()) {
+                    (io::ErrorKind::WouldBlock, _) => return Ok(()),
+                    (io::ErrorKind::Interrupted, _) => {}
+                    (_, Some(libc::ENOBUFS)) => self.forget_waiting(buffer)?,
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// After messages were lost, those that wait are forgotten too: they are older than what a look will show, and the
+    /// kernel tells of further losses only once it has found the queue empty.
+    #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
+    fn forget_waiting(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            buffer.clear();
+            match self.socket.recv_from(buffer, 0) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.stale = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Compares what is with what was.
+    fn resynchronize(&mut self, now: Instant) {
+        self.stale = None;
+        let fresh = match look(&self.connection) {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                let text = format!("listing interfaces and addresses failed, trying again: {error}");
+                self.host.log(Group::Knl, DIAGNOSE, &text);
+                self.stale = Some(now + COLLECT);
+                return;
+            }
+        };
+        let text = "changes of addresses came too fast, looked at all of them again";
+        self.host.log(Group::Knl, DIAGNOSE, text);
+        for change in self.state.replace(fresh) {
+            self.tell(&change);
+        }
+        // Nobody will tell any more of those that were lost.
+        self.virtual_addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .leaving
+            .clear();
+        // Routes are not kept, so one may have changed among what was lost.
+        if self.process_route {
+            self.roam(false);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::NewLink(link) => {
+                let change = link_of(&link).and_then(|(index, link)| self.state.set_link(index, link));
+                self.tell_all(change);
+            }
+            Message::DelLink(link) => {
+                let changes = self.state.remove_link(link.header.index);
+                self.tell_all(changes);
+            }
+            Message::NewAddress(address) => {
+                let change = address_of(&address).and_then(|address| self.state.set_address(address));
+                self.tell_all(change);
+            }
+            Message::DelAddress(address) => {
+                let change = address_of(&address).and_then(|address| self.state.remove_address(address));
+                self.tell_all(change);
+            }
+            Message::NewRoute(route) | Message::DelRoute(route) => self.take_route(&route),
+            _ => {}
+        }
+    }
+
+    fn take_route(&mut self, route: &RouteMessage) {
+        let route = Candidate::of(route);
+        if self.process_route && !route.cloned && !self.ignored_tables.contains(&route.table) {
+            self.roam(false);
+        }
+    }
+
+    fn tell_all(&mut self, changes: impl IntoIterator<Item = Change>) {
+        changes.into_iter().for_each(|change| self.tell(&change));
+    }
+
+    fn tell(&mut self, change: &Change) {
+        let mut ours = self
+            .virtual_addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_ours = match change {
+            Change::Appeared(address, _) => {
+                ours.present.contains(address) || ours.leaving.contains_key(address)
+            }
+            // One that somebody else takes away from us is news.
+            Change::Disappeared(address, _) => ours.has_left(*address),
+            _ => false,
+        };
+        drop(ours);
+        if !is_ours {
+            self.host.log(Group::Knl, CONTROL, &change.to_string());
+            self.roam(true);
+        }
+    }
+
+    #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
+    fn roam(&mut self, address: bool) {
+        if !self.roam_events {
+            return;
+        }
+        self.pending = Some(match self.pending {
+            None => (Instant::now() + COLLECT, address),
+            Some((due, before)) => (due, before || address),
+        });
+    }
+}

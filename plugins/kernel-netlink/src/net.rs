@@ -1,0 +1,392 @@
+//! The [`KernelNet`] that the daemon sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+};
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::route::{RouteMessage, RouteScope};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
+use plugin_api::kernel::{LocalAddress, NextHop, Route};
+use plugin_api::log::{CONTROL, DIAGNOSE, Group};
+use plugin_api::{ErrorKind, Host, KernelNet, PluginError};
+
+use crate::connection::Connection;
+use crate::lookup::{self, Candidate};
+use crate::monitor::{self, Monitor};
+use crate::settings::Settings;
+use crate::state::{self, State};
+
+/// Addresses that the daemon put there itself, whose coming and going is no news.
+#[derive(Debug, Default)]
+pub(crate) struct VirtualAddresses {
+    /// They are there, or about to be.
+    pub(crate) present: BTreeSet<IpAddr>,
+    /// They were removed so often, and the monitor has not seen it yet.
+    pub(crate) leaving: BTreeMap<IpAddr, usize>,
+}
+
+impl VirtualAddresses {
+    /// Whether an address that went was one that we removed.
+    pub(crate) fn has_left(&mut self, address: IpAddr) -> bool {
+        let Some(count) = self.leaving.get_mut(&address) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.leaving.remove(&address);
+        }
+        true
+    }
+}
+
+/// Addresses and routes by netlink. When it is dropped its thread ends and its rules go.
+pub struct Netlink {
+    host: Arc<dyn Host>,
+    connection: Connection,
+    settings: Settings,
+    virtual_addresses: Arc<Mutex<VirtualAddresses>>,
+    rules: Vec<RuleMessage>,
+    _monitor: Monitor,
+}
+
+impl Netlink {
+    /// Installs the rules that lead to our routing table and starts to listen for changes, all in the calling thread's
+    /// network namespace.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is invalid or the system has no netlink socket or thread for us.
+    pub fn new(host: Arc<dyn Host>) -> Result<Self, PluginError> {
+        let settings = Settings::read(&*host)?;
+        let connection =
+            Connection::open().map_err(|error| PluginError::system("opening a netlink socket", &error))?;
+        let virtual_addresses = Arc::<Mutex<VirtualAddresses>>::default();
+        let monitor = Monitor::start(Arc::clone(&host), &settings, Arc::clone(&virtual_addresses))?;
+        let mut net = Self {
+            host,
+            connection,
+            settings,
+            virtual_addresses,
+            rules: Vec::new(),
+            _monitor: monitor,
+        };
+        net.add_rules();
+        Ok(net)
+    }
+
+    fn add_rules(&mut self) {
+        if self.settings.table == 0 {
+            return;
+        }
+        for (family, name) in [(AddressFamily::Inet, "IPv4"), (AddressFamily::Inet6, "IPv6")] {
+            let rule = rule(family, self.settings.table, self.settings.priority);
+            match self
+                .connection
+                .request(Message::NewRule(rule.clone()), NLM_F_CREATE | NLM_F_EXCL)
+            {
+                Ok(_) => self.rules.push(rule),
+                // Somebody else's, or ours from before a crash; it does what we need either way.
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
+                Err(error) => {
+                    let remedy = match error.raw_os_error() {
+                        Some(libc::EPERM) => "; start as root or with CAP_NET_ADMIN",
+                        Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => {
+                            "; the kernel has none for this family"
+                        }
+                        _ => "",
+                    };
+                    let text = format!("unable to create {name} routing table rule: {error}{remedy}");
+                    self.host.log(Group::Knl, CONTROL, &text);
+                }
+            }
+        }
+    }
+
+    fn interface_index(&self, name: &str) -> Result<u32, PluginError> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        let answer = self.connection.request(Message::GetLink(message), 0);
+        let missing = || {
+            PluginError::new(
+                ErrorKind::NotFound,
+                format!("there is no network interface {name}"),
+            )
+        };
+        let answer = answer.map_err(|error| match error.raw_os_error() {
+            Some(libc::ENODEV) => missing(),
+            _ => PluginError::system(format!("looking for network interface {name}"), &error),
+        })?;
+        let index = answer.iter().find_map(|message| match message {
+            Message::NewLink(link) => Some(link.header.index),
+            _ => None,
+        });
+        index.ok_or_else(missing)
+    }
+
+    fn interface_name(&self, index: u32) -> Result<String, PluginError> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let answer = self
+            .connection
+            .request(Message::GetLink(message), 0)
+            .map_err(|error| PluginError::system(format!("looking for network interface {index}"), &error))?;
+        let name = answer.iter().find_map(|message| match message {
+            Message::NewLink(link) => state::link_of(link).map(|(_, link)| link.name),
+            _ => None,
+        });
+        name.ok_or_else(|| {
+            PluginError::new(
+                ErrorKind::NotFound,
+                format!("network interface {index} has no name"),
+            )
+        })
+    }
+
+    fn state(&self) -> Result<State, PluginError> {
+        monitor::look(&self.connection)
+            .map_err(|error| PluginError::system("listing interfaces and addresses", &error))
+    }
+
+    /// Where the kernel would send a packet to, unless it asked our own table.
+    fn ask(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<Option<Candidate>, PluginError> {
+        let question = Message::GetRoute(lookup::question(destination, source));
+        let answer = match self.connection.request(question, 0) {
+            Ok(answer) => answer,
+            Err(error) => {
+                return match error.raw_os_error() {
+                    Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES) => {
+                        Err(no_route(destination, source))
+                    }
+                    // So the kernel says that the source is none of its addresses, or a black hole.
+                    Some(libc::EINVAL) => Err(no_route(destination, source)),
+                    _ => Err(PluginError::system(
+                        format!("asking for a route to {destination}"),
+                        &error,
+                    )),
+                };
+            }
+        };
+        Ok(answer.iter().find_map(route_of).filter(|route| {
+            let own = self.settings.table != 0 && route.table == self.settings.table;
+            !own && !self.settings.ignored_tables.contains(&route.table)
+        }))
+    }
+
+    /// The best route of all tables but our own.
+    fn search(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<Candidate, PluginError> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = lookup::family(destination);
+        let answer = self
+            .connection
+            .dump(&Message::GetRoute(message))
+            .map_err(|error| PluginError::system("listing routes", &error))?;
+        let routes: Vec<_> = answer.iter().filter_map(route_of).collect();
+        let owners = match source {
+            Some(source) => {
+                let state = self.state()?;
+                state
+                    .addresses
+                    .keys()
+                    .filter(|(_, address)| *address == source)
+                    .map(|(index, _)| *index)
+                    .collect()
+            }
+            None => BTreeSet::new(),
+        };
+        let mut ignored = self.settings.ignored_tables.clone();
+        ignored.insert(self.settings.table);
+        let found = lookup::best(&routes, destination, source, &owners, &ignored);
+        found.cloned().ok_or_else(|| no_route(destination, source))
+    }
+
+    fn virtual_addresses(&self) -> std::sync::MutexGuard<'_, VirtualAddresses> {
+        self.virtual_addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Netlink {
+    fn drop(&mut self) {
+        for rule in self.rules.drain(..) {
+            if let Err(error) = self.connection.request(Message::DelRule(rule), 0) {
+                self.host.log(
+                    Group::Knl,
+                    DIAGNOSE,
+                    &format!("unable to remove routing table rule: {error}"),
+                );
+            }
+        }
+    }
+}
+
+impl KernelNet for Netlink {
+    fn addresses(&self) -> Result<Vec<LocalAddress>, PluginError> {
+        let state = self.state()?;
+        let ours = self.virtual_addresses();
+        let addresses = state.addresses.iter().filter_map(|((index, address), prefix)| {
+            let link = state.links.get(index)?;
+            Some(LocalAddress {
+                address: *address,
+                prefix: *prefix,
+                interface: link.name.clone(),
+                loopback: link.loopback,
+                up: link.up,
+                is_virtual: ours.present.contains(address),
+            })
+        });
+        Ok(addresses.collect())
+    }
+
+    fn next_hop(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<NextHop, PluginError> {
+        let source = source.filter(|source| !source.is_unspecified());
+        let route = match self.ask(destination, source)? {
+            Some(route) => route,
+            None => self.search(destination, source)?,
+        };
+        let index = route.interface.ok_or_else(|| no_route(destination, source))?;
+        Ok(NextHop {
+            gateway: route.gateway,
+            interface: self.interface_name(index)?,
+            source: source.or(route.source),
+        })
+    }
+
+    fn add_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError> {
+        let message = address_message(address, prefix, self.interface_index(interface)?);
+        // First, so that the monitor does not take it for news.
+        let inserted = self.virtual_addresses().present.insert(address);
+        self.connection
+            .request(Message::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+            .map(drop)
+            .map_err(|error| {
+                if inserted {
+                    self.virtual_addresses().present.remove(&address);
+                }
+                let text = format!("adding {address}/{prefix} to {interface}");
+                refused(text, &error)
+            })
+    }
+
+    fn delete_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError> {
+        let message = address_message(address, prefix, self.interface_index(interface)?);
+        let was_ours = {
+            let mut ours = self.virtual_addresses();
+            let was_ours = ours.present.remove(&address);
+            if was_ours {
+                *ours.leaving.entry(address).or_default() += 1;
+            }
+            was_ours
+        };
+        self.connection
+            .request(Message::DelAddress(message), 0)
+            .map(drop)
+            .map_err(|error| {
+                if was_ours {
+                    self.virtual_addresses().has_left(address);
+                }
+                refused(format!("removing {address}/{prefix} from {interface}"), &error)
+            })
+    }
+
+    fn add_route(&self, route: &Route) -> Result<(), PluginError> {
+        let index = self.interface_index(&route.interface)?;
+        let message = lookup::message(route, self.table(), index);
+        self.connection
+            .request(Message::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
+            .map(drop)
+            .map_err(|error| refused(format!("adding {}", described(route)), &error))
+    }
+
+    fn delete_route(&self, route: &Route) -> Result<(), PluginError> {
+        let index = self.interface_index(&route.interface)?;
+        let mut message = lookup::message(route, self.table(), index);
+        message.header.scope = RouteScope::NoWhere;
+        self.connection
+            .request(Message::DelRoute(message), 0)
+            .map(drop)
+            .map_err(|error| refused(format!("removing {}", described(route)), &error))
+    }
+}
+
+impl Netlink {
+    fn table(&self) -> u32 {
+        if self.settings.table == 0 {
+            libc::RT_TABLE_MAIN.into()
+        } else {
+            self.settings.table
+        }
+    }
+}
+
+fn route_of(message: &Message) -> Option<Candidate> {
+    match message {
+        Message::NewRoute(route) => Some(Candidate::of(route)),
+        _ => None,
+    }
+}
+
+fn rule(family: AddressFamily, table: u32, priority: u32) -> RuleMessage {
+    let mut rule = RuleMessage::default();
+    rule.header.family = family;
+    rule.header.table = u8::try_from(table).unwrap_or(0);
+    rule.header.action = RuleAction::ToTable;
+    rule.attributes
+        .extend([RuleAttribute::Table(table), RuleAttribute::Priority(priority)]);
+    rule
+}
+
+fn address_message(address: IpAddr, prefix: u8, index: u32) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = lookup::family(address);
+    message.header.prefix_len = prefix;
+    message.header.index = index;
+    message.header.scope = AddressScope::Universe;
+    message.attributes.push(AddressAttribute::Local(address));
+    message.attributes.push(AddressAttribute::Address(address));
+    if address.is_ipv6() {
+        // The peer assigned it to us alone, so there are no duplicates to wait for.
+        message.header.flags = AddressHeaderFlags::Nodad;
+        if prefix == 128 {
+            // Deprecated: a source for what a route says it is, but not the kernel's choice for anything else.
+            let mut lifetimes = CacheInfo::default();
+            (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, u32::MAX);
+            message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+        }
+    }
+    message
+}
+
+fn no_route(destination: IpAddr, source: Option<IpAddr>) -> PluginError {
+    let from = source.map_or(String::new(), |source| format!(" from {source}"));
+    PluginError::new(ErrorKind::NotFound, format!("no route to {destination}{from}"))
+}
+
+fn described(route: &Route) -> String {
+    let Route {
+        destination,
+        prefix,
+        gateway,
+        source,
+        interface,
+    } = route;
+    let via = gateway.map_or(String::new(), |gateway| format!(" via {gateway}"));
+    let src = source.map_or(String::new(), |source| format!(" src {source}"));
+    format!("route {destination}/{prefix}{via} dev {interface}{src}")
+}
+
+fn refused(attempt: String, error: &io::Error) -> PluginError {
+    let kind = match error.raw_os_error() {
+        Some(libc::EEXIST) => ErrorKind::AlreadyExists,
+        Some(libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENODEV) => ErrorKind::NotFound,
+        _ => ErrorKind::System,
+    };
+    PluginError::new(kind, format!("{attempt}: {error}"))
+}

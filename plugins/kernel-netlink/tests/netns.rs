@@ -1,0 +1,369 @@
+//! The plugin in a network namespace of its own.
+//!
+//! Needs root; without it the tests say so and pass, unless `CI=true`.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use charon_kernel_netlink::net::Netlink;
+use nix::sched::{CloneFlags, unshare};
+use plugin_api::kernel::{KernelEvent, Route};
+use plugin_api::log::Group;
+use plugin_api::{ErrorKind, Host, KernelNet, Reply};
+
+#[derive(Debug, PartialEq)]
+enum Told {
+    Line(String),
+    Event(KernelEvent),
+}
+
+struct Daemon {
+    told: Mutex<Sender<Told>>,
+}
+
+impl Host for Daemon {
+    fn setting(&self, _key: &str) -> Option<String> {
+        None
+    }
+
+    fn log_enabled(&self, _group: Group, _level: i8) -> bool {
+        true
+    }
+
+    fn log(&self, _group: Group, _level: i8, message: &str) {
+        // The test may have ended.
+        let _ = self
+            .told
+            .lock()
+            .expect("no panic before")
+            .send(Told::Line(message.to_owned()));
+    }
+
+    fn submit(&self, _verb: &str, _message: &[u8], reply: Arc<dyn Reply>) {
+        reply.done(&[]);
+    }
+
+    fn kernel_event(&self, event: KernelEvent) {
+        let _ = self
+            .told
+            .lock()
+            .expect("no panic before")
+            .send(Told::Event(event));
+    }
+
+    fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {
+        None
+    }
+}
+
+struct World {
+    net: Netlink,
+    told: Receiver<Told>,
+}
+
+impl World {
+    /// Moves the calling thread into a new namespace, if root may.
+    fn new(name: &str) -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} needs root");
+            println!("{name}: skipped, it needs root for network namespaces");
+            return None;
+        }
+        unshare(CloneFlags::CLONE_NEWNET).expect("a namespace of its own");
+        ip("link set lo up");
+        ip("link add eth0 type veth peer name eth1");
+        let (sender, told) = channel();
+        let net = Netlink::new(Arc::new(Daemon {
+            told: Mutex::new(sender),
+        }))
+        .expect("netlink");
+        Some(Self { net, told })
+    }
+
+    fn next(&self) -> Told {
+        self.told
+            .recv_timeout(Duration::from_secs(10))
+            .expect("something is told")
+    }
+
+    /// Everything told up to and with the next event, sorted; IPv6 addresses of links left out, they come when they
+    /// like.
+    fn lines_to_event(&self) -> (Vec<String>, KernelEvent) {
+        let mut lines = Vec::new();
+        loop {
+            match self.next() {
+                Told::Line(line) if line.contains("fe80") => {}
+                Told::Line(line) => lines.push(line),
+                Told::Event(event) => {
+                    lines.sort();
+                    return (lines, event);
+                }
+            }
+        }
+    }
+
+    /// Everything told until a line comes.
+    fn until(&self, wanted: &str) -> Vec<Told> {
+        let mut all = Vec::new();
+        while all.last() != Some(&Told::Line(wanted.to_owned())) {
+            all.push(self.next());
+        }
+        all
+    }
+}
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip")
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("the ip command");
+    assert!(
+        output.status.success(),
+        "ip {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn changes_are_logged_and_told_once_for_a_flock() {
+    let Some(world) = World::new("changes") else {
+        return;
+    };
+    ip("addr add 192.0.2.1/24 dev eth0");
+    let (lines, event) = world.lines_to_event();
+    assert_eq!(lines, ["192.0.2.1 appeared on eth0"]);
+    assert_eq!(event, KernelEvent::Roam { address: true });
+
+    ip("link set eth0 up");
+    ip("link set eth1 up");
+    world.until("interface eth1 activated");
+    ip("addr del 192.0.2.1/24 dev eth0");
+    world.until("192.0.2.1 disappeared from eth0");
+    ip("link set eth0 down");
+    world.until("interface eth0 deactivated");
+    ip("link del eth0");
+    world.until("interface eth1 deactivated");
+}
+
+#[test]
+fn a_flood_of_changes_is_caught_up_with() {
+    let Some(world) = World::new("flood") else { return };
+    let batch: String = (0..250)
+        .flat_map(|high| (1..=16).map(move |low| format!("addr add 10.9.{high}.{low}/32 dev eth0\n")))
+        .collect();
+    let file = std::env::temp_dir().join(format!("netlink-flood-{}", std::process::id()));
+    std::fs::write(&file, batch).expect("a batch file");
+    ip(&format!("-batch {}", file.display()));
+    std::fs::remove_file(&file).expect("removed");
+    ip("addr add 192.0.2.77/32 dev eth0");
+    let told = world.until("192.0.2.77 appeared on eth0");
+    let appeared = told
+        .iter()
+        .filter(
+            |told| matches!(told, Told::Line(line) if line.contains(" 10.9.") || line.starts_with("10.9.")),
+        )
+        .count();
+    assert_eq!(appeared, 4000, "whatever the socket had room for");
+    assert_eq!(
+        world
+            .net
+            .addresses()
+            .expect("a list")
+            .iter()
+            .filter(|one| one.interface == "eth0")
+            .count(),
+        4001
+    );
+}
+
+#[test]
+fn virtual_addresses_come_and_go_without_news() {
+    let Some(world) = World::new("virtual") else {
+        return;
+    };
+    for (text, prefix) in [("10.3.0.1", 32), ("fd00::5", 128)] {
+        world.net.add_address(address(text), prefix, "lo").expect("added");
+        let again = world
+            .net
+            .add_address(address(text), prefix, "lo")
+            .expect_err("there already");
+        assert_eq!(again.kind, ErrorKind::AlreadyExists);
+        let all = world.net.addresses().expect("a list");
+        let ours = all
+            .iter()
+            .find(|one| one.address == address(text))
+            .expect("there");
+        assert!(
+            ours.is_virtual && ours.loopback && ours.up && ours.prefix == prefix,
+            "{ours:?}"
+        );
+        assert!(
+            all.iter()
+                .any(|one| one.address == address("127.0.0.1") && !one.is_virtual)
+        );
+        world
+            .net
+            .delete_address(address(text), prefix, "lo")
+            .expect("removed");
+        world
+            .net
+            .add_address(address(text), prefix, "lo")
+            .expect("added again at once");
+        world
+            .net
+            .delete_address(address(text), prefix, "lo")
+            .expect("removed");
+        let again = world
+            .net
+            .delete_address(address(text), prefix, "lo")
+            .expect_err("gone");
+        assert_eq!(again.kind, ErrorKind::NotFound);
+    }
+    let missing = world
+        .net
+        .add_address(address("10.3.0.1"), 32, "nowhere0")
+        .expect_err("no such interface");
+    assert_eq!(missing.kind, ErrorKind::NotFound);
+    ip("addr add 192.0.2.1/24 dev eth0");
+    let before: Vec<_> = world
+        .until("192.0.2.1 appeared on eth0")
+        .into_iter()
+        .rev()
+        .skip(1)
+        .collect();
+    assert!(
+        before
+            .iter()
+            .all(|told| matches!(told, Told::Event(KernelEvent::Roam { address: false }))),
+        "{before:?}"
+    );
+}
+
+#[test]
+fn rules_lead_to_our_table_as_long_as_we_live() {
+    let Some(world) = World::new("rules") else { return };
+    for family in ["-4", "-6"] {
+        assert!(ip(&format!("{family} rule show")).contains("220:\tfrom all lookup 220"));
+    }
+    let (sender, _told) = channel();
+    let second = Netlink::new(Arc::new(Daemon {
+        told: Mutex::new(sender),
+    }))
+    .expect("netlink");
+    drop(second);
+    assert!(
+        ip("-4 rule show").contains("lookup 220"),
+        "the second did not make it, so it does not take it away"
+    );
+    drop(world);
+    for family in ["-4", "-6"] {
+        assert!(!ip(&format!("{family} rule show")).contains("lookup 220"));
+    }
+}
+
+#[test]
+fn routes_go_to_our_table_and_next_hops_come_from_others() {
+    let Some(world) = World::new("routes") else { return };
+    let net = &world.net;
+    assert_eq!(
+        net.next_hop(address("198.51.100.1"), None)
+            .expect_err("nowhere")
+            .kind,
+        ErrorKind::NotFound
+    );
+    ip("addr add 192.0.2.1/24 dev eth0");
+    ip("addr add 203.0.113.1/24 dev eth1");
+    ip("addr add fd01::1/64 dev eth0 nodad");
+    ip("link set eth0 up");
+    ip("link set eth1 up");
+    ip("route add default via 192.0.2.254");
+    ip("route add default via 203.0.113.254 metric 500");
+    let everything = Route {
+        destination: address("0.0.0.0"),
+        prefix: 0,
+        gateway: None,
+        source: Some(address("192.0.2.1")),
+        interface: "eth1".into(),
+    };
+    let hop = net
+        .next_hop(address("198.51.100.1"), None)
+        .expect("the default route");
+    assert_eq!(
+        (hop.gateway, hop.interface.as_str()),
+        (Some(address("192.0.2.254")), "eth0")
+    );
+    assert_eq!(hop.source, Some(address("192.0.2.1")));
+
+    net.add_route(&everything).expect("added");
+    assert_eq!(
+        net.add_route(&everything).expect_err("there").kind,
+        ErrorKind::AlreadyExists
+    );
+    let table = ip("route show table 220");
+    assert_eq!(
+        table.trim(),
+        "default dev eth1 proto static scope link src 192.0.2.1"
+    );
+    assert!(
+        ip("route get 198.51.100.1").contains("dev eth1"),
+        "that is what the kernel thinks now"
+    );
+
+    let hop = net
+        .next_hop(address("198.51.100.1"), None)
+        .expect("not our own route");
+    assert_eq!(
+        (hop.gateway, hop.interface.as_str()),
+        (Some(address("192.0.2.254")), "eth0")
+    );
+    let hop = net
+        .next_hop(address("198.51.100.1"), Some(address("203.0.113.1")))
+        .expect("by the source");
+    assert_eq!(
+        (hop.gateway, hop.interface.as_str()),
+        (Some(address("203.0.113.254")), "eth1")
+    );
+    let hop = net.next_hop(address("192.0.2.9"), None).expect("on link");
+    assert_eq!((hop.gateway, hop.interface.as_str()), (None, "eth0"));
+
+    let exclude = Route {
+        destination: address("198.51.100.1"),
+        prefix: 32,
+        gateway: Some(address("192.0.2.254")),
+        source: None,
+        interface: "eth0".into(),
+    };
+    net.add_route(&exclude).expect("added");
+    let six = Route {
+        destination: address("fd02::"),
+        prefix: 64,
+        gateway: None,
+        source: Some(address("fd01::1")),
+        interface: "eth0".into(),
+    };
+    net.add_route(&six).expect("added");
+    assert!(ip("-6 route show table 220").contains("fd02::/64 dev eth0 proto static src fd01::1"));
+    for route in [&everything, &exclude, &six] {
+        net.delete_route(route).expect("removed");
+        assert_eq!(
+            net.delete_route(route).expect_err("gone").kind,
+            ErrorKind::NotFound
+        );
+    }
+    let gone = Route {
+        interface: "ipsec9".into(),
+        ..everything
+    };
+    assert_eq!(
+        net.delete_route(&gone).expect_err("no device").kind,
+        ErrorKind::NotFound
+    );
+}
