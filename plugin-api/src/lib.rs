@@ -11,6 +11,7 @@ pub mod cipher;
 pub mod control;
 pub mod dh;
 pub mod error;
+mod export;
 pub mod feature;
 pub mod guard;
 pub mod hasher;

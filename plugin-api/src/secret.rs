@@ -23,6 +23,11 @@ impl Secret {
         Self(vec![0; len])
     }
 
+    /// The octets, which the caller then has to zeroize.
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+
     /// The octets.
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -31,6 +36,15 @@ impl Secret {
     /// The octets, to be filled or changed.
     pub fn expose_mut(&mut self) -> &mut [u8] {
         &mut self.0
+    }
+
+    /// The octets without their protection, exactly as much memory as they need.
+    pub(crate) fn into_octets(mut self) -> Vec<u8> {
+        if self.0.capacity() == self.0.len() {
+            return std::mem::take(&mut self.0);
+        }
+        // What lies behind the end may be secret too; it is zeroized with `self`.
+        self.0.as_slice().into()
     }
 
     /// Length in octets.

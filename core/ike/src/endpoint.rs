@@ -14,7 +14,9 @@ use plugin_api::log::Group;
 use crate::cookie::Cookies;
 use crate::event::IkeSaInfo;
 use crate::lookup::{Lookup, SaKey};
-use crate::output::{CommandError, CommandId, JobId, JobResult, KernelId, KernelResult, Output};
+use crate::output::{
+    CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
+};
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Shared, Wish, log};
@@ -182,13 +184,18 @@ impl Endpoint {
     /// A batch of kernel operations is done.
     pub fn handle_kernel_done(&mut self, now: Instant, id: KernelId, result: KernelResult) {
         self.shared.now = now;
-        if let Some(key) = self.shared.kernel_ops.remove(&id) {
-            self.with_sa(key, |sa, shared| {
-                if let Some(work) = sa.kernel_work.remove(&id) {
-                    sa.on_kernel_done(shared, work, &result);
-                }
-            });
-        }
+        let reservation = self.shared.reservations.remove(&id);
+        let Some(key) = self.shared.kernel_ops.remove(&id) else {
+            if let (Some((src, dst)), Ok([KernelAnswer::Spi(spi)])) = (reservation, result.as_deref()) {
+                self.shared.release_spi(src, dst, *spi);
+            }
+            return;
+        };
+        self.with_sa(key, |sa, shared| {
+            if let Some(work) = sa.kernel_work.remove(&id) {
+                sa.on_kernel_done(shared, work, &result);
+            }
+        });
     }
 
     /// The kernel did something by itself.

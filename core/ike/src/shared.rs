@@ -9,8 +9,9 @@ use config::connection::PeerConfig;
 use config::identity::Identity;
 use config::secret::SecretStore;
 use crypto::registry::Registry;
-use iana::{HashAlgorithm, TrafficSelector};
+use iana::{HashAlgorithm, Protocol, TrafficSelector};
 use plugin_api::Hasher;
+use plugin_api::kernel::SaId;
 
 use crate::endpoint::{Initiate, Randomness};
 use crate::lookup::SaKey;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     /// Who waits for which job and which kernel operations.
     pub(crate) jobs: BTreeMap<JobId, SaKey>,
     pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
+    /// Addresses of the SPIs that are being reserved, to give them back if nobody waits any more.
+    pub(crate) reservations: BTreeMap<KernelId, (IpAddr, IpAddr)>,
     sha1: Arc<dyn Hasher>,
     randomness: Box<dyn Randomness>,
     next_child_id: u32,
@@ -72,6 +75,7 @@ impl Shared {
             established: BTreeMap::new(),
             jobs: BTreeMap::new(),
             kernel_ops: BTreeMap::new(),
+            reservations: BTreeMap::new(),
             sha1,
             randomness,
             next_child_id: 0,
@@ -117,6 +121,18 @@ impl Shared {
     pub(crate) fn start_job(&mut self, owner: SaKey, job: Job) {
         let id = self.out.job(job);
         self.jobs.insert(id, owner);
+    }
+
+    /// Asks for an inbound SPI of packets from `src` to `dst`.
+    pub(crate) fn reserve_spi(&mut self, owner: SaKey, src: IpAddr, dst: IpAddr) -> KernelId {
+        let id = self.start_kernel(owner, vec![KernelOp::AllocateSpi { src, dst, protocol: Protocol::ESP }]);
+        self.reservations.insert(id, (src, dst));
+        id
+    }
+
+    /// Gives a reserved SPI back.
+    pub(crate) fn release_spi(&mut self, src: IpAddr, dst: IpAddr, spi: u32) {
+        self.out.kernel(vec![KernelOp::DeleteSa(SaId { src, dst, spi, protocol: Protocol::ESP })]);
     }
 
     pub(crate) fn start_kernel(&mut self, owner: SaKey, ops: Vec<KernelOp>) -> KernelId {

@@ -9,6 +9,8 @@ pub(crate) enum Task {
     DeleteIke(Option<CommandId>),
     /// Delete the CHILD_SA of this unique number.
     DeleteChild(u32, Option<CommandId>),
+    /// Delete a CHILD_SA, by its inbound SPI, that the peer installed and this end could not.
+    WithdrawChild(u32),
     /// See whether the peer lives.
     Liveness,
 }
@@ -18,7 +20,7 @@ impl Task {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DeleteIke(_) => "IKE_DELETE",
-            Self::DeleteChild(..) => "CHILD_DELETE",
+            Self::DeleteChild(..) | Self::WithdrawChild(_) => "CHILD_DELETE",
             Self::Liveness => "IKE_DPD",
         }
     }

@@ -3,11 +3,11 @@
 /// An event that the state does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{event} is impossible in state {state}")]
-pub struct InvalidTransition {
+pub(crate) struct InvalidTransition {
     /// The state it came in.
-    pub state: &'static str,
+    pub(crate) state: &'static str,
     /// The event.
-    pub event: &'static str,
+    pub(crate) event: &'static str,
 }
 
 /// Declares a state enum and, for each event, which states it leads from and to.

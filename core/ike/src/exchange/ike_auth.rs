@@ -22,6 +22,9 @@ impl IkeSa {
     pub(crate) fn send_auth(&mut self, shared: &mut Shared, spi: Option<u32>) {
         if let Err(error) = self.try_send_auth(shared, spi) {
             log!(shared, self, Ike, 1, "IKE_AUTH request failed: {error}");
+            if let Some(spi) = spi {
+                shared.release_spi(self.remote.ip(), self.local.ip(), spi);
+            }
             self.destroy();
         }
     }
@@ -389,8 +392,7 @@ impl IkeSa {
             return self.send_auth(shared, None);
         }
         self.phase = Phase::ReserveSpi;
-        let ops = vec![self.spi_request()];
-        let id = shared.start_kernel(self.unique_id, ops);
+        let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
         self.kernel_work.insert(id, KernelWork::ReserveSpi);
     }
 }

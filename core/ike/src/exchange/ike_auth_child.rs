@@ -19,13 +19,9 @@ use crate::proposals;
 use crate::sa::{IkeSa, Inbound, KernelWork};
 use crate::selectors;
 use crate::shared::{Shared, log};
+use crate::task::Task;
 
 impl IkeSa {
-    /// The kernel operation that reserves an inbound SPI.
-    pub(crate) fn spi_request(&self) -> KernelOp {
-        KernelOp::AllocateSpi { src: self.remote.ip(), dst: self.local.ip(), protocol: Protocol::ESP }
-    }
-
     /// Adds the initiator's offer for the first CHILD_SA.
     pub(crate) fn offer_child(
         &mut self,
@@ -149,7 +145,7 @@ impl IkeSa {
         if shared.settings.close_ike_on_child_failure {
             log!(shared, self, Ike, 1, "closing IKE_SA due CHILD_SA setup failure");
             self.after_auth(shared, then);
-            return self.enqueue(shared, crate::task::Task::DeleteIke(None));
+            return self.enqueue(shared, Task::DeleteIke(None));
         }
         log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
         self.after_auth(shared, then);
@@ -171,8 +167,7 @@ impl IkeSa {
         match negotiate::choose(shared, &config, &how, &supplied, ours, theirs) {
             Ok(choice) => {
                 self.phase = Phase::AnswerReserveSpi { answer, choice: Box::new(choice) };
-                let ops = vec![self.spi_request()];
-                let id = shared.start_kernel(self.unique_id, ops);
+                let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
                 self.kernel_work.insert(id, KernelWork::ReserveSpi);
             }
             Err(refusal) => {
@@ -266,11 +261,12 @@ impl IkeSa {
     pub(crate) fn on_child_installed(&mut self, shared: &mut Shared, result: &KernelResult) {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::InstallChild { child, then } => {
-                if self.finish_install(shared, *child, result) {
-                    self.after_auth(shared, then);
-                } else {
+                let spi = child.spi_in;
+                let installed = self.finish_install(shared, *child, result);
+                self.after_auth(shared, then);
+                if !installed {
                     // The responder has it installed, so it has to be told.
-                    self.after_auth(shared, then);
+                    self.enqueue(shared, Task::WithdrawChild(spi));
                 }
             }
             Phase::AnswerInstallChild { mut answer, child } => {

@@ -89,11 +89,11 @@ impl IkeSa {
 
     fn accept_intermediate_request(&mut self, shared: &mut Shared, inbound: &Inbound) -> Result<(), Error> {
         let next = self.negotiation.as_ref().and_then(|negotiation| negotiation.plan.front().copied());
-        let Some((number, method)) = next else { return Err(Error::Missing("KE")) };
+        let Some((_, method)) = next else { return Err(Error::Missing("KE")) };
         let data = key_exchange_data(inbound, method)?;
         let exchange = shared.registry.key_exchange(method).ok_or(Error::Unsupported(method))?;
         self.cover_inbound(Role::Initiator, inbound)?;
-        self.phase = Phase::AnswerAdditional { number, method };
+        self.phase = Phase::AnswerAdditional { method };
         shared.start_job(self.unique_id, Job::Respond(exchange, data));
         Ok(())
     }

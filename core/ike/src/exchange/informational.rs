@@ -21,6 +21,7 @@ impl IkeSa {
             match task {
                 Task::DeleteIke(_) => self.send_ike_delete(shared),
                 Task::DeleteChild(id, command) => self.close_child(shared, id, command),
+                Task::WithdrawChild(spi) => self.send_child_delete(shared, spi),
                 Task::Liveness => {
                     log!(shared, self, Ike, 1, "sending DPD request");
                     self.request(shared, ExchangeType::INFORMATIONAL, Vec::new());
@@ -81,6 +82,10 @@ impl IkeSa {
         let Some(index) = self.children.iter().position(|child| child.unique_id == id) else { return };
         self.log_closing(shared, index, usages(result));
         let spi = self.children[index].spi_in;
+        self.send_child_delete(shared, spi);
+    }
+
+    fn send_child_delete(&mut self, shared: &mut Shared, spi: u32) {
         log!(shared, self, Ike, 1, "sending DELETE for ESP CHILD_SA with SPI {spi:08x}");
         let spis = vec![spi.to_be_bytes().to_vec()];
         let delete = Payload::Delete(Delete { protocol: Protocol::ESP, spis });
@@ -127,7 +132,7 @@ impl IkeSa {
                     shared.out.command_done(command, Ok(()));
                 }
             }
-            Some(Task::Liveness) | None => {}
+            Some(Task::Liveness | Task::WithdrawChild(_)) | None => {}
         }
     }
 

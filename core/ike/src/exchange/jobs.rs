@@ -27,7 +27,7 @@ impl IkeSa {
             (Phase::AnswerInit { proposal, method }, JobOutcome::Responded(public, secret)) => {
                 self.on_init_answered(shared, &proposal, method, public, &secret)
             }
-            (Phase::AnswerAdditional { method, .. }, JobOutcome::Responded(public, secret)) => {
+            (Phase::AnswerAdditional { method }, JobOutcome::Responded(public, secret)) => {
                 self.on_additional_answered(shared, method, public, &secret)
             }
             // A job of an earlier attempt, which nobody waits for any more.

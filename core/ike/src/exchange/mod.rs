@@ -69,7 +69,7 @@ pub(crate) enum Phase {
     /// Responder: IKE_INTERMEDIATE or IKE_AUTH, as the plan says.
     AwaitRequest,
     /// Responder: the ciphertext for the IKE_INTERMEDIATE response (job).
-    AnswerAdditional { number: u8, method: KeyExchangeMethod },
+    AnswerAdditional { method: KeyExchangeMethod },
     /// Responder: an SPI for the first CHILD_SA (kernel).
     AnswerReserveSpi { answer: Vec<Payload>, choice: Box<crate::child::negotiate::Choice> },
     /// Responder: the first CHILD_SA (kernel).

@@ -162,6 +162,7 @@ impl IkeSa {
             let direction = direction(&header);
             let (exchange, id) = (header.exchange, header.message_id);
             log!(shared, self, Ike, 1, "{exchange} {direction} with message ID {id} processing failed");
+            self.suspect_key_exchange(shared);
             return None;
         };
         self.lifetime.last_inbound = shared.now;
@@ -179,6 +180,20 @@ impl IkeSa {
             }
         };
         Some(Inbound { header, first, plaintext, payloads, octets: Vec::new(), local, remote })
+    }
+
+    /// A corrupted ciphertext of a KEM goes unnoticed until the first message under the keys made with it.
+    fn suspect_key_exchange(&self, shared: &mut Shared) {
+        let last = self.negotiation.as_ref().and_then(|negotiation| negotiation.last_additional);
+        if let Some((number, method)) = last {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "additional key exchange {number} ({method}) may have given different secrets on both ends"
+            );
+        }
     }
 
     fn reassemble(

@@ -1,0 +1,204 @@
+//! Establishing: sizes, log lines, profiles, and what is configured.
+
+use std::time::Duration;
+
+use ike::{IkeSaState, Settings};
+use pqswan_tests::netem::Conditions;
+use pqswan_tests::world::World;
+
+pub(super) const TUNNEL1: &str = "aes256gcm16-sha512-x25519-ke1_kyber3";
+pub(super) const TUNNEL2: &str = "aes256gcm16-sha512-x25519-ke1_kyber3-ke2_ntrup3-ke3_saber3!";
+pub(super) const TUNNEL3: &str = "aes256gcm16-sha512-modp3072-ke1_frodoa3-ke2_sike3!";
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+
+/// strongswan.conf of the seed.
+pub(super) fn seed_settings() -> Settings {
+    Settings { send_vendor_id: true, fragment_size: 1480, max_packet: 30_000, ..Settings::default() }
+}
+
+pub(super) fn calm() -> Conditions {
+    Conditions { delay: Duration::from_millis(5), ..Conditions::default() }
+}
+
+fn establish(proposal: &str) -> World {
+    let mut world = World::moon_and_carol(proposal, &seed_settings(), calm(), 1);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    world.assert_consistent();
+    world
+}
+
+#[test]
+fn tunnel1_has_the_sizes_of_the_seed() {
+    let world = establish(TUNNEL1);
+    assert_eq!(world.hosts[1].sent, [724, 1249, 464]);
+    assert_eq!(world.hosts[0].sent, [276, 1153, 272]);
+    assert!(world.hosts[1].done.iter().all(|(_, result)| result.is_ok()));
+}
+
+#[test]
+fn a_closing_exclamation_mark_leaves_the_defaults_out() {
+    let world = establish("aes256gcm16-sha512-x25519-ke1_kyber3!");
+    assert_eq!(world.hosts[1].sent[0], 268);
+}
+
+#[test]
+fn tunnel2_runs_three_additional_key_exchanges() {
+    let world = establish(TUNNEL2);
+    assert_eq!(world.hosts[1].sent, [284, 1249, 995, 1057, 320]);
+    assert_eq!(world.hosts[0].sent, [292, 1153, 995, 1153, 272]);
+}
+
+#[test]
+fn tunnel3_travels_in_fragments() {
+    let world = establish(TUNNEL3);
+    let carol = &world.hosts[1].sent;
+    assert_eq!(carol[0], 628);
+    assert_eq!(carol[1..12], [1448; 11]);
+    assert_eq!(carol[12..], [444, 527, 320]);
+    let moon = &world.hosts[0].sent;
+    assert_eq!(moon[0], 636);
+    assert_eq!(moon[1..12], [1448; 11]);
+    assert_eq!(moon[12..], [556, 551, 272]);
+    assert!(world.logged(1, "splitting IKE message (15697 bytes) into 12 fragments"));
+    assert!(world.logged(1, "reassembled fragmented IKE message (15809 bytes)"));
+}
+
+#[test]
+fn the_rfc_profile_needs_no_vendor_id() {
+    let settings = Settings { send_vendor_id: false, ..seed_settings() };
+    let mut world =
+        World::moon_and_carol("aes256gcm16-sha512-x25519-ke1_mlkem768!", &settings, calm(), 1);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    world.assert_consistent();
+    assert!(world.logged(1, "selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_ML_KEM_768"));
+}
+
+#[test]
+fn without_additional_key_exchanges_there_is_no_intermediate() {
+    let world = establish("aes256gcm16-sha512-x25519!");
+    assert_eq!(world.hosts[1].sent.len(), 2);
+}
+
+#[test]
+fn the_initiators_log_is_that_of_the_prototype() {
+    let world = establish(TUNNEL2);
+    let normalised: Vec<String> = world.hosts[1].log.iter().map(|line| normalise(line)).collect();
+    let expected = include_str!("../golden/tunnel2-initiator.log");
+    assert_eq!(normalised.join("\n") + "\n", expected);
+}
+
+#[test]
+fn the_responders_log_is_that_of_the_prototype() {
+    let world = establish(TUNNEL2);
+    let normalised: Vec<String> = world.hosts[0].log.iter().map(|line| normalise(line)).collect();
+    let expected = include_str!("../golden/tunnel2-responder.log");
+    assert_eq!(normalised.join("\n") + "\n", expected);
+}
+
+/// SPIs and random times differ from run to run; everything else must not.
+fn normalise(line: &str) -> String {
+    line.split(' ')
+        .map(|word| {
+            let seconds = word.trim_end_matches(',').strip_suffix('s').unwrap_or("");
+            let spi = word.len() == 10 && (word.ends_with("_i") || word.ends_with("_o"));
+            if spi {
+                format!("<SPI>{}", &word[8..])
+            } else if !seconds.is_empty() && seconds.bytes().all(|octet| octet.is_ascii_digit()) {
+                word.replace(seconds, "<N>")
+            } else {
+                word.to_owned()
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn scheduling_follows_the_seeds_formulas() {
+    for seed in 0..50 {
+        let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), seed);
+        world.initiate(1);
+        assert!(world.run_until(MINUTE, World::is_established), "seed {seed}");
+        let number = |prefix: &str| -> u64 {
+            let line = world.hosts[1].log.iter().find(|line| line.contains(prefix)).expect(prefix);
+            let text = line.split(prefix).nth(1).unwrap();
+            text.split('s').next().unwrap().parse().unwrap()
+        };
+        let own = number("[IKE] scheduling reauthentication in ");
+        assert!((3241..=3420).contains(&own), "seed {seed}: {own}");
+        assert_eq!(number("maximum IKE_SA lifetime "), own + 180);
+        let peers = number("received AUTH_LIFETIME of ");
+        assert!((3241..=3420).contains(&peers), "seed {seed}: {peers}");
+    }
+}
+
+#[test]
+fn an_auth_lifetime_that_ends_sooner_is_obeyed() {
+    let mut world = establish(TUNNEL1);
+    let reauth = world.sas(1)[0].reauth_at.expect("scheduled");
+    assert!(world.run_until(2 * 60 * MINUTE, |world| world.now >= reauth));
+    assert!(world.logged(1, "reauthenticating IKE_SA Tunnel1[1]"));
+    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    world.assert_consistent();
+    assert_eq!(world.sas(1)[0].unique_id, 2);
+}
+
+#[test]
+fn mobike_floats_to_4500_and_without_it_500_stays() {
+    let world = establish(TUNNEL1);
+    assert_eq!(world.sas(1)[0].remote.port(), 4500);
+    assert_eq!(world.sas(0)[0].remote.port(), 4500);
+    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
+    for (host, config) in [(0, pqswan_tests::world::moon(TUNNEL1)), (1, pqswan_tests::world::carol(TUNNEL1))] {
+        let config = config::connection::PeerConfig { mobike: false, ..config };
+        world.hosts[host].endpoint.add_connection(config);
+    }
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    assert_eq!(world.sas(1)[0].remote.port(), 500);
+    // 20 octets less than with MOBIKE_SUPPORTED and one ADDITIONAL_IP4_ADDRESS.
+    assert_eq!(world.hosts[1].sent, [724, 1249, 444]);
+    assert_eq!(world.hosts[0].sent, [276, 1153, 252]);
+}
+
+#[test]
+fn a_back_end_that_needs_udp_fakes_a_nat() {
+    let settings = Settings { force_udp_encap: true, ..seed_settings() };
+    let mut world = World::moon_and_carol(TUNNEL1, &settings, calm(), 1);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    world.assert_consistent();
+    assert!(world.sas(0)[0].children[0].encap && world.sas(1)[0].children[0].encap);
+    assert!(world.logged(1, "remote host is behind NAT"));
+}
+
+#[test]
+fn another_group_is_tried_when_the_peer_asks_for_it() {
+    let settings = seed_settings();
+    let mut world = World::moon_and_carol("aes256gcm16-sha512-ecp256!", &settings, calm(), 1);
+    let both = pqswan_tests::world::carol("aes256gcm16-sha512-x25519-ecp256!");
+    world.hosts[1].endpoint.add_connection(both);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    world.assert_consistent();
+    assert!(world.logged(0, "DH group CURVE_25519 unacceptable, requesting ECP_256"));
+    assert!(world.logged(1, "peer didn't accept DH group CURVE_25519, it requested ECP_256"));
+}
+
+#[test]
+fn a_kernel_that_refuses_leaves_the_ike_sa_and_no_trace_of_the_child_sa() {
+    for operation in 0..6 {
+        let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
+        world.hosts[0].kernel.fail_add = Some(operation);
+        let command = world.initiate(1);
+        world.run_for(MINUTE);
+        assert_eq!(world.sas(1)[0].state, IkeSaState::Established, "operation {operation}");
+        assert!(world.sas(0)[0].children.is_empty() && world.sas(1)[0].children.is_empty());
+        assert!(world.hosts[0].kernel.is_empty() && world.hosts[1].kernel.is_empty(), "operation {operation}");
+        assert!(world.logged(1, "received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built"));
+        assert!(world.logged(0, "failed to establish CHILD_SA, keeping IKE_SA"));
+        assert!(world.hosts[1].done.iter().any(|(id, result)| *id == command && result.is_err()));
+    }
+}
