@@ -5,4 +5,10 @@
 pub mod connection;
 mod dn;
 pub mod identity;
+mod include;
+pub mod ipsec_conf;
+pub mod ipsec_secrets;
+pub mod options;
 pub mod secret;
+pub mod settings;
+mod time;

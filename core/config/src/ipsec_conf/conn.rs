@@ -1,0 +1,394 @@
+//! A `conn` section: checked, and made a connection.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keywords::{self, Known};
+use super::selector;
+use super::{Auto, Conn, Problem, Settings, unknown};
+use crate::connection::{
+    Action, AuthClass, AuthConfig, ChildConfig, ChildLifetime, Childless, Fragmentation, Host, IkeLifetime,
+    IkeVersion, Limit, Mode, PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
+};
+use crate::identity::Identity;
+use crate::time;
+
+/// Why a section makes no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Error {
+    text: String,
+}
+
+/// A connection, and what is to be said about how it was understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Converted {
+    /// The connection, with one CHILD_SA of the same name.
+    pub peer: PeerConfig,
+    /// Lines for the log, with their levels.
+    pub messages: Vec<(i8, String)>,
+}
+
+/// Checks keywords and values; problems are collected, not thrown.
+pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut Vec<Problem>) -> Conn {
+    let mut plain = BTreeMap::new();
+    for (key, (value, place)) in settings {
+        match keywords::conn(&key) {
+            Known::Yes => {}
+            Known::Deprecated => {
+                problems.push(Problem::warning(format!(
+                    "# deprecated keyword '{key}' in conn '{name}' ({place})"
+                )));
+                continue;
+            }
+            Known::No => {
+                problems.push(Problem::warning(unknown(&key, &place, keywords::CONN)));
+                continue;
+            }
+        }
+        if let Err(expected) = check_value(&key, &value) {
+            let shown = value.escape_debug();
+            problems.push(Problem::fatal(format!("# bad value: {key}={shown} ({place}: expected {expected})")));
+            problems.push(Problem::warning(format!("  bad argument value in conn '{name}'")));
+        }
+        plain.insert(key, value);
+    }
+    if plain.contains_key("ah") && plain.contains_key("esp") {
+        problems.push(Problem::fatal(format!("# can't have both 'ah' and 'esp' options ({place})")));
+    }
+    for side in ["left", "right"] {
+        let firewall = plain.get(&format!("{side}firewall")).is_some_and(|value| value == "yes");
+        if firewall && plain.contains_key(&format!("{side}updown")) {
+            problems.push(Problem::fatal(format!(
+                "# cannot have both {side}firewall and {side}updown ({place})"
+            )));
+        }
+    }
+    let auto = match plain.get("auto").map(String::as_str) {
+        Some("add") => Auto::Add,
+        Some("route") => Auto::Route,
+        Some("start") => Auto::Start,
+        _ => Auto::Ignore,
+    };
+    Conn { name: name.to_owned(), settings: plain, source: place.to_owned(), auto }
+}
+
+/// What a value has to look like, if it does not.
+fn check_value(key: &str, value: &str) -> Result<(), String> {
+    let one_of = |known: &[&str]| {
+        if known.contains(&value) { Ok(()) } else { Err(format!("one of {}", known.join(", "))) }
+    };
+    let number = || value.parse::<u64>().map(drop).map_err(|_| "a number".to_owned());
+    match key {
+        "auto" => one_of(&["ignore", "add", "route", "start"]),
+        "keyexchange" => one_of(&["ike", "ikev1", "ikev2"]),
+        "type" => one_of(&["tunnel", "transport", "transport_proxy", "passthrough", "pass", "drop"]),
+        "authby" => one_of(&[
+            "psk", "secret", "pubkey", "rsa", "rsasig", "ecdsa", "ecdsasig", "never", "xauthpsk", "xauthrsasig",
+        ]),
+        "dpdaction" | "closeaction" => one_of(&["none", "clear", "hold", "restart"]),
+        "fragmentation" => one_of(&["yes", "accept", "force", "no"]),
+        "rekey" | "reauth" | "mobike" | "forceencaps" | "compress" | "installpolicy" | "sha256_96"
+        | "aggressive" | "leftfirewall" | "rightfirewall" | "lefthostaccess" | "righthostaccess"
+        | "leftallowany" | "rightallowany" => one_of(&["yes", "no"]),
+        "ikelifetime" | "lifetime" | "keylife" | "rekeymargin" | "margintime" | "dpddelay" | "dpdtimeout"
+        | "inactivity" => time::parse(value).map(drop).ok_or_else(|| "a time like 30s, 20m, 3h or 1d".to_owned()),
+        "rekeyfuzz" => {
+            percent(value).map(drop).ok_or_else(|| "a percentage like 100%".to_owned())
+        }
+        "keyingtries" if value == "%forever" => Ok(()),
+        "keyingtries" | "lifebytes" | "marginbytes" | "lifepackets" | "marginpackets" | "reqid" => number(),
+        "replay_window" if value == "-1" => Ok(()),
+        "replay_window" => number(),
+        "tfc" if value == "%mtu" => Ok(()),
+        "tfc" => number(),
+        "mark" | "mark_in" | "mark_out" => mark(value).map(drop).ok_or_else(|| "value[/mask]".to_owned()),
+        "leftsubnet" | "rightsubnet" | "leftsubnetwithin" | "rightsubnetwithin" => {
+            selector::list(value).map(drop)
+        }
+        "leftprotoport" | "rightprotoport" => selector::protocol_and_ports(value).map(drop),
+        "leftikeport" | "rightikeport" => value.parse::<u16>().map(drop).map_err(|_| "a port".to_owned()),
+        "ikedscp" => u8::from_str_radix(value, 2)
+            .ok()
+            .filter(|dscp| *dscp < 64)
+            .map(drop)
+            .ok_or_else(|| "six binary digits".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// The policy of a value of `uniqueids`.
+pub(super) fn unique_policy(text: &str) -> Option<UniquePolicy> {
+    Some(match text {
+        "yes" | "replace" => UniquePolicy::Replace,
+        "no" => UniquePolicy::No,
+        "never" => UniquePolicy::Never,
+        "keep" => UniquePolicy::Keep,
+        _ => return None,
+    })
+}
+
+fn percent(text: &str) -> Option<u64> {
+    text.strip_suffix('%').unwrap_or(text).trim_end().parse().ok().filter(|percent| *percent <= 1000)
+}
+
+fn mark(text: &str) -> Option<(u32, u32)> {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    };
+    match text.split_once('/') {
+        Some((value, mask)) => Some((number(value)?, number(mask)?)),
+        None => Some((number(text)?, u32::MAX)),
+    }
+}
+
+/// A connection from the keywords of its section. The ends are swapped if `right` is this host.
+///
+/// # Errors
+///
+/// For a value that cannot be used; what it is and what was expected is in the text.
+pub fn to_peer_config(
+    name: &str,
+    settings: &BTreeMap<String, String>,
+    source: &str,
+    uniqueids: &str,
+    is_local: &dyn Fn(IpAddr) -> bool,
+    allow_swap: bool,
+) -> Result<Converted, Error> {
+    for (key, value) in settings {
+        if keywords::conn(key) != Known::Yes {
+            return Err(Error { text: unknown(key, source, keywords::CONN) });
+        }
+        check_value(key, value)
+            .map_err(|expected| Error { text: format!("bad value {key}={value}, expected {expected}") })?;
+    }
+    let mut messages = Vec::new();
+    let (local, remote) = sides(settings, is_local, allow_swap, &mut messages);
+    let conn = Reader { settings, local, remote };
+    let peer = conn.peer(name, source, uniqueids)?;
+    Ok(Converted { peer, messages })
+}
+
+/// Which side is this host: `left`, unless only `right` has an address of ours.
+fn sides(
+    settings: &BTreeMap<String, String>,
+    is_local: &dyn Fn(IpAddr) -> bool,
+    allow_swap: bool,
+    messages: &mut Vec<(i8, String)>,
+) -> (&'static str, &'static str) {
+    let is_ours = |side: &str| {
+        let hosts = settings.get(side).map(|text| selector::hosts(text)).unwrap_or_default();
+        hosts.iter().any(|host| matches!(host, Host::Address(address) if is_local(*address)))
+    };
+    let (left, right) = (is_ours("left"), is_ours("right"));
+    if right && !left && allow_swap {
+        messages.push((2, "left is other host, swapping ends".to_owned()));
+        return ("right", "left");
+    }
+    if !left && !right {
+        messages.push((1, "left nor right host is our side, assuming left=local".to_owned()));
+    }
+    ("left", "right")
+}
+
+struct Reader<'a> {
+    settings: &'a BTreeMap<String, String>,
+    local: &'static str,
+    remote: &'static str,
+}
+
+impl Reader<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(String::as_str)
+    }
+
+    fn side(&self, side: &str, key: &str) -> Option<&str> {
+        self.get(&format!("{side}{key}"))
+    }
+
+    fn yes(&self, key: &str, default: bool) -> bool {
+        self.get(key).map_or(default, |value| value == "yes")
+    }
+
+    fn time(&self, keys: [&str; 2], default: u64) -> Duration {
+        let value = keys.iter().find_map(|key| self.get(key));
+        value.and_then(time::parse).unwrap_or(Duration::from_secs(default))
+    }
+
+    fn count(&self, key: &str) -> u64 {
+        self.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    fn peer(&self, name: &str, source: &str, uniqueids: &str) -> Result<PeerConfig, Error> {
+        let hosts = |side: &str| self.side(side, "").map_or_else(|| vec![Host::Any], selector::hosts);
+        let port = |side: &str| self.side(side, "ikeport").and_then(|port| port.parse().ok()).unwrap_or(500);
+        let dpd = self.get("dpdaction").is_some_and(|action| action != "none");
+        Ok(PeerConfig {
+            name: name.to_owned(),
+            version: match self.get("keyexchange") {
+                Some("ikev1") => IkeVersion::V1,
+                Some("ikev2") => IkeVersion::V2,
+                _ => IkeVersion::Any,
+            },
+            local_addrs: hosts(self.local),
+            remote_addrs: hosts(self.remote),
+            local_port: port(self.local),
+            remote_port: port(self.remote),
+            proposals: proposals(self.get("ike")),
+            local_auth: vec![self.auth(self.local)?],
+            remote_auth: vec![self.auth(self.remote)?],
+            children: vec![Arc::new(self.child(name)?)],
+            lifetime: self.ike_lifetime(),
+            keying_tries: match self.get("keyingtries") {
+                None => Some(3),
+                Some("%forever" | "0") => None,
+                Some(number) => Some(number.parse().unwrap_or(u32::MAX)),
+            },
+            unique: unique_policy(uniqueids).unwrap_or(UniquePolicy::Replace),
+            mobike: self.yes("mobike", true),
+            fragmentation: match self.get("fragmentation") {
+                Some("no") => Fragmentation::No,
+                Some("accept") => Fragmentation::Accept,
+                Some("force") => Fragmentation::Force,
+                _ => Fragmentation::Yes,
+            },
+            dpd_delay: if dpd { self.time(["dpddelay"; 2], 30) } else { Duration::ZERO },
+            encap: self.yes("forceencaps", false),
+            childless: Childless::Allow,
+            dscp: self.get("ikedscp").and_then(|dscp| u8::from_str_radix(dscp, 2).ok()).unwrap_or(0),
+            vips: Vec::new(),
+            pools: Vec::new(),
+            profile: None,
+            source: source.to_owned(),
+        })
+    }
+
+    fn auth(&self, side: &str) -> Result<AuthConfig, Error> {
+        let class = self.side(side, "auth").or(self.get("authby")).unwrap_or("pubkey");
+        let class = match class {
+            "psk" | "secret" | "xauthpsk" => AuthClass::Psk,
+            "never" => AuthClass::Any,
+            eap if eap.starts_with("eap") => AuthClass::Eap,
+            _ => AuthClass::Pubkey,
+        };
+        // A leading % lets the peer have other identities of its certificate.
+        let id = self.side(side, "id").map(|text| Identity::parse(text.strip_prefix('%').filter(|rest| *rest != "any").unwrap_or(text)));
+        Ok(AuthConfig { class, id: id.filter(|id| !id.is_any()) })
+    }
+
+    fn margin(&self) -> (Duration, Duration) {
+        let margin = self.time(["rekeymargin", "margintime"], 9 * 60);
+        let fuzz = self.get("rekeyfuzz").and_then(percent).unwrap_or(100);
+        (margin, Duration::from_secs(margin.as_secs().saturating_mul(fuzz) / 100))
+    }
+
+    fn ike_lifetime(&self) -> IkeLifetime {
+        let (over, jitter) = self.margin();
+        if !self.yes("rekey", true) {
+            return IkeLifetime { over, jitter, ..IkeLifetime::default() };
+        }
+        let soft = self.time(["ikelifetime"; 2], 3 * 3600).saturating_sub(over);
+        match self.yes("reauth", true) {
+            true => IkeLifetime { reauth: soft, rekey: Duration::ZERO, over, jitter },
+            false => IkeLifetime { reauth: Duration::ZERO, rekey: soft, over, jitter },
+        }
+    }
+
+    fn child_lifetime(&self) -> ChildLifetime {
+        let (margin, jitter) = self.margin();
+        let fuzz = self.get("rekeyfuzz").and_then(percent).unwrap_or(100);
+        let life = self.time(["lifetime", "keylife"], 3600);
+        let rekeys = self.yes("rekey", true);
+        let amount = |life: &str, margin: &str| {
+            let (life, margin) = (self.count(life), self.count(margin));
+            let rekey = if rekeys { life.saturating_sub(margin) } else { 0 };
+            Limit { rekey, life, jitter: margin.saturating_mul(fuzz) / 100 }
+        };
+        ChildLifetime {
+            time: Limit {
+                rekey: if rekeys { life.saturating_sub(margin) } else { Duration::ZERO },
+                life,
+                jitter,
+            },
+            octets: amount("lifebytes", "marginbytes"),
+            packets: amount("lifepackets", "marginpackets"),
+        }
+    }
+
+    fn child(&self, name: &str) -> Result<ChildConfig, Error> {
+        let action = |key: &str| match self.get(key) {
+            Some("hold") => Action::Trap,
+            Some("restart") => Action::Start,
+            _ => Action::None,
+        };
+        let firewall = self.side(self.local, "firewall") == Some("yes");
+        let updown = self.side(self.local, "updown").map(str::to_owned);
+        let both = self.get("mark").and_then(mark);
+        let marks = ["mark_in", "mark_out"].map(|key| self.get(key).and_then(mark).or(both));
+        Ok(ChildConfig {
+            name: name.to_owned(),
+            proposals: proposals(self.get("esp")),
+            local_ts: self.selectors(self.local)?,
+            remote_ts: self.selectors(self.remote)?,
+            mode: match self.get("type") {
+                Some("transport" | "transport_proxy") => Mode::Transport,
+                Some("passthrough" | "pass") => Mode::Pass,
+                Some("drop") => Mode::Drop,
+                _ => Mode::Tunnel,
+            },
+            lifetime: self.child_lifetime(),
+            updown: updown.or_else(|| firewall.then(|| "ipsec _updown iptables".to_owned())),
+            host_access: self.side(self.local, "hostaccess") == Some("yes"),
+            start_action: match self.get("auto") {
+                Some("route") => Action::Trap,
+                Some("start") => Action::Start,
+                _ => Action::None,
+            },
+            dpd_action: action("dpdaction"),
+            close_action: action("closeaction"),
+            policies: self.yes("installpolicy", true),
+            reqid: u32::try_from(self.count("reqid")).unwrap_or(0),
+            replay_window: self.get("replay_window").and_then(|window| window.parse().ok()),
+            inactivity: self.time(["inactivity"; 2], 0),
+            tfc: u32::try_from(self.count("tfc")).unwrap_or(0),
+            marks,
+        })
+    }
+
+    fn selectors(&self, side: &str) -> Result<Vec<SelectorSpec>, Error> {
+        let restriction = self.side(side, "protoport").map(selector::protocol_and_ports);
+        let restriction = restriction.transpose().map_err(|text| Error { text })?;
+        let subnets = self.side(side, "subnet").or_else(|| self.side(side, "subnetwithin"));
+        let mut selectors = match subnets {
+            Some(text) => selector::list(text).map_err(|text| Error { text })?,
+            None => vec![SelectorSpec::DYNAMIC],
+        };
+        if let Some((protocol, ports)) = restriction {
+            for selector in &mut selectors {
+                match selector {
+                    SelectorSpec::Dynamic { protocol: p, ports: q } => (*p, *q) = (protocol, ports),
+                    SelectorSpec::Fixed(fixed) => {
+                        (fixed.protocol, fixed.start_port, fixed.end_port) = (protocol, ports.0, ports.1);
+                    }
+                }
+            }
+        }
+        Ok(selectors)
+    }
+}
+
+/// A comma list; the built-in proposals follow unless it ends in `!`.
+fn proposals(text: Option<&str>) -> ProposalList {
+    let text = text.unwrap_or_default().trim();
+    let strict = text.ends_with('!');
+    let entries = text
+        .trim_end_matches('!')
+        .split(',')
+        .map(|entry| entry.trim().to_owned())
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    ProposalList { entries, append_defaults: !strict }
+}

@@ -1,0 +1,212 @@
+//! The grammar of strongswan.conf.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Error, Section, Value};
+
+/// Files may include others this deep, and sections be nested so; a loop ends here.
+const MAX_DEPTH: usize = 20;
+
+/// Reads a file into a section.
+pub(super) fn file(path: &Path, into: &mut Section, depth: usize) -> Result<(), Error> {
+    let content = fs::read(path)
+        .map_err(|error| Error::Open { file: path.display().to_string(), reason: error.to_string() })?;
+    text(&String::from_utf8_lossy(&content), path, into, depth)
+}
+
+/// Reads text into a section; `path` is for messages and for relative includes.
+pub(super) fn text(text: &str, path: &Path, into: &mut Section, depth: usize) -> Result<(), Error> {
+    let mut parser = Parser { rest: text, line: 1, path, depth };
+    parser.section(into, 0)
+}
+
+struct Parser<'a> {
+    rest: &'a str,
+    line: usize,
+    path: &'a Path,
+    depth: usize,
+}
+
+/// Characters that no name has.
+fn ends_name(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '.' | ',' | ':' | '{' | '}' | '=' | '"' | '#')
+}
+
+impl<'a> Parser<'a> {
+    fn error(&self, expected: impl Into<String>) -> Error {
+        Error::Syntax { file: self.path.display().to_string(), line: self.line, expected: expected.into() }
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.rest = &self.rest[c.len_utf8()..];
+        if c == '\n' {
+            self.line += 1;
+        }
+        Some(c)
+    }
+
+    /// Skips blanks and comments; with `lines` ends of lines too.
+    fn skip(&mut self, lines: bool) {
+        while let Some(c) = self.peek() {
+            if c == '#' {
+                let end = self.rest.find('\n').unwrap_or(self.rest.len());
+                self.rest = &self.rest[end..];
+            } else if c.is_whitespace() && (lines || c != '\n') {
+                self.next();
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn name(&mut self) -> &'a str {
+        let end = self.rest.find(ends_name).unwrap_or(self.rest.len());
+        let (name, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        name
+    }
+
+    /// Everything up to the closing brace, or the end of the text at the top.
+    fn section(&mut self, into: &mut Section, nesting: usize) -> Result<(), Error> {
+        if nesting > MAX_DEPTH {
+            return Err(self.error(format!("sections are nested more than {MAX_DEPTH} deep")));
+        }
+        loop {
+            self.skip(true);
+            match self.peek() {
+                None if nesting == 0 => return Ok(()),
+                None => return Err(self.error("section is not closed, expected '}'")),
+                Some('}') if nesting > 0 => {
+                    self.next();
+                    return Ok(());
+                }
+                Some(c) if ends_name(c) => {
+                    return Err(self.error(format!("unexpected '{}', expected a name", c.escape_debug())));
+                }
+                Some(_) => self.statement(into, nesting)?,
+            }
+        }
+    }
+
+    fn statement(&mut self, into: &mut Section, nesting: usize) -> Result<(), Error> {
+        let line = self.line;
+        let name = self.name();
+        if name == "include" {
+            self.skip(false);
+            if self.peek() != Some('=') {
+                let pattern = self.value()?;
+                return self.include(&pattern, into);
+            }
+        }
+        self.skip(true);
+        match self.peek() {
+            Some('=') => {
+                self.next();
+                let text = self.value()?;
+                let place = format!("{}:{line}", self.path.display());
+                into.set(name.to_owned(), Value { text, place });
+                Ok(())
+            }
+            Some(':') => {
+                self.next();
+                let references = self.references()?;
+                let section = into.section_mut(name);
+                section.references.extend(references);
+                self.section(section, nesting + 1)
+            }
+            Some('{') => {
+                self.next();
+                self.section(into.section_mut(name), nesting + 1)
+            }
+            found => {
+                let found = found.map_or_else(|| "end of file".to_owned(), |c| format!("'{}'", c.escape_debug()));
+                Err(self.error(format!("unexpected {found} after '{name}', expected '=' or '{{'")))
+            }
+        }
+    }
+
+    /// `ref1, a.b.ref2 {`
+    fn references(&mut self) -> Result<Vec<String>, Error> {
+        let mut references = Vec::new();
+        loop {
+            self.skip(true);
+            let end = self.rest.find(|c| c != '.' && ends_name(c)).unwrap_or(self.rest.len());
+            let (reference, rest) = self.rest.split_at(end);
+            if reference.is_empty() {
+                return Err(self.error("expected the name of a section to refer to"));
+            }
+            references.push(reference.to_owned());
+            self.rest = rest;
+            self.skip(true);
+            match self.next() {
+                Some(',') => {}
+                Some('{') => return Ok(references),
+                _ => return Err(self.error("expected ',' or '{' after a reference")),
+            }
+        }
+    }
+
+    /// Words and quoted strings up to the end of the line, joined by one blank.
+    fn value(&mut self) -> Result<String, Error> {
+        let mut parts: Vec<String> = Vec::new();
+        loop {
+            while self.peek().is_some_and(|c| c.is_whitespace() && c != '\n') {
+                self.next();
+            }
+            match self.peek() {
+                None | Some('\n' | '}' | '#') => return Ok(parts.join(" ")),
+                Some('"') => parts.push(self.quoted()?),
+                Some(_) => {
+                    let end = self
+                        .rest
+                        .find(|c: char| c.is_whitespace() || matches!(c, '}' | '#' | '"'))
+                        .unwrap_or(self.rest.len());
+                    let (word, rest) = self.rest.split_at(end);
+                    parts.push(word.to_owned());
+                    self.rest = rest;
+                }
+            }
+        }
+    }
+
+    fn quoted(&mut self) -> Result<String, Error> {
+        let opening = self.error("quoted string is not closed, expected '\"'");
+        self.next();
+        let mut text = String::new();
+        loop {
+            match self.next() {
+                None => return Err(opening),
+                Some('"') => return Ok(text),
+                Some('\\') => match self.next() {
+                    None => return Err(opening),
+                    Some('n') => text.push('\n'),
+                    Some('r') => text.push('\r'),
+                    Some('t') => text.push('\t'),
+                    Some('\n') => {}
+                    Some(other) => text.push(other),
+                },
+                Some(c) => text.push(c),
+            }
+        }
+    }
+
+    /// Includes every file that matches; that none does is no error.
+    fn include(&mut self, pattern: &str, into: &mut Section) -> Result<(), Error> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.error(format!("files are included more than {MAX_DEPTH} deep")));
+        }
+        if pattern.is_empty() {
+            return Err(self.error("expected a file after 'include'"));
+        }
+        for path in crate::include::matching(pattern, self.path) {
+            file(&path, into, self.depth + 1)?;
+        }
+        Ok(())
+    }
+}
