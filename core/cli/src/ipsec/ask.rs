@@ -1,0 +1,30 @@
+//! What is passed on to charon as it is.
+
+use super::{NOT_RUNNING, Place, USAGE};
+use crate::stroke;
+
+/// The commands.
+pub(super) const COMMANDS: &[&str] = &[
+    "up", "down", "down-srcip", "route", "unroute", "leases", "listalgs", "listplugins", "listpubkeys", "listcerts",
+    "listcacerts", "listaacerts", "listocspcerts", "listacerts", "listgroups", "listcainfos", "listcrls", "listocsp",
+    "listall", "listcounters", "resetcounters", "rereadsecrets", "secrets", "rereadcacerts", "rereadaacerts",
+    "rereadocspcerts", "rereadacerts", "rereadcrls", "rereadall", "purgeocsp", "purgecrls", "purgecerts", "purgeike",
+];
+
+/// Asks charon.
+pub(super) fn ask(place: &Place, arguments: &[&str]) -> u8 {
+    if let [command @ ("up" | "down" | "route" | "unroute")] = arguments {
+        eprintln!("Usage: ipsec {command} <connection name>");
+        return USAGE;
+    }
+    if let ["down-srcip"] = arguments {
+        eprintln!("Usage: ipsec down-srcip <start> [<end>]");
+        return USAGE;
+    }
+    let pid_file = place.paths.charon_pid_file();
+    if !pid_file.exists() {
+        eprintln!("charon is not running ({} does not exist)", pid_file.display());
+        return NOT_RUNNING;
+    }
+    stroke::run(arguments)
+}

@@ -1,0 +1,22 @@
+//! `ipsec status` and `ipsec statusall`.
+
+use super::{OK, Place};
+use crate::process::Process;
+use crate::stroke;
+
+/// Only the pid file is left.
+const DEAD: u8 = 1;
+/// There is nothing.
+const STOPPED: u8 = 3;
+
+/// Prints what charon says, and returns whether its starter runs.
+pub(super) fn status(place: &Place, arguments: &[&str]) -> u8 {
+    if place.paths.charon_pid_file().exists() {
+        stroke::run(arguments);
+    }
+    let pid_file = place.paths.starter_pid_file();
+    if !pid_file.exists() {
+        return STOPPED;
+    }
+    if Process::of_pid_file(&pid_file, "starter").is_some() { OK } else { DEAD }
+}

@@ -1,0 +1,8 @@
+//! The commands `ipsec`, `starter` and `stroke`: a folder each, one file a subcommand.
+
+pub mod ipsec;
+pub mod paths;
+pub mod process;
+pub mod product;
+pub mod starter;
+pub mod stroke;

@@ -1,0 +1,82 @@
+//! The second process, and how the first waits for it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::log::Log;
+use super::{exit, options};
+use crate::process;
+
+/// How long to wait for charon and its connections; it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Starts the second process and waits until it says that charon is up. Returns the exit code.
+pub fn start(arguments: &[String], log: &Log) -> u8 {
+    match try_start(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            log.line(&format!("starting in the background failed: {error}"));
+            exit::FAILED
+        }
+    }
+}
+
+fn try_start(arguments: &[String]) -> std::io::Result<u8> {
+    let stderr = if stderr_is_kept() { Stdio::inherit() } else { Stdio::null() };
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg0("starter")
+        .args(arguments)
+        .arg(options::IN_BACKGROUND)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()?;
+    let Some(mut pipe) = child.stdout.take() else { return Ok(exit::FAILED) };
+    let said_something = process::readable(&[pipe.as_fd()], Some(PATIENCE))?[0];
+    if !said_something {
+        // It works on: charon, or an initiation, is slow.
+        return Ok(exit::OK);
+    }
+    let mut code = [exit::FAILED];
+    Ok(match pipe.read(&mut code)? {
+        0 => child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILED),
+        _ => code[0],
+    })
+}
+
+/// Whether the daemon may go on writing to this standard error: to a terminal, a file, or the log of the container,
+/// which is that of its first process. Whoever reads another pipe waits for its end.
+fn stderr_is_kept() -> bool {
+    let Ok(own) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    let kind = own.file_type();
+    if !kind.is_fifo() && !kind.is_socket() {
+        return true;
+    }
+    std::fs::metadata("/proc/1/fd/2").is_ok_and(|first| (first.dev(), first.ino()) == (own.dev(), own.ino()))
+}
+
+/// The first process, as the second sees it.
+pub struct Waiting(File);
+
+impl Waiting {
+    /// Leaves the caller's session, and takes the pipe that is standard output.
+    pub fn parent() -> Option<Self> {
+        // It fails only for a leader of a session, which this is then already.
+        let _ = nix::unistd::setsid();
+        let pipe = std::io::stdout().as_fd().try_clone_to_owned().ok()?;
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null").ok()?;
+        nix::unistd::dup2_stdout(null).ok()?;
+        Some(Self(pipe.into()))
+    }
+
+    /// Lets the first process end with this code.
+    pub fn release(mut self, code: u8) {
+        let _ = self.0.write_all(&[code]);
+    }
+}

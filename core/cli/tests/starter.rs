@@ -1,0 +1,158 @@
+//! The starter with a charon that only pretends. Needs root, as the starter does.
+
+#[allow(dead_code, unreachable_pub)]
+mod tree;
+
+use std::time::Instant;
+
+use charon_cli::process::Process;
+use control::stroke::Request;
+use tree::{PATIENCE, Tree, code, stderr, stdout};
+
+const CONF: &str = "\
+conn a
+    left = 10.0.0.1
+    right = 10.0.0.2
+    auto = start
+
+conn b
+    left = 10.0.0.1
+    right = 10.0.0.3
+    auto = add
+";
+
+/// None, and says so, where the starter would refuse to run.
+fn tree() -> Option<Tree> {
+    if nix::unistd::geteuid().is_root() {
+        let tree = Tree::new();
+        tree.write("etc/ipsec.conf", CONF);
+        return Some(tree);
+    }
+    eprintln!("skipped: needs root");
+    assert!(std::env::var_os("CI").is_none(), "CI has to run this as root");
+    None
+}
+
+fn summary(request: &Request) -> String {
+    match request {
+        Request::AddConnection(connection) => format!("add {}", connection.name),
+        Request::DeleteConnection { name } => format!("delete {name}"),
+        Request::Initiate { name, wait: false } => format!("start {name}"),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_daemon_lives_from_start_to_stop() {
+    let Some(tree) = tree() else { return };
+    let requests = tree.serve(|_| String::new());
+    let next = || summary(&requests.recv_timeout(PATIENCE).expect("a request"));
+
+    let output = tree.ipsec(&["start"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(stderr(&output), format!("Starting pqswan {version} IPsec [starter]...\n"));
+    // It returned only when charon had everything.
+    assert_eq!([next(), next(), next()], ["add a", "add b", "start a"]);
+    let arguments = std::fs::read_to_string(tree.path("var/run/arguments")).unwrap();
+    assert!(arguments.starts_with("--use-syslog --ready-fd "), "{arguments}");
+
+    let output = tree.ipsec(&["start"]);
+    assert_eq!(code(&output), 0);
+    assert!(stderr(&output).contains("starter is already running ("), "{}", stderr(&output));
+    assert_eq!(code(&tree.ipsec(&["status"])), 0);
+    assert_eq!(next(), "Status { name: None, all: false }");
+
+    tree.write("etc/ipsec.conf", &CONF.replace("10.0.0.3", "10.0.0.4"));
+    let output = tree.ipsec(&["update"]);
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, "Updating pqswan IPsec configuration...\n"));
+    assert_eq!([next(), next()], ["delete b", "add b"]);
+
+    assert_eq!(code(&tree.ipsec(&["reload"])), 0);
+    assert_eq!([next(), next(), next(), next(), next()], ["delete a", "delete b", "add a", "add b", "start a"]);
+
+    // A file that cannot be used changes nothing; what comes after it shows that it was looked at.
+    tree.write("etc/ipsec.conf", "conn\n  x\n");
+    assert_eq!(code(&tree.ipsec(&["update"])), 0);
+    tree.write("etc/ipsec.conf", &CONF.replace("auto = start", "auto = ignore"));
+
+    let charon = Process::of_pid_file(&tree.path("var/run/charon.pid"), "charon").expect("charon runs");
+    let output = tree.ipsec(&["stop"]);
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, "Stopping pqswan IPsec...\n"));
+    assert!(charon.has_ended(), "stop returns when everything has stopped");
+    for file in ["charon.pid", "starter.charon.pid"] {
+        assert!(!tree.path("var/run").join(file).exists(), "{file} is left");
+    }
+    assert_eq!(code(&tree.ipsec(&["status"])), 3);
+}
+
+#[test]
+fn a_charon_that_died_comes_back_with_its_connections() {
+    let Some(tree) = tree() else { return };
+    let requests = tree.serve(|_| String::new());
+    assert_eq!(code(&tree.ipsec(&["start"])), 0);
+    let first = tree.pid("charon.pid");
+    let three = || (0..3).map(|_| summary(&requests.recv_timeout(PATIENCE).unwrap())).collect::<Vec<_>>();
+    assert_eq!(three(), ["add a", "add b", "start a"]);
+    let died = Instant::now();
+    Process::open(first).unwrap().kill();
+    assert_eq!(three(), ["add a", "add b", "start a"]);
+    assert!(died.elapsed().as_millis() >= 4_900, "after five seconds, not at once");
+    assert_ne!(tree.pid("charon.pid"), first);
+    assert_eq!(code(&tree.ipsec(&["stop"])), 0);
+}
+
+#[test]
+fn a_charon_that_cannot_start_is_told() {
+    let Some(tree) = tree() else { return };
+    tree.write("var/run/refuse", "");
+    let output = tree.ipsec(&["start", "--nofork", "--nolog"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("charon has quit: initialization failed\n"), "{}", stderr(&output));
+    assert_eq!(code(&tree.ipsec(&["start"])), 1, "in the background too");
+    assert!(!tree.path("var/run/starter.charon.pid").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_keeps_the_daemon_from_starting() {
+    let Some(tree) = tree() else { return };
+    std::fs::remove_file(tree.path("etc/ipsec.conf")).unwrap();
+    let output = tree.ipsec(&["start"]);
+    assert_eq!(code(&output), 2);
+    let text = stderr(&output);
+    assert!(text.contains("etc/ipsec.conf") && text.contains("unable to start pqswan -- fatal errors in config"), "{text}");
+}
+
+#[test]
+fn a_charon_that_runs_already_is_taken_over() {
+    let Some(tree) = tree() else { return };
+    let requests = tree.serve(|_| String::new());
+    let fd = std::fs::File::create(tree.path("ready")).unwrap();
+    let charon = tree
+        .command("usr/libexec/ipsec/charon", &["--ready-fd", "1"])
+        .stdout(fd)
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let mut charon = charon.unwrap();
+    while std::fs::metadata(tree.path("ready")).unwrap().len() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(code(&tree.ipsec(&["start"])), 0);
+    assert_eq!(summary(&requests.recv_timeout(PATIENCE).unwrap()), "add a");
+    // This process is the parent, so only it can see charon off; until then the starter has to wait.
+    let reaper = std::thread::spawn(move || charon.wait());
+    assert_eq!(code(&tree.ipsec(&["stop"])), 0);
+    assert!(reaper.join().unwrap().unwrap().success());
+}
+
+#[test]
+fn a_configuration_can_be_tested() {
+    let Some(tree) = tree() else { return };
+    let test = |tree: &Tree| tree.command("usr/libexec/ipsec/starter", &["--conftest"]).output().unwrap();
+    let output = test(&tree);
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, "config OK\n"));
+    tree.write("etc/ipsec.conf", "conn a\n    lefft = 1\n");
+    let output = test(&tree);
+    assert_eq!((code(&output), stdout(&output).as_str()), (2, "config invalid!\n"));
+    assert!(stderr(&output).contains("lefft"), "{}", stderr(&output));
+}

@@ -1,0 +1,128 @@
+//! An installed tree with our programs and a charon made of a shell script, whose socket the test serves.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use control::frame;
+use control::stroke::Request;
+
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+const CHARON: &str = r#"#!/bin/sh
+echo "$@" > "RUN/arguments"
+while [ $# -gt 0 ]; do
+    case $1 in --ready-fd) fd=$2 ;; esac
+    shift
+done
+[ -e RUN/refuse ] && exit 66
+echo $$ > RUN/charon.pid
+trap 'kill $sleep; rm -f RUN/charon.pid; exit 0' TERM
+sleep 1000 2> /dev/null &
+sleep=$!
+# A shell may know no file descriptors above 9.
+echo > /proc/$$/fd/$fd
+wait
+"#;
+
+/// The tree.
+pub struct Tree {
+    pub directory: tempfile::TempDir,
+}
+
+impl Tree {
+    pub fn new() -> Self {
+        let tree = Self { directory: tempfile::tempdir().unwrap() };
+        for (program, place) in [
+            (env!("CARGO_BIN_EXE_ipsec"), "usr/sbin/ipsec"),
+            (env!("CARGO_BIN_EXE_starter"), "usr/libexec/ipsec/starter"),
+            (env!("CARGO_BIN_EXE_stroke"), "usr/libexec/ipsec/stroke"),
+        ] {
+            let place = tree.path(place);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::copy(program, place).unwrap();
+        }
+        for folder in ["etc", "var/run"] {
+            fs::create_dir_all(tree.path(folder)).unwrap();
+        }
+        let charon = tree.path("usr/libexec/ipsec/charon");
+        fs::write(&charon, CHARON.replace("RUN", tree.path("var/run").to_str().unwrap())).unwrap();
+        fs::set_permissions(&charon, fs::Permissions::from_mode(0o755)).unwrap();
+        tree
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.path(program));
+        command.args(arguments).env_remove("STRONGSWAN_CONF").stdin(Stdio::null());
+        command
+    }
+
+    pub fn ipsec(&self, arguments: &[&str]) -> Output {
+        self.command("usr/sbin/ipsec", arguments).output().unwrap()
+    }
+
+    pub fn stroke(&self, arguments: &[&str]) -> Output {
+        self.command("usr/libexec/ipsec/stroke", arguments).output().unwrap()
+    }
+
+    /// Serves the stroke socket: every request is reported, and answered by `answer`.
+    pub fn serve(&self, answer: fn(&Request) -> String) -> Receiver<Request> {
+        let listener = UnixListener::bind(self.path("var/run/charon.ctl")).unwrap();
+        let (sender, requests) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let packet = frame::read(&mut stream).unwrap().expect("a request");
+                let request = Request::decode(&packet).unwrap();
+                stream.write_all(answer(&request).as_bytes()).unwrap();
+                if sender.send(request).is_err() {
+                    return;
+                }
+            }
+        });
+        requests
+    }
+
+    pub fn pid(&self, file: &str) -> i32 {
+        fs::read_to_string(self.path("var/run").join(file)).unwrap().trim().parse().unwrap()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // A test that failed may have left them behind.
+        for file in ["starter.charon.pid", "charon.pid"] {
+            let name = file.split('.').next().unwrap();
+            let path = self.path("var/run").join(file);
+            if let Some(process) = charon_cli::process::Process::of_pid_file(&path, name) {
+                process.terminate();
+                process.wait(PATIENCE);
+            }
+        }
+    }
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}

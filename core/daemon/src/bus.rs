@@ -1,0 +1,120 @@
+//! Tells listeners what happens: vici's events, and `updown` for the plugin that runs scripts.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use control::vici::Message;
+use ike::{ChildSaInfo, Event, IkeSaInfo};
+use plugin_api::Listener;
+
+use crate::commands::message::Extra;
+use crate::commands::sas::Describe;
+use crate::log::Record;
+use crate::updown::Updown;
+
+/// All listeners.
+#[derive(Default)]
+pub(crate) struct Bus {
+    listeners: Vec<(Arc<dyn Listener>, Vec<String>)>,
+    updown: Updown,
+}
+
+impl Bus {
+    pub(crate) fn new(listeners: Vec<Arc<dyn Listener>>) -> Self {
+        let listeners = listeners
+            .into_iter()
+            .map(|listener| (listener, Vec::new()))
+            .collect();
+        let mut bus = Self {
+            listeners,
+            updown: Updown::default(),
+        };
+        bus.refresh();
+        bus
+    }
+
+    /// Asks listeners what they want now.
+    pub(crate) fn refresh(&mut self) {
+        for (listener, wants) in &mut self.listeners {
+            *wants = listener.wants();
+        }
+    }
+
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.listeners
+            .iter()
+            .any(|(_, wants)| wants.iter().any(|wanted| wanted == name))
+    }
+
+    fn emit(&self, name: &str, message: &Message) {
+        let octets = message.encode_or_empty();
+        for (listener, wants) in &self.listeners {
+            if wants.iter().any(|wanted| wanted == name) {
+                listener.event(name, &octets);
+            }
+        }
+    }
+
+    /// `log`: one event a line.
+    pub(crate) fn log(&self, record: &Record) {
+        for text in record.line.text.lines() {
+            let mut event = Message::default();
+            event.push_value("group", record.line.group);
+            event.push_value("level", record.line.level);
+            event.push_value("thread", record.thread);
+            if let Some((id, name)) = &record.line.sa {
+                event.push_value("ikesa-name", name);
+                event.push_value("ikesa-uniqueid", id);
+            }
+            event.push_value("msg", text);
+            self.emit("log", &event);
+        }
+    }
+
+    /// Something happened to an SA. `interface` is asked for the one that leads to an address.
+    pub(crate) fn event(
+        &mut self,
+        event: &Event,
+        describe: Describe<'_>,
+        interface: &dyn Fn(std::net::IpAddr) -> Option<String>,
+    ) {
+        match event {
+            Event::IkeUp(sa) => self.ike_updown(sa, true, describe),
+            Event::IkeDown(sa) => self.ike_updown(sa, false, describe),
+            Event::ChildUp(sa, child) => self.child_updown(sa, child, true, describe, interface),
+            Event::ChildDown(sa, child) => self.child_updown(sa, child, false, describe, interface),
+        }
+    }
+
+    fn ike_updown(&self, sa: &IkeSaInfo, up: bool, describe: Describe<'_>) {
+        if self.wants("ike-updown") {
+            let mut event = Message::default();
+            event.push_flag("up", up);
+            event.push_section(&sa.name, describe.ike_sa(sa));
+            self.emit("ike-updown", &event);
+        }
+    }
+
+    fn child_updown(
+        &mut self,
+        sa: &IkeSaInfo,
+        child: &ChildSaInfo,
+        up: bool,
+        describe: Describe<'_>,
+        interface: &dyn Fn(std::net::IpAddr) -> Option<String>,
+    ) {
+        if self.wants("child-updown") {
+            let mut event = Message::default();
+            event.push_flag("up", up);
+            event.push_section(&sa.name, describe.ike_sa_with(sa, std::slice::from_ref(child)));
+            self.emit("child-updown", &event);
+        }
+        if child.config.updown.is_some() && self.wants("updown") {
+            for event in self.updown.events(sa, child, up, interface) {
+                self.emit("updown", &event);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `list-conns`: configurations with vici's keys, in vici's order.
+
+use config::connection::{Action, AuthConfig, ChildConfig, IkeVersion, PeerConfig, UniquePolicy};
+use control::vici::Message;
+use plugin_api::Reply;
+
+use super::message::Extra;
+use crate::run::Daemon;
+
+impl Daemon {
+    pub(super) fn list_conns(&self, request: &Message, reply: &dyn Reply) -> Message {
+        let name = request.get_str("ike");
+        for peer in self.endpoint.connections() {
+            if name.is_some_and(|name| name != peer.name) {
+                continue;
+            }
+            let mut event = Message::default();
+            event.push_section(&peer.name, connection(peer));
+            if !reply.event("list-conn", &event.encode_or_empty()) {
+                break;
+            }
+        }
+        Message::default()
+    }
+}
+
+/// A connection.
+pub(super) fn connection(peer: &PeerConfig) -> Message {
+    let mut out = Message::default();
+    out.push_list("local_addrs", &peer.local_addrs);
+    out.push_list("remote_addrs", &peer.remote_addrs);
+    out.push_value("local_port", peer.local_port);
+    out.push_value("remote_port", peer.remote_port);
+    out.push_value(
+        "version",
+        match peer.version {
+            IkeVersion::Any => "IKEv1/2",
+            IkeVersion::V1 => "IKEv1",
+            IkeVersion::V2 => "IKEv2",
+        },
+    );
+    out.push_value("reauth_time", peer.lifetime.reauth.as_secs());
+    out.push_value("rekey_time", peer.lifetime.rekey.as_secs());
+    out.push_value(
+        "unique",
+        match peer.unique {
+            UniquePolicy::Never => "UNIQUE_NEVER",
+            UniquePolicy::No => "UNIQUE_NO",
+            UniquePolicy::Replace => "UNIQUE_REPLACE",
+            UniquePolicy::Keep => "UNIQUE_KEEP",
+        },
+    );
+    if !peer.dpd_delay.is_zero() {
+        out.push_value("dpd_delay", peer.dpd_delay.as_secs());
+    }
+    for (side, rounds) in [("local", &peer.local_auth), ("remote", &peer.remote_auth)] {
+        for (round, auth) in rounds.iter().enumerate() {
+            out.push_section(&format!("{side}-{}", round + 1), authentication(auth));
+        }
+    }
+    let mut children = Message::default();
+    for config in &peer.children {
+        children.push_section(&config.name, child(config));
+    }
+    out.push_section("children", children);
+    out
+}
+
+fn authentication(auth: &AuthConfig) -> Message {
+    let mut out = Message::default();
+    out.push_value("class", auth.class);
+    if let Some(id) = &auth.id {
+        out.push_value("id", id);
+    }
+    for list in ["groups", "cert_policy", "certs", "cacerts"] {
+        out.push_list(list, &[] as &[&str]);
+    }
+    out
+}
+
+fn child(config: &ChildConfig) -> Message {
+    let mut out = Message::default();
+    out.push_value("mode", config.mode);
+    out.push_value("rekey_time", config.lifetime.time.rekey.as_secs());
+    out.push_value("rekey_bytes", config.lifetime.octets.rekey);
+    out.push_value("rekey_packets", config.lifetime.packets.rekey);
+    out.push_value("dpd_action", action(config.dpd_action));
+    out.push_value("close_action", action(config.close_action));
+    out.push_list("local-ts", &config.local_ts);
+    out.push_list("remote-ts", &config.remote_ts);
+    out
+}
+
+/// The names of 6.0dr3; later releases say `none`, `trap` and `start`.
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::None => "clear",
+        Action::Trap => "hold",
+        Action::Start => "restart",
+    }
+}

@@ -1,0 +1,313 @@
+//! `initiate`: establish CHILD_SAs, or an IKE_SA without one.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::connection::{ChildConfig, Mode, PeerConfig};
+use control::vici::Message;
+use ike::{CommandError, Initiate, LogLine};
+use plugin_api::log::Group;
+use plugin_api::{Host, Reply};
+
+use super::message::Extra;
+use super::operation::{Operation, OutOfTime, Work};
+use super::resolve;
+use crate::run::Daemon;
+
+/// What is left to be established, the first one being in work.
+pub(super) struct Initiating {
+    /// `CHILD_SA` or `IKE_SA`, for messages.
+    noun: &'static str,
+    targets: VecDeque<Target>,
+    failed: bool,
+    resolving: bool,
+}
+
+#[derive(Clone)]
+struct Target {
+    peer: Arc<PeerConfig>,
+    child: Option<Arc<ChildConfig>>,
+}
+
+impl Target {
+    fn name(&self) -> &str {
+        self.child.as_ref().map_or(&self.peer.name, |child| &child.name)
+    }
+}
+
+impl Initiating {
+    fn name(&self) -> &str {
+        self.targets.front().map_or("", Target::name)
+    }
+
+    pub(super) fn out_of_time(&self, timeout: Duration) -> OutOfTime {
+        let (name, ms) = (self.name(), timeout.as_millis());
+        OutOfTime {
+            error: format!("{} '{name}' not established after {ms}ms", self.noun),
+            lines: vec![format!(
+                "connection '{name}' not established after {ms}ms, detaching"
+            )],
+        }
+    }
+}
+
+impl Daemon {
+    pub(super) fn start_initiate(&mut self, request: &Message, reply: &Arc<dyn Reply>) {
+        let detached = request
+            .get_str("timeout")
+            .is_some_and(|timeout| timeout.starts_with('-'));
+        let found = if request.is("stroke") {
+            self.find_by_name(request)
+        } else {
+            self.find_selected(request)
+        };
+        let (noun, targets, problem) = match found {
+            Ok((noun, targets)) => (noun, targets, None),
+            Err(problem) => ("CHILD_SA", VecDeque::new(), Some(problem)),
+        };
+        let work = Initiating {
+            noun,
+            targets,
+            failed: false,
+            resolving: false,
+        };
+        let mut operation = Operation::new(request, reply, self.now(), Work::Initiate(work));
+        if let Some(problem) = problem {
+            operation.lines.push(problem.clone());
+            return operation.finish(Err(problem));
+        }
+        if detached {
+            // Nobody waits: the answer goes out now, and what happens is in the log.
+            let Work::Initiate(work) = operation.work else {
+                return;
+            };
+            reply.done(&super::success().encode_or_empty());
+            work.targets
+                .into_iter()
+                .for_each(|target| self.initiate_detached(target));
+            return;
+        }
+        let id = self.operations.add(operation);
+        self.apply_log_levels();
+        self.next_target(id);
+    }
+
+    /// The addresses of names have been looked up.
+    pub(crate) fn resolved(&mut self, id: u64, names: &resolve::Names) {
+        let Some(operation) = self.operations.running.get_mut(&id) else {
+            return;
+        };
+        let Work::Initiate(work) = &mut operation.work else {
+            return;
+        };
+        work.resolving = false;
+        if let Some(target) = work.targets.front().cloned() {
+            self.initiate_or_fail(id, &target, names);
+        }
+    }
+
+    /// A CHILD_SA or IKE_SA is established, or failed to be.
+    pub(super) fn initiated(&mut self, id: u64, result: Result<(), CommandError>) {
+        let Some(operation) = self.operations.running.get_mut(&id) else {
+            return;
+        };
+        let Work::Initiate(work) = &mut operation.work else {
+            return;
+        };
+        let Some(target) = work.targets.pop_front() else {
+            return;
+        };
+        let name = target.name();
+        let line = match result {
+            Ok(()) => format!("connection '{name}' established successfully"),
+            Err(_) => {
+                work.failed = true;
+                format!("establishing connection '{name}' failed")
+            }
+        };
+        operation.lines.push(line);
+        if !work.targets.is_empty() {
+            return self.next_target(id);
+        }
+        let answer = if work.failed {
+            Err(format!("establishing {} '{name}' failed", work.noun))
+        } else {
+            Ok(super::success())
+        };
+        if let Some(operation) = self.operations.remove(id) {
+            operation.finish(answer);
+        }
+        self.apply_log_levels();
+    }
+
+    fn next_target(&mut self, id: u64) {
+        let running = &self.operations.running;
+        let Some(Work::Initiate(work)) = running.get(&id).map(|operation| &operation.work) else {
+            return;
+        };
+        let Some(target) = work.targets.front().cloned() else {
+            return;
+        };
+        let names = resolve::names(&target.peer);
+        if names.is_empty() {
+            return self.initiate_or_fail(id, &target, &Vec::new());
+        }
+        let resolving = running
+            .values()
+            .filter(|it| matches!(&it.work, Work::Initiate(work) if work.resolving))
+            .count();
+        match resolve::look_up(id, names, resolving, self.input.clone()) {
+            Ok(()) => {
+                if let Some(Work::Initiate(work)) =
+                    self.operations.running.get_mut(&id).map(|it| &mut it.work)
+                {
+                    work.resolving = true;
+                }
+            }
+            Err(problem) => self.target_failed(id, problem),
+        }
+    }
+
+    fn initiate_or_fail(&mut self, id: u64, target: &Target, names: &resolve::Names) {
+        if let Err(problem) = self.initiate_target(id, target, names) {
+            self.target_failed(id, problem);
+        }
+    }
+
+    fn target_failed(&mut self, id: u64, problem: String) {
+        let line = LogLine {
+            group: Group::Ike,
+            level: 1,
+            sa: None,
+            text: problem,
+        };
+        if let Some(operation) = self.operations.running.get_mut(&id) {
+            operation.stream(&line);
+        }
+        self.logger.write(line);
+        self.initiated(id, Err(CommandError::Failed));
+    }
+
+    fn initiate_target(&mut self, id: u64, target: &Target, names: &resolve::Names) -> Result<(), String> {
+        let peer = &target.peer;
+        let net = self.host.kernel_net();
+        let (local, remote) = resolve::addresses(peer, names, net.as_deref())?;
+        let (port, nat_t) = self.sockets.ports();
+        // A port that we have no socket for is the default of a daemon that was told another one.
+        let local_port = if [port, nat_t].contains(&peer.local_port) {
+            peer.local_port
+        } else {
+            port
+        };
+        let what = Initiate {
+            peer: Arc::clone(peer),
+            child: target.child.clone(),
+            local: SocketAddr::new(local, local_port),
+            remote: SocketAddr::new(remote, peer.remote_port),
+        };
+        let command = self.operations.command(id);
+        let sa = self.endpoint.initiate(self.now(), command, what);
+        if let Some(operation) = self.operations.running.get_mut(&id) {
+            operation.sas.insert(sa);
+        }
+        Ok(())
+    }
+
+    /// Establishes for somebody who does not wait.
+    fn initiate_detached(&mut self, target: Target) {
+        let work = Initiating {
+            noun: "CHILD_SA",
+            targets: VecDeque::from([target]),
+            failed: false,
+            resolving: false,
+        };
+        let reply: Arc<dyn Reply> = Arc::new(Nobody);
+        let operation = Operation::new(&Message::default(), &reply, self.now(), Work::Initiate(work));
+        let id = self.operations.add(operation);
+        self.next_target(id);
+    }
+
+    /// By the keys `child` and `ike`, as vici has it.
+    fn find_selected(&self, request: &Message) -> Result<(&'static str, VecDeque<Target>), String> {
+        let (child, ike) = (request.get_str("child"), request.get_str("ike"));
+        let peers = self.endpoint.connections();
+        if let Some(name) = child {
+            self.logger
+                .log(Group::Cfg, 1, format!("vici initiate CHILD_SA '{name}'"));
+            let mut peers = peers.iter().filter(|peer| ike.is_none_or(|ike| ike == peer.name));
+            let target = peers.find_map(|peer| {
+                let child = peer.children.iter().find(|child| child.name == name)?;
+                Some(Target {
+                    peer: Arc::clone(peer),
+                    child: Some(Arc::clone(child)),
+                })
+            });
+            let target = target.ok_or_else(|| format!("CHILD_SA config '{name}' not found"))?;
+            return Ok(("CHILD_SA", VecDeque::from([target])));
+        }
+        let name = ike.ok_or("missing configuration name")?;
+        self.logger
+            .log(Group::Cfg, 1, format!("vici initiate IKE_SA '{name}'"));
+        let peer = peers.iter().find(|peer| peer.name == name);
+        let peer = peer.ok_or_else(|| format!("IKE_SA config '{name}' not found"))?;
+        Ok((
+            "IKE_SA",
+            VecDeque::from([Target {
+                peer: Arc::clone(peer),
+                child: None,
+            }]),
+        ))
+    }
+
+    /// By the key `name`, as `ipsec up` has it: a connection first, with its child of the same name or all of them;
+    /// else any child.
+    fn find_by_name(&self, request: &Message) -> Result<(&'static str, VecDeque<Target>), String> {
+        let name = request.get_str("name").ok_or("missing configuration name")?;
+        self.logger
+            .log(Group::Cfg, 1, format!("received stroke: initiate '{name}'"));
+        let Some(peer) = self.endpoint.connections().iter().find(|peer| peer.name == name) else {
+            let (peer, child) = self
+                .endpoint
+                .find_child(name)
+                .ok_or_else(|| format!("no config named '{name}'"))?;
+            return Ok((
+                "CHILD_SA",
+                VecDeque::from([Target {
+                    peer,
+                    child: Some(child),
+                }]),
+            ));
+        };
+        let target = |child: &Arc<ChildConfig>| Target {
+            peer: Arc::clone(peer),
+            child: Some(Arc::clone(child)),
+        };
+        let children = || {
+            peer.children
+                .iter()
+                .filter(|child| matches!(child.mode, Mode::Tunnel | Mode::Transport))
+        };
+        let targets: VecDeque<_> = match children().find(|child| child.name == name) {
+            Some(child) => VecDeque::from([target(child)]),
+            None => children().map(target).collect(),
+        };
+        if targets.is_empty() {
+            Err(format!("no child config named '{name}'"))
+        } else {
+            Ok(("CHILD_SA", targets))
+        }
+    }
+}
+
+/// Where answers go that nobody waits for.
+struct Nobody;
+
+impl Reply for Nobody {
+    fn event(&self, _name: &str, _message: &[u8]) -> bool {
+        false
+    }
+
+    fn done(&self, _message: &[u8]) {}
+}

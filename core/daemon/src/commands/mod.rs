@@ -1,0 +1,78 @@
+//! The daemon's commands, by the names and keys of vici. Control plugins only carry them.
+
+mod conns;
+mod daemon;
+mod initiate;
+pub mod message;
+mod operation;
+mod resolve;
+pub mod sas;
+mod secrets;
+mod stroke;
+mod terminate;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use control::vici::Message;
+use plugin_api::Reply;
+
+use crate::run::Daemon;
+use message::Extra;
+
+pub(crate) use operation::Operations;
+pub(crate) use secrets::load as load_secrets;
+
+/// The answer to a command that is done at once; an error becomes its `errmsg`.
+type Answer = Result<Message, String>;
+
+impl Daemon {
+    /// Runs a command, or starts it.
+    pub(crate) fn command(&mut self, verb: &str, octets: &[u8], reply: &Arc<dyn Reply>) {
+        let message = match Message::decode(octets) {
+            Ok(message) => message,
+            Err(error) => {
+                return reply
+                    .done(&failure(&format!("malformed message of {verb}: {error}")).encode_or_empty());
+            }
+        };
+        let answer = match verb {
+            "version" => Ok(daemon::version()),
+            "stats" => Ok(self.stats()),
+            "list-sas" => Ok(self.list_sas(&message, reply.as_ref())),
+            "list-conns" => Ok(self.list_conns(&message, reply.as_ref())),
+            // There are neither traps nor shunts yet.
+            "list-policies" => Ok(Message::default()),
+            "get-algorithms" => Ok(self.algorithms()),
+            "list-plugins" => Ok(self.list_plugins(reply.as_ref())),
+            "reload-settings" => self.reload_settings(),
+            "initiate" => return self.start_initiate(&message, reply),
+            "terminate" => return self.start_terminate(&message, reply),
+            "stroke-add-conn" => self.add_connection(&message),
+            "stroke-del-conn" => self.delete_connection(&message),
+            "stroke-loglevel" => self.set_log_level(&message),
+            "reread-secrets" => self.reread_secrets(),
+            _ => {
+                let mut answer = failure(&format!("unknown command '{verb}'"));
+                answer.push_value("unknown", "yes");
+                Ok(answer)
+            }
+        };
+        let answer = answer.unwrap_or_else(|error| failure(&error));
+        reply.done(&answer.encode_or_empty());
+    }
+}
+
+fn success() -> Message {
+    let mut answer = Message::default();
+    answer.push_value("success", "yes");
+    answer
+}
+
+fn failure(text: &str) -> Message {
+    let mut answer = Message::default();
+    answer.push_value("success", "no");
+    answer.push_value("errmsg", text);
+    answer
+}

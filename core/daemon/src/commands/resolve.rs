@@ -1,0 +1,156 @@
+//! The addresses of both ends, before an IKE_SA is initiated.
+
+use std::net::{IpAddr, ToSocketAddrs};
+
+use config::connection::{Host, PeerConfig};
+use plugin_api::KernelNet;
+
+use crate::input::{Input, Sender};
+
+/// Look-ups that may run at once; each has a thread, because getaddrinfo waits.
+const LOOKUPS: usize = 16;
+
+/// The addresses of names.
+pub(super) type Names = Vec<(String, Vec<IpAddr>)>;
+
+/// The names that have to be looked up for a connection.
+pub(super) fn names(peer: &PeerConfig) -> Vec<String> {
+    let hosts = peer.local_addrs.iter().chain(&peer.remote_addrs);
+    hosts
+        .filter_map(|host| {
+            if let Host::Name(name) = host {
+                Some(name.clone())
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// Looks names up on a thread of its own, which hands the addresses to the loop.
+///
+/// # Errors
+///
+/// If too many look-ups run already or no thread can be started.
+pub(super) fn look_up(
+    operation: u64,
+    names: Vec<String>,
+    running: usize,
+    input: Sender,
+) -> Result<(), String> {
+    if running >= LOOKUPS {
+        return Err(format!("{LOOKUPS} names are being looked up already"));
+    }
+    let work = move || {
+        let addresses = names.into_iter().map(|name| {
+            let found = (name.as_str(), 0).to_socket_addrs();
+            let addresses = found
+                .map(|found| found.map(|address| address.ip()).collect())
+                .unwrap_or_default();
+            (name, addresses)
+        });
+        let _ = input.send(Input::Resolved(operation, addresses.collect()));
+    };
+    let thread = std::thread::Builder::new().name("resolve".into()).spawn(work);
+    thread
+        .map(drop)
+        .map_err(|error| format!("no thread to look a name up: {error}"))
+}
+
+/// The address of the peer and the own one to reach it from.
+///
+/// # Errors
+///
+/// With the reason, for the log.
+pub(super) fn addresses(
+    peer: &PeerConfig,
+    names: &Names,
+    net: Option<&dyn KernelNet>,
+) -> Result<(IpAddr, IpAddr), String> {
+    let candidates = |hosts: &[Host]| -> Vec<IpAddr> {
+        hosts
+            .iter()
+            .flat_map(|host| match host {
+                Host::Address(address) => vec![*address],
+                Host::Name(name) => names
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, found)| found.clone())
+                    .unwrap_or_default(),
+                _ => Vec::new(),
+            })
+            .collect()
+    };
+    let locals = candidates(&peer.local_addrs);
+    let local_may_be = |remote: &IpAddr| {
+        locals.iter().any(|local| local.is_ipv4() == remote.is_ipv4())
+            || peer.local_addrs.is_empty()
+            || peer.local_addrs.iter().any(|host| match host {
+                Host::Any => true,
+                Host::Any4 => remote.is_ipv4(),
+                Host::Any6 => remote.is_ipv6(),
+                Host::Range(start, _) => start.is_ipv4() == remote.is_ipv4(),
+                Host::Address(_) | Host::Name(_) => false,
+            })
+    };
+    let written = |hosts: &[Host]| {
+        hosts
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let specific = |address: &IpAddr| !address.is_unspecified();
+    let remotes = candidates(&peer.remote_addrs);
+    let remote = remotes
+        .into_iter()
+        .filter(specific)
+        .find(local_may_be)
+        .ok_or_else(|| {
+            let hosts = written(&peer.remote_addrs);
+            format!(
+                "unable to resolve {}, initiate aborted",
+                if hosts.is_empty() { "%any" } else { &hosts }
+            )
+        })?;
+    if let Some(local) = locals
+        .into_iter()
+        .filter(specific)
+        .find(|local| local.is_ipv4() == remote.is_ipv4())
+    {
+        return Ok((local, remote));
+    }
+    let net = net.ok_or_else(|| {
+        format!(
+            "no kernel-net plugin is loaded to find the own address for {remote}, set left, initiate aborted"
+        )
+    })?;
+    let hop = net
+        .next_hop(remote, None)
+        .map_err(|error| format!("no way to {remote}: {error}, initiate aborted"))?;
+    let source = hop
+        .source
+        .ok_or_else(|| format!("no own address to reach {remote} from, initiate aborted"))?;
+    if peer.local_addrs.is_empty() || peer.local_addrs.iter().any(|host| host.matches(source)) {
+        return Ok((source, remote));
+    }
+    // The address of the way out is not among those allowed; another one may be.
+    let all = net
+        .addresses()
+        .map_err(|error| format!("unable to list own addresses: {error}, initiate aborted"))?;
+    let usable = all
+        .into_iter()
+        .filter(|own| own.up && !own.loopback && own.address.is_ipv4() == remote.is_ipv4());
+    usable
+        .map(|own| own.address)
+        .find(|own| peer.local_addrs.iter().any(|host| host.matches(*own)))
+        .map_or_else(
+            || {
+                Err(format!(
+                    "no own address is one of {}, initiate aborted",
+                    written(&peer.local_addrs)
+                ))
+            },
+            |own| Ok((own, remote)),
+        )
+}

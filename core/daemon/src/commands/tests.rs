@@ -1,0 +1,294 @@
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use control::vici::Message;
+use plugin_api::Reply;
+
+use super::daemon::span;
+use super::message::Extra;
+use super::sas::tests::tunnel1;
+use super::terminate::{Target, by_stroke_name};
+use super::{conns, resolve};
+use crate::testing::{TestKernel, TestNet, child_config, daemon, lines, peer_config};
+
+#[test]
+fn a_connection_is_listed_as_swanctl_expects_it() {
+    assert_eq!(
+        lines(&conns::connection(&peer_config("Tunnel1"))),
+        [
+            "local_addrs = [%any]",
+            "remote_addrs = [192.0.2.2]",
+            "local_port = 500",
+            "remote_port = 500",
+            "version = IKEv2",
+            "reauth_time = 3420",
+            "rekey_time = 0",
+            "unique = UNIQUE_REPLACE",
+            "local-1.class = pre-shared key",
+            "local-1.id = carol.strongswan.org",
+            "local-1.groups = []",
+            "local-1.cert_policy = []",
+            "local-1.certs = []",
+            "local-1.cacerts = []",
+            "remote-1.class = pre-shared key",
+            "remote-1.groups = []",
+            "remote-1.cert_policy = []",
+            "remote-1.certs = []",
+            "remote-1.cacerts = []",
+            "children.Tunnel1.mode = TUNNEL",
+            "children.Tunnel1.rekey_time = 1020",
+            "children.Tunnel1.rekey_bytes = 0",
+            "children.Tunnel1.rekey_packets = 0",
+            "children.Tunnel1.dpd_action = clear",
+            "children.Tunnel1.close_action = clear",
+            "children.Tunnel1.local-ts = [dynamic]",
+            "children.Tunnel1.remote-ts = [10.1.0.0/16]",
+        ]
+    );
+}
+
+#[test]
+fn sas_are_found_by_the_forms_of_ipsec_down() {
+    let now = Instant::now();
+    let mut second = tunnel1(now);
+    second.unique_id = 2;
+    second.children[0].unique_id = 5;
+    second.children[0].config = Arc::new(child_config("net"));
+    let sas = [tunnel1(now), second];
+    let cases: [(&str, &[Target]); 12] = [
+        ("Tunnel1", &[Target::Ike(1)]),
+        ("Tunnel1[]", &[Target::Ike(1)]),
+        ("Tunnel1[*]", &[Target::Ike(1), Target::Ike(2)]),
+        ("Tunnel1[2]", &[Target::Ike(2)]),
+        ("[2]", &[Target::Ike(2)]),
+        ("Tunnel1{}", &[Target::Child(1, 1)]),
+        ("net", &[Target::Child(5, 2)]),
+        ("net{*}", &[Target::Child(5, 2)]),
+        ("{5}", &[Target::Child(5, 2)]),
+        ("Tunnel1{5}", &[]),
+        ("other", &[]),
+        ("[x]", &[]),
+    ];
+    for (text, targets) in cases {
+        assert_eq!(by_stroke_name(&sas, text), targets, "{text}");
+    }
+}
+
+#[test]
+fn time_spans_are_given_in_their_largest_unit() {
+    for (seconds, text) in [
+        (1, "1 second"),
+        (120, "120 seconds"),
+        (121, "2 minutes"),
+        (7_200, "120 minutes"),
+        (7_201, "2 hours"),
+        (172_801, "2 days"),
+    ] {
+        assert_eq!(span(Duration::from_secs(seconds)), text);
+    }
+}
+
+#[test]
+fn the_source_address_is_the_one_of_the_route() {
+    let peer = peer_config("Tunnel1");
+    let net = TestNet {
+        source: Some(IpAddr::from([198, 51, 100, 7])),
+    };
+    let found = resolve::addresses(&peer, &Vec::new(), Some(&net));
+    assert_eq!(
+        found,
+        Ok((IpAddr::from([198, 51, 100, 7]), IpAddr::from([192, 0, 2, 2])))
+    );
+}
+
+#[test]
+fn names_give_the_family_that_both_ends_have() {
+    let mut peer = peer_config("Tunnel1");
+    peer.local_addrs = vec![config::connection::Host::Address(IpAddr::from([198, 51, 100, 7]))];
+    peer.remote_addrs = vec![config::connection::Host::Name("moon".into())];
+    assert_eq!(resolve::names(&peer), ["moon"]);
+    let names = vec![(
+        "moon".to_owned(),
+        vec!["2001:db8::1".parse().unwrap(), IpAddr::from([192, 0, 2, 9])],
+    )];
+    let found = resolve::addresses(&peer, &names, None);
+    assert_eq!(
+        found,
+        Ok((IpAddr::from([198, 51, 100, 7]), IpAddr::from([192, 0, 2, 9])))
+    );
+    let unknown = resolve::addresses(&peer, &vec![("moon".to_owned(), Vec::new())], None);
+    assert_eq!(
+        unknown,
+        Err("unable to resolve moon, initiate aborted".to_owned())
+    );
+}
+
+/// Remembers what a command answers.
+#[derive(Default)]
+struct Answers {
+    events: Mutex<Vec<String>>,
+    done: Mutex<Option<Message>>,
+}
+
+impl Reply for Answers {
+    fn event(&self, name: &str, message: &[u8]) -> bool {
+        let lines = lines(&Message::decode(message).unwrap()).join(", ");
+        self.events.lock().unwrap().push(format!("{name}: {lines}"));
+        true
+    }
+
+    fn done(&self, message: &[u8]) {
+        let message = Message::decode(message).unwrap();
+        assert!(self.done.lock().unwrap().replace(message).is_none(), "one answer");
+    }
+}
+
+fn ask(
+    daemon: &mut crate::run::Daemon,
+    verb: &str,
+    keys: &[(&str, &str)],
+) -> (Vec<String>, Option<Vec<String>>) {
+    let mut request = Message::default();
+    for (key, value) in keys {
+        request.push_value(key, value);
+    }
+    let answers = Arc::new(Answers::default());
+    let reply: Arc<dyn Reply> = Arc::clone(&answers) as Arc<dyn Reply>;
+    daemon.command(verb, &request.encode_or_empty(), &reply);
+    daemon.drain();
+    let done = answers.done.lock().unwrap().as_ref().map(lines);
+    let events = answers.events.lock().unwrap().clone();
+    (events, done)
+}
+
+#[test]
+fn what_does_not_exist_is_named_in_the_words_of_each_client() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let answer = |daemon: &mut _, verb, keys: &[_]| ask(daemon, verb, keys).1.unwrap();
+    assert_eq!(
+        answer(&mut daemon, "initiate", &[("child", "x")]),
+        ["success = no", "errmsg = CHILD_SA config 'x' not found"]
+    );
+    assert_eq!(
+        answer(&mut daemon, "initiate", &[("ike", "x")]),
+        ["success = no", "errmsg = IKE_SA config 'x' not found"]
+    );
+    assert_eq!(
+        answer(&mut daemon, "initiate", &[]),
+        ["success = no", "errmsg = missing configuration name"]
+    );
+    assert_eq!(
+        answer(&mut daemon, "initiate", &[("name", "x"), ("stroke", "yes")]),
+        [
+            "success = no",
+            "errmsg = no config named 'x'",
+            "text = [no config named 'x']"
+        ]
+    );
+    assert_eq!(
+        answer(&mut daemon, "terminate", &[("ike", "x")]),
+        ["success = no", "errmsg = no matching SAs to terminate found"]
+    );
+    assert_eq!(
+        answer(&mut daemon, "terminate", &[]),
+        ["success = no", "errmsg = missing terminate selector"]
+    );
+    assert_eq!(
+        answer(&mut daemon, "terminate", &[("name", "x"), ("stroke", "yes")]),
+        [
+            "success = no",
+            "errmsg = no matching SAs to terminate found",
+            "text = []"
+        ]
+    );
+    assert_eq!(
+        answer(&mut daemon, "frobnicate", &[]),
+        [
+            "success = no",
+            "errmsg = unknown command 'frobnicate'",
+            "unknown = yes"
+        ]
+    );
+}
+
+#[test]
+fn a_connection_without_a_peer_address_cannot_be_initiated() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let mut peer = peer_config("rw");
+    peer.remote_addrs = vec![config::connection::Host::Any];
+    daemon.endpoint.add_connection(peer);
+    let (events, done) = ask(&mut daemon, "initiate", &[("name", "rw"), ("stroke", "yes")]);
+    assert_eq!(
+        events,
+        ["control-log: group = IKE, level = 1, msg = unable to resolve %any, initiate aborted"]
+    );
+    assert_eq!(done.unwrap()[2], "text = [establishing connection 'rw' failed]");
+}
+
+#[test]
+fn version_and_stats_have_the_keys_that_clients_need() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let version = ask(&mut daemon, "version", &[]).1.unwrap();
+    assert_eq!(version[0], "daemon = charon");
+    assert!(version[1].starts_with("version = pqswan "), "{version:?}");
+    let stats = ask(&mut daemon, "stats", &[]).1.unwrap();
+    for key in [
+        "uptime.running",
+        "uptime.since",
+        "workers.total",
+        "queues.low",
+        "scheduled",
+        "ikesas.half-open",
+    ] {
+        assert!(
+            stats.iter().any(|line| line.starts_with(&format!("{key} = "))),
+            "{key}: {stats:?}"
+        );
+    }
+}
+
+#[test]
+fn connections_of_ipsec_conf_are_added_and_deleted_and_refused_with_their_place() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let add = |daemon: &mut crate::run::Daemon, name: &str, keys: &[(&str, &str)]| {
+        let settings = |message: Message| {
+            keys.iter()
+                .fold(message, |message, (key, value)| message.value(key, value))
+        };
+        let request = Message::new()
+            .value("name", name)
+            .value("source", "ipsec.conf:7")
+            .section("settings", settings);
+        let answers = Arc::new(Answers::default());
+        daemon.command(
+            "stroke-add-conn",
+            &request.encode_or_empty(),
+            &(Arc::clone(&answers) as Arc<dyn Reply>),
+        );
+        let done = answers.done.lock().unwrap().take().unwrap();
+        lines(&done).join(", ")
+    };
+    let good = [
+        ("right", "192.0.2.2"),
+        ("authby", "psk"),
+        ("keyexchange", "ikev2"),
+    ];
+    assert_eq!(add(&mut daemon, "net", &good), "success = yes");
+    assert_eq!(daemon.endpoint.connections()[0].name, "net");
+    let refused = add(
+        &mut daemon,
+        "bad",
+        &[("right", "192.0.2.2"), ("ikelifetime", "soon")],
+    );
+    assert!(
+        refused.contains("'bad' of ipsec.conf:7") && refused.contains("ikelifetime"),
+        "{refused}"
+    );
+    assert_eq!(daemon.endpoint.connections().len(), 1, "what was good stays");
+    assert_eq!(
+        ask(&mut daemon, "stroke-del-conn", &[("name", "net")]).1.unwrap(),
+        ["success = yes"]
+    );
+    assert!(daemon.endpoint.connections().is_empty());
+}

@@ -1,0 +1,76 @@
+//! What plugins may ask of the daemon, from any thread.
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use config::settings::Settings;
+use plugin_api::kernel::KernelEvent;
+use plugin_api::log::Group;
+use plugin_api::{Host, KernelNet, Reply};
+
+use crate::input::{Input, Sender};
+use crate::log::Logger;
+
+/// See [`Host`].
+pub struct DaemonHost {
+    settings: ArcSwap<Settings>,
+    logger: Arc<Logger>,
+    input: Sender,
+    kernel_net: OnceLock<Arc<dyn KernelNet>>,
+}
+
+impl DaemonHost {
+    /// A host without a back end for addresses and routes.
+    pub fn new(settings: Settings, logger: Arc<Logger>, input: Sender) -> Self {
+        Self {
+            settings: ArcSwap::from_pointee(settings),
+            logger,
+            input,
+            kernel_net: OnceLock::new(),
+        }
+    }
+
+    /// The settings as they are now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Replaces the settings.
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Sets the back end for addresses and routes; the first one stays.
+    pub fn set_kernel_net(&self, kernel_net: Arc<dyn KernelNet>) {
+        let _ = self.kernel_net.set(kernel_net);
+    }
+}
+
+impl Host for DaemonHost {
+    fn setting(&self, key: &str) -> Option<String> {
+        self.settings.load().get(key).map(str::to_owned)
+    }
+
+    fn log_enabled(&self, group: Group, level: i8) -> bool {
+        level <= self.logger.level(group)
+    }
+
+    fn log(&self, group: Group, level: i8, message: &str) {
+        self.logger.log(group, level, message);
+    }
+
+    fn submit(&self, verb: &str, message: &[u8], reply: Arc<dyn Reply>) {
+        // When the loop has ended nobody waits for the answer any more.
+        let _ = self
+            .input
+            .send(Input::Command(verb.to_owned(), message.to_owned(), reply));
+    }
+
+    fn kernel_event(&self, event: KernelEvent) {
+        let _ = self.input.send(Input::Kernel(event));
+    }
+
+    fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {
+        self.kernel_net.get().cloned()
+    }
+}

@@ -1,0 +1,184 @@
+//! The crypto pool: threads that run the asymmetric work of the state machine, one for each core.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use ike::{Job, JobId, JobResult};
+use plugin_api::{ErrorKind, PluginError};
+
+/// Jobs that may wait. The state machine refuses new IKE_SAs long before; this only bounds memory.
+const QUEUED_JOBS: usize = 4096;
+
+/// Is told what came of a job; called from the pool's threads.
+pub type Done = Box<dyn Fn(JobId, JobResult) + Send + Sync>;
+
+/// The pool.
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    done: Done,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(JobId, Job)>,
+    working: usize,
+    stopping: bool,
+}
+
+impl Pool {
+    /// Starts `threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// If a thread cannot be started.
+    pub fn start(threads: usize, done: Done) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            done,
+        });
+        let mut pool = Self {
+            shared,
+            threads: Vec::new(),
+        };
+        for number in 0..threads.max(1) {
+            let shared = Arc::clone(&pool.shared);
+            // Frodo and its like keep matrices on the stack.
+            let builder = std::thread::Builder::new()
+                .name(format!("crypto-{number}"))
+                .stack_size(4 << 20);
+            pool.threads.push(builder.spawn(move || work(&shared))?);
+        }
+        Ok(pool)
+    }
+
+    /// Queues a job; one too many fails at once.
+    pub fn submit(&self, id: JobId, job: Job) {
+        let mut state = lock(&self.shared.state);
+        if state.queue.len() >= QUEUED_JOBS {
+            drop(state);
+            let message = format!("{QUEUED_JOBS} key exchanges wait already");
+            (self.shared.done)(id, Err(PluginError::new(ErrorKind::System, message)));
+            return;
+        }
+        state.queue.push_back((id, job));
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// Jobs that wait, and jobs in work.
+    pub fn load(&self) -> (usize, usize) {
+        let state = lock(&self.shared.state);
+        (state.queue.len(), state.working)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut state = lock(&self.shared.state);
+        state.stopping = true;
+        state.queue.clear();
+        drop(state);
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(shared: &Shared) {
+    loop {
+        let mut state = shared
+            .changed
+            .wait_while(lock(&shared.state), |state| {
+                state.queue.is_empty() && !state.stopping
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some((id, job)) = state.queue.pop_front() else {
+            return;
+        };
+        state.working += 1;
+        drop(state);
+        let result =
+            catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        lock(&shared.state).working -= 1;
+        (shared.done)(id, result);
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> PluginError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message");
+    PluginError::new(ErrorKind::Panicked, format!("the key exchange panicked: {text}"))
+}
+
+// Nothing that panics runs under the lock.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use ike::JobOutcome;
+    use plugin_api::{KeyExchange, PendingKeyExchange, Secret};
+
+    use super::*;
+
+    struct Echo;
+
+    impl KeyExchange for Echo {
+        fn initiate(&self) -> Result<(Vec<u8>, Box<dyn PendingKeyExchange>), PluginError> {
+            panic!("no luck today")
+        }
+
+        fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {
+            Ok((peer.to_vec(), Secret::copy_of(peer)))
+        }
+    }
+
+    fn pool() -> (Pool, mpsc::Receiver<(JobId, JobResult)>) {
+        let (done, results) = mpsc::channel();
+        (
+            Pool::start(2, Box::new(move |id, result| _ = done.send((id, result)))).unwrap(),
+            results,
+        )
+    }
+
+    #[test]
+    fn a_job_is_answered_with_its_result() {
+        let (pool, results) = pool();
+        pool.submit(JobId(7), Job::Respond(Arc::new(Echo), b"public".to_vec()));
+        let (id, result) = results.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(id, JobId(7));
+        assert!(matches!(result, Ok(JobOutcome::Responded(public, _)) if public == b"public"));
+    }
+
+    #[test]
+    fn a_panic_fails_its_job_and_nothing_else() {
+        let (pool, results) = pool();
+        for _ in 0..3 {
+            pool.submit(JobId(1), Job::Initiate(Arc::new(Echo)));
+            let (_, result) = results.recv_timeout(Duration::from_secs(10)).unwrap();
+            let error = result.err().unwrap();
+            assert_eq!(error.kind, ErrorKind::Panicked);
+            assert!(error.message.contains("no luck today"), "{error}");
+        }
+        assert_eq!(pool.load(), (0, 0));
+    }
+}

@@ -1,0 +1,120 @@
+//! Executes the state machine's operations on the loaded kernel back end.
+
+use std::sync::Arc;
+
+use ike::{KernelAnswer, KernelFailure, KernelOp, KernelResult};
+use plugin_api::kernel::KernelFeatures;
+use plugin_api::log::Group;
+use plugin_api::{ErrorKind, KernelIpsec, PluginError};
+
+use crate::log::Logger;
+
+/// The back end for SAs and policies.
+pub struct Kernel {
+    backend: Arc<dyn KernelIpsec>,
+    logger: Arc<Logger>,
+}
+
+impl Kernel {
+    /// Takes a back end over, and removes what an earlier daemon may have left in it.
+    pub fn new(backend: Arc<dyn KernelIpsec>, logger: Arc<Logger>) -> Self {
+        let kernel = Self { backend, logger };
+        kernel.flush();
+        kernel
+    }
+
+    /// The back end.
+    pub fn backend(&self) -> &Arc<dyn KernelIpsec> {
+        &self.backend
+    }
+
+    /// What it can and needs.
+    pub fn features(&self) -> KernelFeatures {
+        self.backend.features()
+    }
+
+    /// Runs operations in order, up to the first that has to succeed and does not.
+    pub fn execute(&self, ops: Vec<KernelOp>) -> KernelResult {
+        let mut answers = Vec::with_capacity(ops.len());
+        for op in ops {
+            match self.execute_one(&op) {
+                Ok(answer) => answers.push(answer),
+                Err(error) if is_cleanup(&op) => {
+                    let level = if error.kind == ErrorKind::NotFound { 2 } else { 1 };
+                    self.logger
+                        .log(Group::Knl, level, format!("unable to {}: {error}", describe(&op)));
+                    answers.push(KernelAnswer::Failed);
+                }
+                Err(error) => {
+                    self.logger
+                        .log(Group::Knl, 1, format!("unable to {}: {error}", describe(&op)));
+                    return Err(KernelFailure {
+                        completed: answers.len(),
+                        error,
+                    });
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Removes all SAs and policies.
+    pub fn flush(&self) {
+        for (what, result) in [
+            ("policies", self.backend.flush_policies()),
+            ("SAs", self.backend.flush_sas()),
+        ] {
+            if let Err(error) = result {
+                self.logger
+                    .log(Group::Knl, 1, format!("unable to remove all {what}: {error}"));
+            }
+        }
+    }
+
+    fn execute_one(&self, op: &KernelOp) -> Result<KernelAnswer, PluginError> {
+        let backend = &self.backend;
+        match op {
+            KernelOp::AllocateSpi { src, dst, protocol } => {
+                return backend.allocate_spi(*src, *dst, *protocol).map(KernelAnswer::Spi);
+            }
+            KernelOp::QuerySa(id) => return backend.query_sa(id).map(KernelAnswer::Usage),
+            KernelOp::AddSa(sa) => backend.add_sa(sa)?,
+            KernelOp::UpdateSa { id, src, dst, encap } => backend.update_sa(id, *src, *dst, *encap)?,
+            KernelOp::DeleteSa(id) => backend.delete_sa(id)?,
+            KernelOp::AddPolicy(policy) => backend.add_policy(policy)?,
+            KernelOp::DeletePolicy(policy) => backend.delete_policy(policy)?,
+        }
+        Ok(KernelAnswer::Done)
+    }
+}
+
+fn is_cleanup(op: &KernelOp) -> bool {
+    matches!(
+        op,
+        KernelOp::QuerySa(_) | KernelOp::DeleteSa(_) | KernelOp::DeletePolicy(_)
+    )
+}
+
+fn describe(op: &KernelOp) -> String {
+    match op {
+        KernelOp::AllocateSpi { src, dst, protocol } => {
+            format!("reserve an SPI for {protocol} from {src} to {dst}")
+        }
+        KernelOp::AddSa(sa) => format!("add SAD entry with SPI {:08x}", sa.id.spi),
+        KernelOp::UpdateSa { id, .. } => format!("update SAD entry with SPI {:08x}", id.spi),
+        KernelOp::DeleteSa(id) => format!("delete SAD entry with SPI {:08x}", id.spi),
+        KernelOp::QuerySa(id) => format!("query SAD entry with SPI {:08x}", id.spi),
+        KernelOp::AddPolicy(policy) => {
+            format!(
+                "add policy {} === {} {:?}",
+                policy.src_ts, policy.dst_ts, policy.direction
+            )
+        }
+        KernelOp::DeletePolicy(policy) => {
+            format!(
+                "delete policy {} === {} {:?}",
+                policy.src_ts, policy.dst_ts, policy.direction
+            )
+        }
+    }
+}

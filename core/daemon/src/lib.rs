@@ -1,0 +1,27 @@
+//! charon around the sans-IO core: sockets, threads, plugins, commands and the log.
+
+// Everything else takes the time as an argument; this is where it comes from.
+#![allow(clippy::disallowed_methods)]
+
+pub mod args;
+mod bus;
+pub mod commands;
+pub mod host;
+pub mod input;
+pub mod jobs;
+pub mod kernel;
+pub mod loaded;
+pub mod log;
+pub mod net;
+mod options;
+pub mod paths;
+pub mod pidfile;
+pub mod plugins;
+pub mod privileges;
+pub mod product;
+pub mod run;
+pub mod start;
+pub mod sys;
+#[cfg(test)]
+mod testing;
+mod updown;

@@ -1,0 +1,232 @@
+//! What the loader brought, taken apart into what the daemon uses.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use config::settings::Settings;
+use control::vici::Message;
+use crypto::registry::Registry;
+use plugin_api::log::Group;
+use plugin_api::{Control, Dependency, FeatureName, Host, Implementation, KernelIpsec, Listener};
+
+use crate::host::DaemonHost;
+use crate::log::Logger;
+
+/// A plugin with all that it offers.
+pub struct Plugin {
+    /// Its name in `charon.load`.
+    pub name: String,
+    /// Its features, in the order in which they were declared.
+    pub features: Vec<Offered>,
+}
+
+/// A feature.
+pub struct Offered {
+    /// Its name.
+    pub name: FeatureName,
+    /// What it needs.
+    pub dependencies: Vec<Dependency>,
+    /// Whether all that it depends on is there.
+    pub loaded: bool,
+    /// What it is; nothing if it was not loaded, or is a part of the daemon itself.
+    pub implementation: Option<Implementation>,
+}
+
+/// All plugins, taken apart.
+#[derive(Default)]
+pub(crate) struct LoadedPlugins {
+    pub(crate) registry: Registry,
+    pub(crate) kernel_ipsec: Option<Arc<dyn KernelIpsec>>,
+    pub(crate) controls: Vec<Arc<dyn Control>>,
+    pub(crate) listeners: Vec<Arc<dyn Listener>>,
+    names: Vec<String>,
+    kernel_ipsec_plugin: String,
+    /// For `list-plugins`, one message a plugin.
+    described: Vec<Message>,
+}
+
+impl LoadedPlugins {
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(crate) fn kernel_ipsec_plugin(&self) -> &str {
+        &self.kernel_ipsec_plugin
+    }
+
+    pub(crate) fn described(&self) -> impl Iterator<Item = &Message> {
+        self.described.iter()
+    }
+}
+
+/// Loads what `charon.load` names.
+///
+/// # Errors
+///
+/// If a critical plugin cannot be loaded.
+pub(crate) fn load(
+    settings: &Settings,
+    directories: &[PathBuf],
+    host: &Arc<DaemonHost>,
+    logger: &Arc<Logger>,
+) -> Result<LoadedPlugins, String> {
+    let plugins = crate::plugins::load(settings, directories, &(Arc::clone(host) as Arc<dyn Host>))?;
+    Ok(take_apart(plugins, host, logger))
+}
+
+/// Registers algorithms and makes what has to be made. Of back ends the first that can be made is taken.
+fn take_apart(plugins: Vec<Plugin>, host: &Arc<DaemonHost>, logger: &Logger) -> LoadedPlugins {
+    // The builtin part is the first plugin, as clients know it.
+    let mut out = LoadedPlugins {
+        names: vec!["charon".into()],
+        ..LoadedPlugins::default()
+    };
+    let shared = || Arc::clone(host) as Arc<dyn Host>;
+    let failed = |plugin: &str, name: &FeatureName, error| {
+        logger.log(
+            Group::Lib,
+            1,
+            format!("feature {name} of plugin '{plugin}' is not usable: {error}"),
+        );
+    };
+    // Back ends for IPsec ask for the one for addresses and routes, so that comes first.
+    for (plugin, offered) in features(&plugins) {
+        if let Some(Implementation::KernelNet(make)) = &offered.implementation
+            && host.kernel_net().is_none()
+        {
+            match make(shared()) {
+                Ok(net) => host.set_kernel_net(net),
+                Err(error) => failed(plugin, &offered.name, error),
+            }
+        }
+    }
+    for (plugin, offered) in features(&plugins) {
+        let Some(implementation) = &offered.implementation else {
+            continue;
+        };
+        let result = match implementation {
+            Implementation::KernelNet(_) => Ok(()),
+            Implementation::KernelIpsec(_) if out.kernel_ipsec.is_some() => Ok(()),
+            Implementation::KernelIpsec(make) => make(shared()).map(|backend| {
+                out.kernel_ipsec = Some(backend);
+                plugin.clone_into(&mut out.kernel_ipsec_plugin);
+            }),
+            Implementation::Control(make) => make(shared()).map(|control| out.controls.push(control)),
+            Implementation::Listener(make) => make(shared()).map(|listener| out.listeners.push(listener)),
+            algorithm => {
+                out.registry.add(plugin, offered.name.clone(), algorithm);
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            failed(plugin, &offered.name, error);
+        }
+    }
+    for plugin in &plugins {
+        if plugin
+            .features
+            .iter()
+            .any(|offered| offered.loaded)
+        {
+            out.names.push(plugin.name.clone());
+            out.described.push(describe(plugin));
+        }
+    }
+    out
+}
+
+fn features(plugins: &[Plugin]) -> impl Iterator<Item = (&str, &Offered)> {
+    plugins.iter().flat_map(|plugin| {
+        plugin
+            .features
+            .iter()
+            .map(|offered| (plugin.name.as_str(), offered))
+    })
+}
+
+/// `PLUGIN { FEATURE { loaded = yes|no, depends[], soft-depends[] } }`.
+fn describe(plugin: &Plugin) -> Message {
+    let mut section = Message::new();
+    for offered in &plugin.features {
+        let names = |soft| {
+            offered
+                .dependencies
+                .iter()
+                .filter(move |it| it.soft == soft)
+                .map(|it| &it.name)
+        };
+        let feature = Message::new()
+            .flag("loaded", offered.loaded)
+            .list("depends", names(false))
+            .list("soft-depends", names(true));
+        section.push_section(&offered.name.to_string(), feature);
+    }
+    Message::new().section(&plugin.name, |_| section)
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_api::{ErrorKind, PluginError};
+
+    use super::*;
+    use crate::testing::{TestKernel, lines};
+
+    fn kernel(plugin: &str, works: bool) -> Plugin {
+        let make = move |_: Arc<dyn Host>| match works {
+            true => Ok(Arc::new(TestKernel::default()) as Arc<dyn KernelIpsec>),
+            false => Err(PluginError::new(ErrorKind::NotSupported, "the kernel has no ESP")),
+        };
+        let name = FeatureName::Custom("kernel-ipsec".into());
+        let dependencies = vec![Dependency {
+            name: FeatureName::NonceGenerator,
+            soft: true,
+        }];
+        let implementation = Some(Implementation::KernelIpsec(Box::new(make)));
+        Plugin {
+            name: plugin.into(),
+            features: vec![Offered {
+                name,
+                dependencies,
+                loaded: true,
+                implementation,
+            }],
+        }
+    }
+
+    fn taken_apart(plugins: Vec<Plugin>) -> LoadedPlugins {
+        let logger = Logger::start().unwrap();
+        let (input, _) = crate::input::channel();
+        let host = Arc::new(DaemonHost::new(Settings::default(), Arc::clone(&logger), input));
+        take_apart(plugins, &host, &logger)
+    }
+
+    #[test]
+    fn the_first_back_end_that_can_be_made_is_taken() {
+        let plugins = vec![
+            kernel("broken", false),
+            kernel("good", true),
+            kernel("late", true),
+        ];
+        let loaded = taken_apart(plugins);
+        assert!(loaded.kernel_ipsec.is_some());
+        assert_eq!(loaded.kernel_ipsec_plugin(), "good");
+    }
+
+    #[test]
+    fn plugins_without_a_loaded_feature_are_not_listed() {
+        let mut idle = kernel("idle", true);
+        idle.features[0].implementation = None;
+        idle.features[0].loaded = false;
+        let loaded = taken_apart(vec![idle, kernel("good", true)]);
+        assert_eq!(loaded.names(), ["charon", "good"]);
+        let described: Vec<_> = loaded.described().flat_map(lines).collect();
+        assert_eq!(
+            described,
+            [
+                "good.CUSTOM:kernel-ipsec.loaded = yes",
+                "good.CUSTOM:kernel-ipsec.depends = []",
+                "good.CUSTOM:kernel-ipsec.soft-depends = [NONCE_GEN]",
+            ]
+        );
+    }
+}

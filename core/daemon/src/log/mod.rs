@@ -1,0 +1,205 @@
+//! Log lines with charon's groups and levels, and where they go.
+//!
+//! Whoever logs only hands the line over: a thread of its own formats and writes it, so that a full disk or a reader
+//! that stalls never stops the loop. Lines that find the queue full are counted, and the count is logged.
+
+mod format;
+mod forward;
+pub mod sinks;
+pub mod targets;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use ike::LogLine;
+use plugin_api::log::Group;
+
+use sinks::Sink;
+
+/// Lines that may wait to be written.
+const QUEUED_LINES: usize = 8192;
+
+/// A line with what the writer needs to know beside it.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When it was logged.
+    pub time: SystemTime,
+    /// The number of the thread that logged it.
+    pub thread: u32,
+    /// The line.
+    pub line: LogLine,
+}
+
+enum Message {
+    Record(Record),
+    Sinks(Vec<Sink>),
+    Flush(SyncSender<()>),
+}
+
+/// Is told every line of level 0 and 1, for listeners of the event `log`.
+pub type Observer = Box<dyn Fn(&Record) + Send + Sync>;
+
+/// The daemon's log.
+pub struct Logger {
+    levels: [AtomicI8; Group::ALL.len()],
+    writer: SyncSender<Message>,
+    lost: AtomicU64,
+    observer: OnceLock<Observer>,
+    observed: AtomicBool,
+}
+
+impl Logger {
+    /// Starts the thread that writes. Lines logged before [`set_sinks`](Self::set_sinks) go nowhere.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be started.
+    pub fn start() -> std::io::Result<Arc<Self>> {
+        let (writer, queue) = mpsc::sync_channel(QUEUED_LINES);
+        std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write(&queue))?;
+        Ok(Arc::new(Self {
+            levels: std::array::from_fn(|_| AtomicI8::new(1)),
+            writer,
+            lost: AtomicU64::new(0),
+            observer: OnceLock::new(),
+            observed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Replaces the places that lines go to; lines logged before still go to the old ones.
+    pub fn set_sinks(&self, sinks: Vec<Sink>) {
+        for group in Group::ALL {
+            let highest = sinks
+                .iter()
+                .map(|sink| sink.levels()[group as usize])
+                .max()
+                .unwrap_or(-1);
+            self.levels[group as usize].store(highest, Relaxed);
+        }
+        let _ = self.writer.send(Message::Sinks(sinks));
+    }
+
+    /// Sets who is told every line of level 0 and 1 while [`observe`](Self::observe) says so. Once.
+    pub fn set_observer(&self, observer: Observer) {
+        let _ = self.observer.set(observer);
+    }
+
+    /// Sets whether the observer is told, and returns whether that is a change.
+    pub fn observe(&self, observed: bool) -> bool {
+        self.observed.swap(observed, Relaxed) != observed
+    }
+
+    /// The highest level of a group that anybody reads.
+    pub fn level(&self, group: Group) -> i8 {
+        let level = self.levels[group as usize].load(Relaxed);
+        if self.observed.load(Relaxed) {
+            level.max(1)
+        } else {
+            level
+        }
+    }
+
+    /// Writes a line that is about no IKE_SA.
+    pub fn log(&self, group: Group, level: i8, text: impl Into<String>) {
+        if level <= self.level(group) || forward::enabled() {
+            self.write(LogLine {
+                group,
+                level,
+                sa: None,
+                text: text.into(),
+            });
+        }
+    }
+
+    /// Writes a line.
+    pub fn write(&self, line: LogLine) {
+        forward::forward(&line);
+        let record = Record {
+            time: SystemTime::now(),
+            thread: thread_number(),
+            line,
+        };
+        if record.line.level <= 1
+            && self.observed.load(Relaxed)
+            && let Some(observer) = self.observer.get()
+        {
+            observer(&record);
+        }
+        if self.writer.try_send(Message::Record(record)).is_err() {
+            self.lost.fetch_add(1, Relaxed);
+        } else if self.lost.load(Relaxed) > 0 {
+            let lost = self.lost.swap(0, Relaxed);
+            let text = format!("{lost} log lines are lost, whoever reads the log does not keep up");
+            self.write(LogLine {
+                group: Group::Dmn,
+                level: 0,
+                sa: None,
+                text,
+            });
+        }
+    }
+
+    /// Waits until all lines logged before are written, but not for ever.
+    pub fn flush(&self) {
+        let (done, wait) = mpsc::sync_channel(1);
+        // A full queue means that writing is stuck already.
+        if self.writer.try_send(Message::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(Duration::from_secs(2));
+        }
+    }
+}
+
+fn write(queue: &Receiver<Message>) {
+    let mut sinks = Vec::new();
+    loop {
+        let message = match queue.try_recv() {
+            Ok(message) => message,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                sinks.iter_mut().for_each(Sink::flush);
+                match queue.recv() {
+                    Ok(message) => message,
+                    Err(_) => break,
+                }
+            }
+        };
+        match message {
+            Message::Record(record) => sinks.iter_mut().for_each(|sink| sink.write(&record)),
+            Message::Sinks(new) => {
+                sinks.iter_mut().for_each(Sink::flush);
+                sinks = new;
+            }
+            Message::Flush(done) => {
+                sinks.iter_mut().for_each(Sink::flush);
+                let _ = done.send(());
+            }
+        }
+    }
+    sinks.iter_mut().for_each(Sink::flush);
+}
+
+thread_local! {
+    static THREAD: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// The number of this thread in log lines: 0 is the loop, the others are numbered as they first log.
+pub fn thread_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    THREAD.get().unwrap_or_else(|| {
+        let number = NEXT.fetch_add(1, Relaxed);
+        THREAD.set(Some(number));
+        number
+    })
+}
+
+/// Makes this thread number 0.
+pub fn this_is_the_loop() {
+    THREAD.set(Some(0));
+}

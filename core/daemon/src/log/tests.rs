@@ -1,0 +1,147 @@
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use ike::LogLine;
+use plugin_api::log::Group;
+
+use super::format::{Style, append};
+use super::sinks::Sink;
+use super::{Logger, Record};
+
+fn record(text: &str) -> Record {
+    let line = LogLine {
+        group: Group::Ike,
+        level: 1,
+        sa: Some((1, Arc::from("Tunnel1"))),
+        text: text.to_owned(),
+    };
+    Record {
+        time: UNIX_EPOCH + Duration::from_millis(1_606_000_000_042),
+        thread: 8,
+        line,
+    }
+}
+
+fn formatted(style: &Style, record: &Record) -> String {
+    let mut out = String::new();
+    append(&mut out, style, record);
+    out
+}
+
+#[test]
+fn a_line_has_thread_and_group_before_its_text() {
+    let line = formatted(
+        &Style::default(),
+        &record("initiating IKE_SA Tunnel2[1] to 192.168.0.2"),
+    );
+    assert_eq!(line, "08[IKE] initiating IKE_SA Tunnel2[1] to 192.168.0.2\n");
+}
+
+#[test]
+fn level_and_ike_sa_are_added_on_request() {
+    let style = Style {
+        ike_name: true,
+        log_level: true,
+        ..Style::default()
+    };
+    assert_eq!(formatted(&style, &record("text")), "08[IKE1] <Tunnel1|1> text\n");
+    let mut unnamed = record("text");
+    unnamed.line.sa = Some((7, Arc::from("(unnamed)")));
+    assert_eq!(formatted(&style, &unnamed), "08[IKE1] <7> text\n");
+}
+
+#[test]
+fn the_time_follows_its_format_with_milliseconds_behind_it() {
+    let style = Style {
+        time_format: Some("at %S".into()),
+        time_add_ms: true,
+        ..Style::default()
+    };
+    assert_eq!(formatted(&style, &record("text")), "at 40.042 08[IKE] text\n");
+}
+
+#[test]
+fn a_wrong_time_format_does_not_silence_the_log() {
+    let style = Style {
+        time_format: Some("%".into()),
+        ..Style::default()
+    };
+    assert_eq!(formatted(&style, &record("text")), "% 08[IKE] text\n");
+}
+
+#[test]
+fn every_line_of_a_text_gets_the_prefix() {
+    assert_eq!(
+        formatted(&Style::default(), &record("one\ntwo")),
+        "08[IKE] one\n08[IKE] two\n"
+    );
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let line = formatted(&Style::default(), &record("a\x1b[2Jb\tc\u{9b}d"));
+    assert_eq!(line, "08[IKE] a\\u{1b}[2Jb\\tc\\u{9b}d\n");
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn every_sink_takes_the_lines_of_its_levels() {
+    let (quiet, loud) = (Shared::default(), Shared::default());
+    let logger = Logger::start().unwrap();
+    let mut levels = [1; Group::ALL.len()];
+    levels[Group::Net as usize] = 3;
+    logger.set_sinks(vec![
+        Sink::stream(
+            Box::new(quiet.clone()),
+            [0; Group::ALL.len()],
+            Style::default(),
+            false,
+        ),
+        Sink::stream(Box::new(loud.clone()), levels, Style::default(), false),
+    ]);
+    logger.log(Group::Net, 3, "raw");
+    logger.log(Group::Ike, 2, "nobody wants this");
+    logger.log(Group::Ike, 0, "audit");
+    logger.flush();
+    let text = |shared: &Shared| String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text(&quiet).lines().map(|line| &line[2..]).collect::<Vec<_>>(),
+        ["[IKE] audit"]
+    );
+    assert_eq!(
+        text(&loud).lines().map(|line| &line[2..]).collect::<Vec<_>>(),
+        ["[NET] raw", "[IKE] audit"]
+    );
+    assert_eq!(logger.level(Group::Net), 3);
+}
+
+#[test]
+fn the_observer_gets_lines_of_level_0_and_1_while_somebody_listens() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let logger = Logger::start().unwrap();
+    let into = Arc::clone(&seen);
+    logger.set_observer(Box::new(move |record| {
+        into.lock().unwrap().push(record.line.text.clone())
+    }));
+    logger.log(Group::Ike, 1, "before");
+    logger.observe(true);
+    logger.log(Group::Ike, 1, "during");
+    logger.log(Group::Ike, 2, "too detailed");
+    logger.observe(false);
+    logger.log(Group::Ike, 1, "after");
+    assert_eq!(*seen.lock().unwrap(), ["during"]);
+}

@@ -1,0 +1,273 @@
+//! The UDP sockets of IKE and of ESP in UDP.
+//!
+//! One thread receives on all of them, see `receive`; the loop sends.
+
+mod receive;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use ike::Transmit;
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
+use plugin_api::KernelIpsec;
+use socket2::{Domain, Protocol, Socket, Type};
+
+pub use receive::Receiver;
+
+/// Room for a burst of ESP in each direction; without CAP_NET_ADMIN net.core.rmem_max and wmem_max limit it.
+const BUFFER: usize = 4 << 20;
+
+/// What the sockets are opened by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// `charon.port`; 0 takes a free one.
+    pub ike: u16,
+    /// `charon.port_nat_t`; 0 takes a free one.
+    pub nat_t: u16,
+    /// `charon.plugins.socket-default.use_ipv4`.
+    pub ipv4: bool,
+    /// `charon.plugins.socket-default.use_ipv6`.
+    pub ipv6: bool,
+    /// Octets of the longest IKE message, `charon.max_packet`.
+    pub max_packet: usize,
+}
+
+/// An IKE message that came in, marker removed.
+#[derive(Debug)]
+pub struct Datagram {
+    /// Own address and port.
+    pub local: SocketAddr,
+    /// The sender's.
+    pub remote: SocketAddr,
+    /// The message.
+    pub octets: Vec<u8>,
+}
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken or forbidden.
+    #[error(
+        "cannot bind UDP port {port} for {family}: {error}; end the program that has it, or set {option} in \
+         strongswan.conf to another port"
+    )]
+    Bind {
+        /// The port.
+        port: u16,
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// What to change.
+        option: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot open a UDP socket for {family}: {error}")]
+    Open {
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// Both families are switched off or missing.
+    #[error(
+        "no UDP socket is left to open: see use_ipv4 and use_ipv6 of charon.plugins.socket-default in strongswan.conf"
+    )]
+    None,
+}
+
+/// One of the sockets.
+struct Bound {
+    socket: UdpSocket,
+    ipv6: bool,
+    port: u16,
+    nat_t: bool,
+}
+
+/// All sockets, to send by.
+pub struct Sockets {
+    bound: Vec<Bound>,
+    max_packet: usize,
+    dropped: AtomicU64,
+}
+
+impl Sockets {
+    /// Opens them. A host without IPv6 is no failure.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn open(ports: &Ports) -> Result<Self, Error> {
+        let mut bound: Vec<Bound> = Vec::new();
+        for ipv6 in [false, true] {
+            if !(if ipv6 { ports.ipv6 } else { ports.ipv4 }) {
+                continue;
+            }
+            for nat_t in [false, true] {
+                // Both families share a port that was chosen at random.
+                let known = bound
+                    .iter()
+                    .find(|other| other.nat_t == nat_t)
+                    .map(|other| other.port);
+                let port = known.unwrap_or(if nat_t { ports.nat_t } else { ports.ike });
+                match open_socket(ipv6, port, nat_t) {
+                    Ok(socket) => bound.push(socket),
+                    Err(Error::Open { error, .. })
+                        if ipv6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+                    Err(Error::Bind { error, .. })
+                        if ipv6 && error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if bound.is_empty() {
+            return Err(Error::None);
+        }
+        Ok(Self {
+            bound,
+            max_packet: ports.max_packet,
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// The ports in use: of IKE, and of IKE and ESP behind NATs.
+    pub fn ports(&self) -> (u16, u16) {
+        let port = |nat_t| {
+            self.bound
+                .iter()
+                .find(|socket| socket.nat_t == nat_t)
+                .map_or(0, |socket| socket.port)
+        };
+        (port(false), port(true))
+    }
+
+    /// Exempts the sockets from policies and lets ESP in UDP be received; returns what the back end could not do.
+    pub fn prepare(&self, kernel: &dyn KernelIpsec) -> Vec<String> {
+        let mut problems = Vec::new();
+        for socket in &self.bound {
+            let family = family(socket.ipv6);
+            let fd = socket.socket.as_raw_fd();
+            if let Err(error) = kernel.bypass_socket(fd, socket.ipv6) {
+                problems.push(format!(
+                    "cannot exempt the {family} socket on port {} from IPsec policies: {error}",
+                    socket.port
+                ));
+            }
+            if socket.nat_t
+                && let Err(error) = kernel.enable_udp_decap(fd, socket.ipv6, socket.port)
+            {
+                problems.push(format!(
+                    "cannot receive ESP in UDP on the {family} socket on port {}: {error}",
+                    socket.port
+                ));
+            }
+        }
+        problems
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// If there is no socket for it or the network refuses it; retransmission makes good for it.
+    pub fn send(&self, transmit: &Transmit) -> io::Result<()> {
+        let ipv6 = transmit.remote.is_ipv6();
+        let port = transmit.local.port();
+        let socket = self
+            .bound
+            .iter()
+            .find(|socket| socket.ipv6 == ipv6 && socket.port == port)
+            .ok_or_else(|| io::Error::other(format!("there is no {} socket on port {port}", family(ipv6))))?;
+        let marker: &[u8] = if transmit.non_esp_marker { &[0; 4] } else { &[] };
+        let vectors = [IoSlice::new(marker), IoSlice::new(&transmit.octets)];
+        let remote = SockaddrStorage::from(transmit.remote);
+        let fd = socket.socket.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let sent = match transmit.local.ip() {
+            ip if ip.is_unspecified() => sendmsg(fd, &vectors, &[], flags, Some(&remote)),
+            IpAddr::V4(ip) => {
+                let source = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr {
+                        s_addr: u32::from(ip).to_be(),
+                    },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                sendmsg(
+                    fd,
+                    &vectors,
+                    &[ControlMessage::Ipv4PacketInfo(&source)],
+                    flags,
+                    Some(&remote),
+                )
+            }
+            IpAddr::V6(ip) => {
+                let source = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr { s6_addr: ip.octets() },
+                    ipi6_ifindex: 0,
+                };
+                sendmsg(
+                    fd,
+                    &vectors,
+                    &[ControlMessage::Ipv6PacketInfo(&source)],
+                    flags,
+                    Some(&remote),
+                )
+            }
+        };
+        sent.map(drop).map_err(io::Error::from)
+    }
+
+    /// How many IKE messages found the queue full since the last time this was asked.
+    pub fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Relaxed)
+    }
+}
+
+fn open_socket(ipv6: bool, port: u16, nat_t: bool) -> Result<Bound, Error> {
+    let name = family(ipv6);
+    let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+    let open = |error| Error::Open { family: name, error };
+    let socket =
+        Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)).map_err(open)?;
+    let address: SocketAddr = if ipv6 {
+        socket.set_only_v6(true).map_err(open)?;
+        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).map_err(|error| open(error.into()))?;
+        (Ipv6Addr::UNSPECIFIED, port).into()
+    } else {
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).map_err(|error| open(error.into()))?;
+        (Ipv4Addr::UNSPECIFIED, port).into()
+    };
+    // A smaller buffer than asked for only costs throughput, and so does a kernel that does not join datagrams.
+    if nat_t {
+        if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(BUFFER);
+        }
+        if setsockopt(&socket, sockopt::SndBufForce, &BUFFER).is_err() {
+            let _ = socket.set_send_buffer_size(BUFFER);
+        }
+        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+    }
+    socket.bind(&address.into()).map_err(|error| Error::Bind {
+        port,
+        family: name,
+        option: if nat_t { "charon.port_nat_t" } else { "charon.port" },
+        error,
+    })?;
+    let socket = UdpSocket::from(socket);
+    let port = socket.local_addr().map_err(open)?.port();
+    Ok(Bound {
+        socket,
+        ipv6,
+        port,
+        nat_t,
+    })
+}
+
+fn family(ipv6: bool) -> &'static str {
+    if ipv6 { "IPv6" } else { "IPv4" }
+}

@@ -1,0 +1,76 @@
+//! The state machine's settings, from those of strongswan.conf and what the daemon found.
+
+use config::options::Options;
+use ike::Retransmit;
+use plugin_api::kernel::KernelFeatures;
+
+/// Translates them; `ports` are those in use, which differ from the options' where these ask for a free one.
+pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelFeatures) -> ike::Settings {
+    ike::Settings {
+        fragment_size: options.fragment_size,
+        max_packet: options.max_packet,
+        send_vendor_id: options.send_vendor_id,
+        accept_private_algs: options.accept_private_algs,
+        retransmit: Retransmit {
+            timeout: options.retransmit_timeout,
+            base: options.retransmit_base,
+            tries: options.retransmit_tries,
+            jitter: options.retransmit_jitter,
+            limit: options.retransmit_limit,
+        },
+        half_open_timeout: options.half_open_timeout,
+        cookie_threshold: options.cookie_threshold,
+        cookie_threshold_ip: options.cookie_threshold_ip,
+        block_threshold: options.block_threshold,
+        dos_protection: options.dos_protection,
+        init_limit_half_open: options.init_limit_half_open,
+        init_limit_job_load: options.init_limit_job_load,
+        ikesa_limit: options.ikesa_limit,
+        initiator_only: options.initiator_only,
+        port: ports.0,
+        port_nat_t: ports.1,
+        keep_alive: options.keep_alive,
+        follow_redirects: options.follow_redirects,
+        prefer_configured_proposals: options.prefer_configured_proposals,
+        close_ike_on_child_failure: options.close_ike_on_child_failure,
+        replay_window: options.replay_window,
+        force_udp_encap: kernel.require_udp_encap,
+    }
+}
+
+/// Reads a boolean as strongswan.conf has them.
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "yes" | "true" | "enabled" => Some(true),
+        "0" | "no" | "false" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::settings::Settings;
+
+    use super::*;
+
+    #[test]
+    fn without_settings_both_sides_have_the_same_defaults() {
+        let (options, _) = Options::from_settings(&Settings::default());
+        let settings = ike_settings(&options, (500, 4500), KernelFeatures::default());
+        assert_eq!(settings, ike::Settings::default());
+    }
+
+    #[test]
+    fn ports_and_encapsulation_come_from_what_was_found() {
+        let (options, _) = Options::from_settings(&Settings::default());
+        let kernel = KernelFeatures {
+            require_udp_encap: true,
+            ..KernelFeatures::default()
+        };
+        let settings = ike_settings(&options, (4001, 4002), kernel);
+        assert_eq!(
+            (settings.port, settings.port_nat_t, settings.force_udp_encap),
+            (4001, 4002, true)
+        );
+    }
+}

@@ -1,0 +1,100 @@
+//! A plugin's library: opened, checked, asked for its features, never closed.
+
+#![allow(unsafe_code)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use abi_stable::library::{AbiHeaderRef, LibraryError};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use plugin_api::abi::{API, Checks, HostHandle, PluginRootRef, symbol};
+use plugin_api::log::Group;
+use plugin_api::{Feature, Host};
+
+/// Why a plugin is not loaded: a line for the operator, and all that is known.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    pub(super) details: String,
+}
+
+impl Refusal {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), details: String::new() }
+    }
+}
+
+/// Opens the plugin and takes the features whose interfaces this daemon knows.
+pub(super) fn open(
+    name: &str,
+    directories: &[PathBuf],
+    host: &Arc<dyn Host>,
+) -> Result<Vec<Feature>, Refusal> {
+    let Some(path) = super::find(name, directories) else {
+        let places: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
+        return Err(Refusal::new(format!(
+            "no file libcharon_{}.so in {}; install it or take it out of charon.load",
+            name.replace('-', "_"),
+            places.join(" or ")
+        )));
+    };
+    let shown = path.display();
+    let content = std::fs::read(&path).map_err(|error| Refusal::new(format!("{shown} is not readable: {error}")))?;
+    super::elf::check(&content).map_err(|why| Refusal::new(format!("{shown}: {why}")))?;
+    drop(content);
+
+    // SAFETY: whoever can write to the plugin directory can run code in the daemon anyway; the file is a whole
+    // library. It is never closed, so nothing of it is used after it is gone.
+    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|error| Refusal::new(format!("{shown} cannot be opened: {error}")))?;
+    let library = Box::leak(Box::new(library));
+    // SAFETY: the symbol is read as a pointer to a header, which `upgrade` checks before it believes anything else.
+    let header = unsafe { library.get::<AbiHeaderRef>(symbol(name).as_bytes()) };
+    let header = header.map_err(|_| {
+        Refusal::new(format!("{shown} is no plugin named '{name}' (it has no symbol {})", symbol(name)))
+    })?;
+    let header = (*header).upgrade().map_err(|error| library_error(&shown.to_string(), &error))?;
+    let root = header
+        .init_root_module::<PluginRootRef>()
+        .map_err(|error| library_error(&shown.to_string(), &error))?;
+    if root.api() != API {
+        return Err(Refusal::new(format!(
+            "{shown} is for plugin API {}, this daemon has {API}; build it again",
+            root.api()
+        )));
+    }
+    if root.name() != name {
+        return Err(Refusal::new(format!("{shown} calls itself '{}'", root.name())));
+    }
+    let offers = (root.features())(HostHandle::new(Arc::clone(host)));
+    let offers = offers.into_result().map_err(|error| {
+        let error = plugin_api::PluginError::from(error);
+        Refusal::new(format!("{shown}: {error}"))
+    })?;
+    let mut checks = Checks::default();
+    let mut features = Vec::new();
+    for offer in offers {
+        match offer.accept(&mut checks) {
+            Ok(feature) => features.push(feature),
+            Err(refusal) => {
+                host.log(Group::Lib, 1, &format!("plugin '{name}': feature {refusal}"));
+                if !refusal.details.is_empty() {
+                    host.log(Group::Lib, 3, &refusal.details);
+                }
+            }
+        }
+    }
+    Ok(features)
+}
+
+/// The error texts of `abi_stable` have a thousand lines; the first says enough.
+fn library_error(path: &str, error: &LibraryError) -> Refusal {
+    let details = error.to_string();
+    let first = match error {
+        LibraryError::InvalidAbiHeader(_) => "built with another version of abi_stable".to_owned(),
+        LibraryError::AbiInstability(_) => "its root has another layout than this daemon's; build it again".to_owned(),
+        LibraryError::RootModule { .. } => "it panicked while it was loaded".to_owned(),
+        _ => details.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").trim().to_owned(),
+    };
+    Refusal { reason: format!("{path}: {first}"), details }
+}

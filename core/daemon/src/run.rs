@@ -1,0 +1,255 @@
+//! The loop: waits for inputs, feeds the state machine, and does what it says, in order.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ike::{Endpoint, Output};
+use plugin_api::kernel::KernelEvent;
+use plugin_api::log::Group;
+use plugin_api::{ErrorKind, Host, Running};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::bus::Bus;
+use crate::commands::Operations;
+use crate::commands::sas::Describe;
+use crate::host::DaemonHost;
+use crate::input::{self, Input};
+use crate::jobs::Pool;
+use crate::kernel::Kernel;
+use crate::loaded::LoadedPlugins;
+use crate::log::Logger;
+use crate::log::targets::Legacy;
+use crate::net::{Datagram, Receiver, Sockets};
+use crate::paths::Paths;
+
+/// The running daemon. Only the loop's thread touches it.
+pub struct Daemon {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) kernel: Kernel,
+    pub(crate) sockets: Arc<Sockets>,
+    pub(crate) pool: Pool,
+    pub(crate) host: Arc<DaemonHost>,
+    pub(crate) logger: Arc<Logger>,
+    pub(crate) bus: Bus,
+    pub(crate) operations: Operations,
+    pub(crate) plugins: LoadedPlugins,
+    pub(crate) paths: Paths,
+    pub(crate) legacy: Legacy,
+    /// `charon.threads`, which is only reported.
+    pub(crate) threads: usize,
+    pub(crate) started: (Instant, SystemTime),
+    /// For threads that answer to the loop.
+    pub(crate) input: input::Sender,
+    /// Control plugins.
+    pub(crate) controls: Vec<Box<dyn Running>>,
+    pub(crate) receiver: Option<Receiver>,
+}
+
+/// What the loop waits for, besides time and signals.
+pub struct Inputs {
+    /// Everything but datagrams.
+    pub input: input::Receiver,
+    /// IKE messages.
+    pub datagrams: mpsc::Receiver<Datagram>,
+}
+
+impl Daemon {
+    /// Runs until a signal says to stop. `ready` is called once signals are handled.
+    ///
+    /// # Errors
+    ///
+    /// If signals cannot be handled.
+    pub async fn run(mut self, mut inputs: Inputs, ready: impl FnOnce()) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        ready();
+        loop {
+            self.drain();
+            let wakeup = self.next_wakeup();
+            tokio::select! {
+                _ = terminate.recv() => {
+                    self.logger.log(Group::Dmn, 1, "SIGTERM received, shutting down");
+                    break;
+                }
+                _ = interrupt.recv() => {
+                    self.logger.log(Group::Dmn, 1, "SIGINT received, shutting down");
+                    break;
+                }
+                _ = hangup.recv() => {
+                    self.logger.log(Group::Dmn, 1, "signal of type SIGHUP received. Reloading configuration");
+                    // What went wrong is in the log.
+                    let _ = self.reload_settings();
+                }
+                Some(input) = inputs.input.recv() => self.handle(input),
+                Some(datagram) = inputs.datagrams.recv() => self.handle_datagram(&datagram),
+                () = sleep_until(wakeup) => {}
+            }
+            self.handle_timers();
+        }
+        self.shut_down();
+        Ok(())
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// What sections of SAs are made with.
+    pub(crate) fn describe(&self) -> Describe<'_> {
+        Describe {
+            registry: self.endpoint.registry(),
+            now: self.now(),
+            kernel: self.kernel.backend().as_ref(),
+        }
+    }
+
+    /// Tells the state machine which lines anybody reads.
+    pub(crate) fn apply_log_levels(&mut self) {
+        let streamed = self.operations.loglevel();
+        let logger = &self.logger;
+        self.endpoint
+            .set_log_levels(|group| logger.level(group).max(streamed));
+    }
+
+    /// The addresses that peers may reach this host by.
+    pub(crate) fn listening_addresses(&self) -> Vec<IpAddr> {
+        let Some(Ok(addresses)) = self.host.kernel_net().map(|net| net.addresses()) else {
+            return Vec::new();
+        };
+        let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let usable = addresses
+            .into_iter()
+            .filter(|own| own.up && !own.loopback && !own.is_virtual);
+        usable
+            .map(|own| own.address)
+            .filter(|ip| !link_local(ip))
+            .collect()
+    }
+
+    /// Does what the state machine wants, to the end.
+    pub(crate) fn drain(&mut self) {
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                Output::Transmit(transmit) => {
+                    if let Err(error) = self.sockets.send(&transmit) {
+                        let text = format!("sending to {} failed: {error}", transmit.remote);
+                        self.logger.log(Group::Net, 1, text);
+                    }
+                }
+                Output::Job(id, job) => self.pool.submit(id, job),
+                Output::Kernel(id, ops) => {
+                    let result = self.kernel.execute(ops);
+                    self.endpoint.handle_kernel_done(Instant::now(), id, result);
+                }
+                Output::Event(event) => {
+                    let net = self.host.kernel_net();
+                    let interface = |remote| {
+                        net.as_ref()
+                            .and_then(|net| net.next_hop(remote, None).ok())
+                            .map(|hop| hop.interface)
+                    };
+                    let describe = Describe {
+                        registry: self.endpoint.registry(),
+                        now: Instant::now(),
+                        kernel: self.kernel.backend().as_ref(),
+                    };
+                    self.bus.event(&event, describe, &interface);
+                }
+                Output::CommandDone(id, result) => self.command_done(id, result),
+                Output::Log(line) => {
+                    self.operations.log(&line);
+                    self.logger.write(line);
+                }
+            }
+        }
+        self.endpoint.set_job_load(self.pool.load().0);
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.refresh_listeners();
+        match input {
+            Input::Job(id, result) => {
+                if let Err(error) = &result
+                    && error.kind == ErrorKind::Panicked
+                {
+                    self.logger
+                        .log(Group::Lib, 0, format!("BUG in a plugin: {error}"));
+                }
+                self.endpoint.handle_done(Instant::now(), id, result);
+            }
+            Input::Command(verb, message, reply) => self.command(&verb, &message, &reply),
+            Input::Kernel(event) => {
+                if event == (KernelEvent::Roam { address: true }) {
+                    self.endpoint.set_local_addresses(self.listening_addresses());
+                }
+                self.endpoint.handle_kernel_event(Instant::now(), event);
+            }
+            Input::Resolved(operation, names) => self.resolved(operation, &names),
+            Input::Log(record) => self.bus.log(&record),
+        }
+    }
+
+    fn handle_datagram(&mut self, datagram: &Datagram) {
+        self.refresh_listeners();
+        let dropped = self.sockets.take_dropped();
+        if dropped > 0 {
+            let text = format!("dropped {dropped} IKE messages that came faster than they could be handled");
+            self.logger.log(Group::Net, 1, text);
+        }
+        self.endpoint
+            .handle_datagram(Instant::now(), datagram.local, datagram.remote, &datagram.octets);
+    }
+
+    fn handle_timers(&mut self) {
+        let now = Instant::now();
+        if self.endpoint.poll_timeout().is_some_and(|(when, _)| when <= now) {
+            self.endpoint.handle_timeout(now);
+        }
+        if self.operations.deadline().is_some_and(|when| when <= now) {
+            self.expire_operations(now);
+        }
+    }
+
+    fn next_wakeup(&self) -> Option<Instant> {
+        [
+            self.endpoint.poll_timeout().map(|(when, _)| when),
+            self.operations.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Clients come and go; asking costs less than a message about it would.
+    fn refresh_listeners(&mut self) {
+        self.bus.refresh();
+        let wanted = self.bus.wants("log");
+        if self.logger.observe(wanted) {
+            self.apply_log_levels();
+        }
+    }
+
+    fn shut_down(mut self) {
+        self.endpoint.shutdown(Instant::now());
+        self.drain();
+        self.operations.abandon();
+        for control in self.controls.drain(..) {
+            control.stop();
+        }
+        drop(self.receiver.take());
+        self.kernel.flush();
+        // Listeners end with their last scripts.
+        self.bus = Bus::default();
+    }
+}
+
+async fn sleep_until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}

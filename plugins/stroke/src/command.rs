@@ -1,0 +1,314 @@
+//! Requests to commands, and their answers to text.
+
+use std::io;
+use std::sync::Arc;
+
+use control::stroke::{Cache, Credentials, Listing, Request};
+use control::vici::Message;
+use plugin_api::log::{CONTROL, Group};
+use plugin_api::Host;
+use tokio::io::AsyncWrite;
+
+use crate::daemon::{Answer, Call, Lost};
+use crate::output::Output;
+use crate::settings::Settings;
+use crate::{list, status, text};
+
+/// Why a request was not answered to its end.
+#[derive(Debug)]
+pub enum Error {
+    /// The client has gone, or does not read.
+    Client(io::Error),
+    /// The daemon has no answer.
+    Daemon(Lost),
+    /// The request's strings do not fit into a command.
+    Encoding(control::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<Lost> for Error {
+    fn from(lost: Lost) -> Self {
+        Self::Daemon(lost)
+    }
+}
+
+impl From<control::Error> for Error {
+    fn from(error: control::Error) -> Self {
+        Self::Encoding(error)
+    }
+}
+
+/// Answers one request.
+pub struct Answering<'a, W> {
+    host: &'a Arc<dyn Host>,
+    settings: &'a Settings,
+    output: Output<W>,
+}
+
+impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
+    /// Answers to this client.
+    pub fn new(host: &'a Arc<dyn Host>, settings: &'a Settings, client: W) -> Self {
+        Self { host, settings, output: Output::new(client) }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn answer(mut self, request: &Request) -> Result<(), Error> {
+        match request {
+            Request::Initiate { name, wait } => self.long("initiate", name, *wait).await?,
+            Request::Terminate { target, wait } => self.long("terminate", &target.to_string(), *wait).await?,
+            Request::TerminateSourceIp { start, end } => {
+                self.log(&format!("received stroke: terminate srcip {start}"));
+                let message = Message::new().value("start", start).value_if("end", end.as_ref());
+                self.short("terminate-srcip", &message).await?;
+            }
+            Request::Rekey { target } => {
+                self.log(&format!("received stroke: rekey '{target}'"));
+                self.short("rekey", &named(&target.to_string())).await?;
+            }
+            Request::Route { name } => {
+                self.log(&format!("received stroke: route '{name}'"));
+                self.short("install", &named(name)).await?;
+            }
+            Request::Unroute { name } => {
+                self.log(&format!("received stroke: unroute '{name}'"));
+                self.short("uninstall", &named(name)).await?;
+            }
+            Request::AddConnection(connection) => self.short("stroke-add-conn", &connection.to_message()).await?,
+            Request::DeleteConnection { name } => self.short("stroke-del-conn", &named(name)).await?,
+            Request::Status { name, all } => self.status(name.as_deref(), *all).await?,
+            Request::List { what, .. } => {
+                for listing in what {
+                    self.list(*listing).await?;
+                }
+            }
+            Request::Reread(what) => {
+                // Certificates of files are not supported, so there are none to be read again.
+                if what.contains(&Credentials::Secrets) {
+                    self.short("reread-secrets", &Message::new()).await?;
+                }
+            }
+            Request::Purge(Cache::Ike) => self.short("purge-ike", &Message::new()).await?,
+            // Nothing is ever cached of these.
+            Request::Purge(Cache::Ocsp | Cache::Crls | Cache::Certificates) => {}
+            Request::Leases { pool, address } => self.leases(pool.as_deref(), address.as_deref()).await?,
+            Request::LogLevel { group, level } => {
+                let message = Message::new().value("group", group).value("level", level);
+                self.short("stroke-loglevel", &message).await?;
+            }
+            Request::Counters { name, reset } => {
+                let verb = if *reset { "reset-counters" } else { "get-counters" };
+                self.counters(verb, name.as_deref()).await?;
+            }
+            Request::Version => {
+                let version = self.ask("version", &Message::new()).await?;
+                let of = |key| text::or_empty(&version, key);
+                let system = format!("{} {}, {}", of("sysname"), of("release"), of("machine"));
+                self.output.line(&format!("{} {} ({system})", of("daemon"), of("version"))).await?;
+            }
+        }
+        self.output.flush().await?;
+        Ok(())
+    }
+
+    fn log(&self, line: &str) {
+        self.host.log(Group::Cfg, CONTROL, &text::clean(line));
+    }
+
+    fn submit(&self, verb: &str, message: &Message) -> Result<Call, Error> {
+        Ok(Call::submit(&**self.host, verb, message)?)
+    }
+
+    async fn ask(&self, verb: &str, message: &Message) -> Result<Message, Error> {
+        Ok(self.submit(verb, message)?.done().await?)
+    }
+
+    /// A command that streams the log while it is at work.
+    async fn long(&mut self, verb: &str, name: &str, wait: bool) -> Result<(), Error> {
+        let mut message = named(name).value("loglevel", 1);
+        match self.settings.timeout {
+            _ if !wait => message.push_value("timeout", -1),
+            Some(timeout) => message.push_value("timeout", timeout.as_millis()),
+            None => {}
+        }
+        let mut call = self.submit(verb, &message)?;
+        loop {
+            match call.next().await? {
+                Answer::Event(name, event) if name == "control-log" => {
+                    self.output.line(&text::or_empty(&event, "msg")).await?;
+                }
+                Answer::Event(..) => {}
+                Answer::Done(answer) => return self.result(verb, &answer).await,
+            }
+        }
+    }
+
+    async fn short(&mut self, verb: &str, message: &Message) -> Result<(), Error> {
+        let answer = self.ask(verb, message).await?;
+        self.result(verb, &answer).await
+    }
+
+    /// The lines that the daemon has for the `ipsec` command, or what went wrong.
+    async fn result(&mut self, verb: &str, answer: &Message) -> Result<(), Error> {
+        let lines = answer.get_texts("text");
+        for line in &lines {
+            self.output.line(&text::clean(line)).await?;
+        }
+        if is_unknown(answer) {
+            self.output.line(&format!("this daemon has no command '{verb}'")).await?;
+        } else if answer.get_list("text").is_none()
+            && answer.get_bool("success") == Some(false)
+            && let Some(problem) = text::value(answer, "errmsg")
+        {
+            self.output.line(&problem).await?;
+        }
+        Ok(())
+    }
+
+    async fn status(&mut self, name: Option<&str>, all: bool) -> Result<(), Error> {
+        let nothing = Message::new();
+        let stats = self.ask("stats", &nothing).await?;
+        if all {
+            let version = self.ask("version", &nothing).await?;
+            let pools = self.ask("get-pools", &nothing).await?;
+            self.output.add(&status::daemon(&version, &stats, &pools)).await?;
+            self.output.add("Connections:\n").await?;
+            let mut call = self.submit("list-conns", &nothing)?;
+            while let Answer::Event(_, event) = call.next().await? {
+                self.output.add(&status::connection(&event, name)).await?;
+            }
+        }
+        let mut policies = status::Policies::default();
+        let mut call = self.submit("list-policies", &nothing.clone().flag("trap", true).flag("pass", true).flag("drop", true))?;
+        while let Answer::Event(_, event) = call.next().await? {
+            policies.add(&event, name);
+        }
+        self.output.add(&policies.text()).await?;
+        self.output.add(&status::counts(&stats)).await?;
+        let mut found = false;
+        let mut call = self.submit("list-sas", &nothing)?;
+        while let Answer::Event(_, event) = call.next().await? {
+            let text = status::security_association(&event, all, name);
+            found |= !text.is_empty();
+            self.output.add(&text).await?;
+        }
+        if !found {
+            self.output.add(status::none(name)).await?;
+        }
+        Ok(())
+    }
+
+    async fn list(&mut self, what: Listing) -> Result<(), Error> {
+        let nothing = Message::new();
+        match what {
+            Listing::Algorithms => {
+                let answer = self.ask("get-algorithms", &nothing).await?;
+                self.output.add(&list::algorithms(&answer)).await?;
+            }
+            Listing::Plugins => {
+                self.output.add(list::PLUGINS_HEADING).await?;
+                let mut call = self.submit("list-plugins", &nothing)?;
+                while let Answer::Event(_, event) = call.next().await? {
+                    self.output.add(&list::plugin(&event)).await?;
+                }
+            }
+            // The daemon holds none of these, and then charon prints nothing, not even a heading.
+            Listing::PublicKeys
+            | Listing::Certificates
+            | Listing::CaCertificates
+            | Listing::OcspCertificates
+            | Listing::AaCertificates
+            | Listing::AttributeCertificates
+            | Listing::Groups
+            | Listing::Authorities
+            | Listing::Crls
+            | Listing::Ocsp => {}
+        }
+        Ok(())
+    }
+
+    async fn leases(&mut self, only: Option<&str>, address: Option<&str>) -> Result<(), Error> {
+        let message = Message::new().flag("leases", true).value_if("name", only);
+        let answer = self.ask("get-pools", &message).await?;
+        let (mut pools, mut matches) = (0, 0);
+        for (name, pool) in answer.sections() {
+            pools += 1;
+            let number = |key| pool.get_int(key).unwrap_or(0);
+            let (online, offline) = (number("online"), number("offline"));
+            let (name, size) = (text::clean(name), number("size"));
+            let head = format!("Leases in pool '{name}', usage: {}/{size}, {online} online\n", online + offline);
+            self.output.add(&head).await?;
+            for (_, lease) in pool.get_section("leases").sections() {
+                let of = |key| text::or_empty(&lease, key);
+                if address.is_none_or(|only| only == of("address")) {
+                    matches += 1;
+                    let line = format!("  {:>15}   {:<7}  '{}'\n", of("address"), of("status"), of("identity"));
+                    self.output.add(&line).await?;
+                }
+            }
+        }
+        if pools == 0 {
+            self.output.add("no pools found\n").await?;
+        } else if matches == 0 {
+            self.output.add("  no matching leases found\n").await?;
+        }
+        Ok(())
+    }
+
+    async fn counters(&mut self, verb: &str, name: Option<&str>) -> Result<(), Error> {
+        let answer = self.ask(verb, &Message::new().value_if("name", name)).await?;
+        if verb == "reset-counters" || is_unknown(&answer) || answer.get_bool("success") == Some(false) {
+            return self.result(verb, &answer).await;
+        }
+        let of = name.map(|name| format!(" for '{}'", text::clean(name))).unwrap_or_default();
+        self.output.add(&format!("\nList of IKE counters{of}:\n\n")).await?;
+        for (_, counters) in answer.get_section("counters").sections() {
+            for (key, value) in counters.values() {
+                let key = COUNTERS.iter().find(|(vici, _)| *vici == key).map_or(key, |(_, stroke)| stroke);
+                self.output.add(&format!("{:<18} {:>12}\n", text::clean(key), text::clean(value))).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// vici's names of counters and those of `ipsec listcounters`.
+const COUNTERS: [(&str, &str); 21] = [
+    ("ike-rekey-init", "ikeInitRekey"),
+    ("ike-rekey-resp", "ikeRspRekey"),
+    ("child-rekey", "ikeChildSaRekey"),
+    ("invalid", "ikeInInvalid"),
+    ("invalid-spi", "ikeInInvalidSpi"),
+    ("ike-init-in-req", "ikeInInitReq"),
+    ("ike-init-in-resp", "ikeInInitRsp"),
+    ("ike-init-out-req", "ikeOutInitReq"),
+    ("ike-init-out-resp", "ikeOutInitRsp"),
+    ("ike-auth-in-req", "ikeInAuthReq"),
+    ("ike-auth-in-resp", "ikeInAuthRsp"),
+    ("ike-auth-out-req", "ikeOutAuthReq"),
+    ("ike-auth-out-resp", "ikeOutAuthRsp"),
+    ("create-child-in-req", "ikeInCrChildReq"),
+    ("create-child-in-resp", "ikeInCrChildRsp"),
+    ("create-child-out-req", "ikeOutCrChildReq"),
+    ("create-child-out-resp", "ikeOutCrChildRsp"),
+    ("info-in-req", "ikeInInfoReq"),
+    ("info-in-resp", "ikeInInfoRsp"),
+    ("info-out-req", "ikeOutInfoReq"),
+    ("info-out-resp", "ikeOutInfoRsp"),
+];
+
+fn named(name: &str) -> Message {
+    Message::new().value("name", name).flag("stroke", true)
+}
+
+fn is_unknown(answer: &Message) -> bool {
+    answer.get_bool("unknown") == Some(true)
+}

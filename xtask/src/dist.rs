@@ -1,0 +1,92 @@
+//! The installed tree: `usr/sbin/ipsec`, `usr/libexec/ipsec/charon`, `usr/lib/ipsec/plugins/*.so`, `etc/ipsec.conf`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::{install, run};
+
+const PROGRAMS: &[(&str, &str)] = &[
+    ("ipsec", "usr/sbin"),
+    ("charon", "usr/libexec/ipsec"),
+    ("starter", "usr/libexec/ipsec"),
+    ("stroke", "usr/libexec/ipsec"),
+];
+
+pub(crate) fn run(directory: &Path) -> Result<(), String> {
+    install::ensure(&[install::BUILD])?;
+    let built = run::build(true)?;
+    for (program, folder) in PROGRAMS {
+        copy(&built.join(program), &directory.join(folder).join(program), 0o755)?;
+    }
+    let root = xtask::root();
+    copy(
+        &root.join("plugins/updown/_updown"),
+        &directory.join("usr/libexec/ipsec/_updown"),
+        0o755,
+    )?;
+    let mut plugins = 0;
+    for path in files(&built)? {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if name.starts_with("libcharon_") && name.ends_with(".so") {
+            copy(&path, &directory.join("usr/lib/ipsec/plugins").join(name), 0o644)?;
+            plugins += 1;
+        }
+    }
+    if plugins == 0 {
+        return Err(format!("no plugins in {}", built.display()));
+    }
+    tree(&root.join("etc"), &directory.join("etc"))?;
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+    ] {
+        copy(
+            &root.join(document),
+            &directory.join("usr/share/doc/pqswan").join(document),
+            0o644,
+        )?;
+    }
+    println!(
+        "{}: {} programs, {plugins} plugins",
+        directory.display(),
+        PROGRAMS.len()
+    );
+    Ok(())
+}
+
+/// Copies a folder. Configuration that is there already is somebody's, and stays.
+fn tree(from: &Path, to: &Path) -> Result<(), String> {
+    for path in files(from)? {
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            tree(&path, &target)?;
+        } else if !target.exists() {
+            let secret = target.extension().is_some_and(|extension| extension == "secrets");
+            copy(&path, &target, if secret { 0o600 } else { 0o644 })?;
+        }
+    }
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    entries.map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), String> {
+    let copied = fs::create_dir_all(to.parent().unwrap_or(Path::new("/")))
+        // A running program cannot be written to, but replaced.
+        .and_then(|()| if to.exists() { fs::remove_file(to) } else { Ok(()) })
+        .and_then(|()| fs::copy(from, to))
+        .and_then(|_| fs::set_permissions(to, fs::Permissions::from_mode(mode)));
+    copied.map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
+}

@@ -1,0 +1,59 @@
+//! Running cargo, and ending in order when somebody interrupts.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From here on an interrupt is only noted, so that hosts are taken down in order.
+pub(crate) fn note_interrupts() -> Result<(), String> {
+    let handler = || INTERRUPTED.store(true, Ordering::SeqCst);
+    ctrlc::set_handler(handler).map_err(|error| format!("interrupts end this without tidying up: {error}"))
+}
+
+/// An error once somebody has interrupted.
+pub(crate) fn check() -> Result<(), String> {
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        Err("interrupted".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Runs cargo in the workspace, with its output where ours goes.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
+    println!("$ cargo {}", arguments.join(" "));
+    let status = command(arguments)
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    check()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`cargo {}` failed: {status}", arguments.join(" ")))
+    }
+}
+
+/// The cargo that runs us.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.args(arguments).current_dir(xtask::root());
+    command
+}
+
+/// Builds the daemon, the commands and all plugins, and says where they are.
+pub(crate) fn build(release: bool) -> Result<PathBuf, String> {
+    let mut arguments = vec![
+        "build",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--exclude",
+        "pqswan-tests",
+    ];
+    arguments.extend(release.then_some("--release"));
+    cargo(&arguments)?;
+    let own = xtask::programs()?;
+    Ok(own.with_file_name(if release { "release" } else { "debug" }))
+}

@@ -1,0 +1,140 @@
+//! The kinds of tests, each a few calls of cargo.
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+use nix::unistd::geteuid;
+
+use crate::run::cargo;
+use crate::{install, licences, run};
+
+/// A kind of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Formatting, clippy, licences.
+    Lint,
+    /// Tests beside the code, of single crates, and known answers of the plugins.
+    Unit,
+    /// Endpoints in a simulated network.
+    Sim,
+    /// Recorded runs of other implementations.
+    Golden,
+    /// Plugins through their boundary, bad ones too.
+    Abi,
+    /// Corpora and mutations of them.
+    Fuzz,
+    /// Hosts in network namespaces; needs root.
+    Netns,
+    /// Other vici clients.
+    Clients,
+    /// Other implementations.
+    Interop,
+    /// A real kernel's IPsec in user-mode Linux.
+    Uml,
+    /// The Docker demo.
+    Docker,
+}
+
+const PRESENT: &[Kind] = &[
+    Kind::Lint,
+    Kind::Unit,
+    Kind::Sim,
+    Kind::Golden,
+    Kind::Abi,
+    Kind::Fuzz,
+    Kind::Netns,
+];
+
+/// How a kind ended.
+enum Outcome {
+    Passed,
+    Skipped(String),
+}
+
+/// Runs the kinds named, or all there are.
+#[allow(clippy::disallowed_methods)] // a tool that says how long things took
+pub(crate) fn run(kinds: &[Kind]) -> Result<(), String> {
+    if let Some(kind) = kinds.iter().find(|kind| !PRESENT.contains(kind)) {
+        return Err(format!(
+            "there are no tests of kind {} yet, they come later",
+            name(*kind)
+        ));
+    }
+    let kinds = if kinds.is_empty() { PRESENT } else { kinds };
+    install::ensure(&[install::BUILD])?;
+    let mut summary = Vec::new();
+    let mut failed = Vec::new();
+    for kind in kinds {
+        println!("\n== {} ==", name(*kind));
+        let start = Instant::now();
+        let outcome = one(*kind);
+        run::check()?;
+        let (word, detail) = match &outcome {
+            Ok(Outcome::Passed) => ("passed", String::new()),
+            Ok(Outcome::Skipped(why)) => ("skipped", format!(": {why}")),
+            Err(why) => ("FAILED", format!(": {why}")),
+        };
+        let skipped_in_ci = word == "skipped" && std::env::var("CI").as_deref() == Ok("true");
+        if word == "FAILED" || skipped_in_ci {
+            failed.push(name(*kind));
+        }
+        summary.push(format!(
+            "{:8} {word} in {} s{detail}",
+            name(*kind),
+            start.elapsed().as_secs()
+        ));
+    }
+    println!("\n{}", summary.join("\n"));
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("failed: {}", failed.join(", ")))
+    }
+}
+
+fn name(kind: Kind) -> String {
+    format!("{kind:?}").to_lowercase()
+}
+
+fn one(kind: Kind) -> Result<Outcome, String> {
+    match kind {
+        Kind::Lint => {
+            cargo(&["fmt", "--all", "--check"])?;
+            cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+            licences::check()?;
+        }
+        // Tests that start the daemon find its plugins beside it.
+        Kind::Unit => {
+            run::build(false)?;
+            cargo(&["test", "--workspace", "--exclude", "pqswan-tests"])?;
+        }
+        Kind::Sim => cargo(&["test", "-p", "pqswan-tests", "--lib", "--test", "sim"])?,
+        Kind::Golden => {
+            cargo(&["test", "-p", "ike-crypto", "-p", "ike-wire", "golden"])?;
+            cargo(&["test", "-p", "pqswan-tests", "--test", "golden"])?;
+        }
+        Kind::Abi => {
+            run::build(false)?;
+            cargo(&["test", "-p", "pqswan-tests", "--test", "abi", "--test", "kat"])?;
+        }
+        Kind::Fuzz => cargo(&["test", "-p", "pqswan-tests", "--test", "fuzz"])?,
+        Kind::Netns => {
+            if !geteuid().is_root() {
+                return Ok(Outcome::Skipped("network namespaces need root".into()));
+            }
+            install::ensure(&[install::HOSTS])?;
+            run::build(false)?;
+            cargo(&[
+                "test",
+                "-p",
+                "pqswan-tests",
+                "--test",
+                "netns",
+                "--",
+                "--test-threads=1",
+            ])?;
+        }
+        Kind::Clients | Kind::Interop | Kind::Uml | Kind::Docker => return Err("comes later".into()),
+    }
+    Ok(Outcome::Passed)
+}
