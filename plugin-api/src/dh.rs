@@ -38,7 +38,13 @@ impl<D: DiffieHellman> DhExchange<D> {
 impl<D: DiffieHellman> KeyExchange for DhExchange<D> {
     fn initiate(&self) -> Result<(Vec<u8>, Box<dyn PendingKeyExchange>), PluginError> {
         let (public, private) = self.0.generate()?;
-        Ok((public, Box::new(PendingDh { group: Arc::clone(&self.0), private })))
+        Ok((
+            public,
+            Box::new(PendingDh {
+                group: Arc::clone(&self.0),
+                private,
+            }),
+        ))
     }
 
     fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {

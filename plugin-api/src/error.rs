@@ -34,12 +34,18 @@ pub struct PluginError {
 impl PluginError {
     /// A failure with a message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// A peer's value of the wrong length.
     pub fn wrong_length(what: &str, got: usize, expected: usize) -> Self {
-        Self::new(ErrorKind::InvalidPublicValue, format!("{what} has {got} octets instead of {expected}"))
+        Self::new(
+            ErrorKind::InvalidPublicValue,
+            format!("{what} has {got} octets instead of {expected}"),
+        )
     }
 
     /// A failed system call, with what was attempted.

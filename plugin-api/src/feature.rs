@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use iana::{
-    EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, PseudoRandomFunction,
-};
+use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, PseudoRandomFunction};
 
 use crate::{
     Aead, Cipher, Control, Hasher, Host, Integrity, KernelIpsec, KernelNet, KeyExchange, Listener,
@@ -113,7 +111,11 @@ pub struct Feature {
 impl Feature {
     /// A feature without dependencies.
     pub fn new(name: FeatureName, implementation: Implementation) -> Self {
-        Self { name, dependencies: Vec::new(), implementation }
+        Self {
+            name,
+            dependencies: Vec::new(),
+            implementation,
+        }
     }
 
     /// A key exchange method, with its number, its name in log lines and its keyword in proposals.
@@ -130,12 +132,18 @@ impl Feature {
 
     /// An AEAD with its key length in octets, salt left out.
     pub fn aead(algorithm: EncryptionAlgorithm, key_len: u16, aead: impl Aead) -> Self {
-        Self::new(FeatureName::Aead(algorithm, key_len), Implementation::Aead(Arc::new(aead)))
+        Self::new(
+            FeatureName::Aead(algorithm, key_len),
+            Implementation::Aead(Arc::new(aead)),
+        )
     }
 
     /// A cipher with its key length in octets.
     pub fn cipher(algorithm: EncryptionAlgorithm, key_len: u16, cipher: impl Cipher) -> Self {
-        Self::new(FeatureName::Cipher(algorithm, key_len), Implementation::Cipher(Arc::new(cipher)))
+        Self::new(
+            FeatureName::Cipher(algorithm, key_len),
+            Implementation::Cipher(Arc::new(cipher)),
+        )
     }
 
     /// A pseudo-random function.
@@ -145,17 +153,26 @@ impl Feature {
 
     /// An integrity algorithm.
     pub fn integrity(algorithm: IntegrityAlgorithm, integrity: impl Integrity) -> Self {
-        Self::new(FeatureName::Integrity(algorithm), Implementation::Integrity(Arc::new(integrity)))
+        Self::new(
+            FeatureName::Integrity(algorithm),
+            Implementation::Integrity(Arc::new(integrity)),
+        )
     }
 
     /// A hash function.
     pub fn hasher(algorithm: HashAlgorithm, hasher: impl Hasher) -> Self {
-        Self::new(FeatureName::Hasher(algorithm), Implementation::Hasher(Arc::new(hasher)))
+        Self::new(
+            FeatureName::Hasher(algorithm),
+            Implementation::Hasher(Arc::new(hasher)),
+        )
     }
 
     /// Randomness.
     pub fn random(quality: RandomQuality, random: impl Random) -> Self {
-        Self::new(FeatureName::Random(quality), Implementation::Random(Arc::new(random)))
+        Self::new(
+            FeatureName::Random(quality),
+            Implementation::Random(Arc::new(random)),
+        )
     }
 
     /// Adds something the feature cannot do without.

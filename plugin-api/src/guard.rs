@@ -23,7 +23,10 @@ pub fn catch<T>(function: impl FnOnce() -> Result<T, PluginError>) -> Result<T, 
     let result = catch_unwind(AssertUnwindSafe(function));
     DEPTH.set(DEPTH.get() - 1);
     result.unwrap_or_else(|payload| {
-        let place = PLACE.take().map(|place| format!(" at {place}")).unwrap_or_default();
+        let place = PLACE
+            .take()
+            .map(|place| format!(" at {place}"))
+            .unwrap_or_default();
         let message = format!("panicked{place}: {}", text(&*payload));
         // Dropping a payload runs foreign code, which might panic again.
         std::mem::forget(payload);
@@ -52,7 +55,11 @@ pub(crate) fn report_panics(host: &Arc<dyn Host>, plugin: &'static str) {
                 return;
             }
             let message = text(info.payload());
-            host.log(Group::Dmn, CONTROL, &format!("a thread of plugin '{plugin}' panicked at {place}: {message}"));
+            host.log(
+                Group::Dmn,
+                CONTROL,
+                &format!("a thread of plugin '{plugin}' panicked at {place}: {message}"),
+            );
         }));
     });
 }

@@ -42,7 +42,10 @@ pub trait IntegrityKey: Send + Sync + 'static {
         if bool::from(expected.ct_eq(tag)) {
             Ok(())
         } else {
-            Err(PluginError::new(ErrorKind::AuthenticationFailed, "integrity check failed"))
+            Err(PluginError::new(
+                ErrorKind::AuthenticationFailed,
+                "integrity check failed",
+            ))
         }
     }
 }

@@ -47,7 +47,13 @@ impl<K: Kem> KemExchange<K> {
 impl<K: Kem> KeyExchange for KemExchange<K> {
     fn initiate(&self) -> Result<(Vec<u8>, Box<dyn PendingKeyExchange>), PluginError> {
         let (public_key, secret_key) = self.0.keygen()?;
-        Ok((public_key, Box::new(PendingKem { kem: Arc::clone(&self.0), secret_key })))
+        Ok((
+            public_key,
+            Box::new(PendingKem {
+                kem: Arc::clone(&self.0),
+                secret_key,
+            }),
+        ))
     }
 
     fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {

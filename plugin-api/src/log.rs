@@ -87,7 +87,10 @@ impl FromStr for Group {
 
     /// From a name in any case, `ike` or `IKE`.
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|group| group.name().eq_ignore_ascii_case(text)).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|group| group.name().eq_ignore_ascii_case(text))
+            .ok_or(())
     }
 }
 

@@ -23,11 +23,6 @@ impl Secret {
         Self(vec![0; len])
     }
 
-    /// The octets, which the caller then has to zeroize.
-    pub(crate) fn into_vec(mut self) -> Vec<u8> {
-        std::mem::take(&mut self.0)
-    }
-
     /// The octets.
     pub fn expose(&self) -> &[u8] {
         &self.0

@@ -35,7 +35,10 @@ impl Paths {
     /// Those of an executable.
     pub fn of(executable: &Path) -> Self {
         let directory = executable.parent().unwrap_or(Path::new("/"));
-        let root = if ["usr/sbin", "usr/bin"].iter().any(|place| directory.ends_with(place)) {
+        let root = if ["usr/sbin", "usr/bin"]
+            .iter()
+            .any(|place| directory.ends_with(place))
+        {
             directory.ancestors().nth(2)
         } else if directory.ends_with("usr/libexec/ipsec") {
             directory.ancestors().nth(3)
@@ -110,11 +113,18 @@ mod tests {
 
     #[test]
     fn an_installed_tree_runs_from_where_it_lies() {
-        for executable in ["/opt/x/usr/sbin/ipsec", "/opt/x/usr/libexec/ipsec/starter", "/opt/x/usr/bin/ipsec"] {
+        for executable in [
+            "/opt/x/usr/sbin/ipsec",
+            "/opt/x/usr/libexec/ipsec/starter",
+            "/opt/x/usr/bin/ipsec",
+        ] {
             let paths = Paths::of(Path::new(executable));
             assert_eq!(paths.libexec, Path::new("/opt/x/usr/libexec/ipsec"));
             assert_eq!(paths.sysconfdir, Path::new("/opt/x/etc"));
-            assert_eq!(paths.starter_pid_file(), Path::new("/opt/x/var/run/starter.charon.pid"));
+            assert_eq!(
+                paths.starter_pid_file(),
+                Path::new("/opt/x/var/run/starter.charon.pid")
+            );
             assert_eq!(paths.plugin_dir, Path::new("/opt/x/usr/lib/ipsec/plugins"));
         }
     }
@@ -123,7 +133,10 @@ mod tests {
     fn the_root_is_an_installed_tree_too() {
         let paths = Paths::of(Path::new("/usr/sbin/ipsec"));
         assert_eq!(paths.libexec, Path::new("/usr/libexec/ipsec"));
-        assert_eq!((paths.sysconfdir, paths.piddir), ("/etc".into(), "/var/run".into()));
+        assert_eq!(
+            (paths.sysconfdir, paths.piddir),
+            ("/etc".into(), "/var/run".into())
+        );
     }
 
     #[test]

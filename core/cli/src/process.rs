@@ -25,13 +25,21 @@ impl Process {
     /// If there is none.
     pub fn open(pid: i32) -> io::Result<Self> {
         let number = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(Self { pid, fd: pidfd_open(number, PidfdFlags::empty())? })
+        Ok(Self {
+            pid,
+            fd: pidfd_open(number, PidfdFlags::empty())?,
+        })
     }
 
     /// The process that a pid file names, if it runs and is called like this. A number that was given out again, as
     /// after the restart of a container, is somebody else's.
     pub fn of_pid_file(file: &Path, name: &str) -> Option<Self> {
-        let pid = fs::read_to_string(file).ok()?.trim().parse().ok().filter(|pid| *pid > 0)?;
+        let pid = fs::read_to_string(file)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+            .filter(|pid| *pid > 0)?;
         let process = Self::open(pid).ok()?;
         // Asked after opening: what is read is about the process that is held, or it has ended.
         let called = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
@@ -98,8 +106,14 @@ pub fn readable(fds: &[BorrowedFd<'_>], time: Option<Duration>) -> io::Result<Ve
             None => PollTimeout::NONE,
             Some(deadline) => {
                 // Rounded up: to wake up a little too early would mean to wait in a busy loop.
-                let left = deadline.saturating_duration_since(Instant::now()).as_nanos().div_ceil(1_000_000);
-                i32::try_from(left).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX)
+                let left = deadline
+                    .saturating_duration_since(Instant::now())
+                    .as_nanos()
+                    .div_ceil(1_000_000);
+                i32::try_from(left)
+                    .ok()
+                    .and_then(|ms| PollTimeout::try_from(ms).ok())
+                    .unwrap_or(PollTimeout::MAX)
             }
         };
         match poll(&mut polled, timeout) {
@@ -118,11 +132,18 @@ mod tests {
 
     #[test]
     fn a_process_is_asked_to_end_and_its_end_is_seen() {
-        let mut child = Command::new("sleep").arg("100").stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("100")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("sleep.pid");
         fs::write(&file, format!("{}\n", child.id())).unwrap();
-        assert!(Process::of_pid_file(&file, "starter").is_none(), "it is called otherwise");
+        assert!(
+            Process::of_pid_file(&file, "starter").is_none(),
+            "it is called otherwise"
+        );
         // Until exec the process is called like this one.
         let mut process = None;
         while process.is_none() {

@@ -8,9 +8,10 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name of the operating system and the release of its kernel.
 pub fn system() -> (String, String) {
     match nix::sys::utsname::uname() {
-        Ok(names) => {
-            (names.sysname().to_string_lossy().into_owned(), names.release().to_string_lossy().into_owned())
-        }
+        Ok(names) => (
+            names.sysname().to_string_lossy().into_owned(),
+            names.release().to_string_lossy().into_owned(),
+        ),
         Err(_) => ("Linux".to_owned(), "unknown".to_owned()),
     }
 }

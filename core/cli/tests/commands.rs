@@ -1,5 +1,7 @@
 //! `ipsec` and `stroke` without a starter: texts and exit codes.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // helpers are tests too
+
 #[allow(dead_code, unreachable_pub)]
 mod tree;
 
@@ -15,17 +17,26 @@ fn the_version_names_product_and_kernel() {
         let text = stdout(&output);
         let first = format!("Linux pqswan U{}/K", env!("CARGO_PKG_VERSION"));
         assert!(text.starts_with(&first), "{text}");
-        assert!(text.ends_with("See 'ipsec --copyright' for copyright information.\n"), "{text}");
+        assert!(
+            text.ends_with("See 'ipsec --copyright' for copyright information.\n"),
+            "{text}"
+        );
     }
     let text = stdout(&tree.ipsec(&["--versioncode"]));
-    assert!(text.starts_with(&format!("U{}/K", env!("CARGO_PKG_VERSION"))), "{text}");
+    assert!(
+        text.starts_with(&format!("U{}/K", env!("CARGO_PKG_VERSION"))),
+        "{text}"
+    );
 }
 
 #[test]
 fn the_installation_is_where_the_program_lies() {
     let tree = Tree::new();
     let directory = |argument| stdout(&tree.ipsec(&[argument])).trim_end().to_owned();
-    assert_eq!(directory("--directory"), tree.path("usr/libexec/ipsec").to_str().unwrap());
+    assert_eq!(
+        directory("--directory"),
+        tree.path("usr/libexec/ipsec").to_str().unwrap()
+    );
     assert_eq!(directory("--confdir"), tree.path("etc").to_str().unwrap());
     assert_eq!(directory("--piddir"), tree.path("var/run").to_str().unwrap());
     tree.write("etc/strongswan.conf", "charon {\n  piddir = /run/elsewhere\n}\n");
@@ -36,7 +47,10 @@ fn the_installation_is_where_the_program_lies() {
 fn an_unknown_command_is_named() {
     let output = Tree::new().ipsec(&["foo"]);
     assert_eq!(code(&output), 2);
-    assert_eq!(stderr(&output), "unknown command `foo' (`ipsec --help' for list)\n");
+    assert_eq!(
+        stderr(&output),
+        "unknown command `foo' (`ipsec --help' for list)\n"
+    );
 }
 
 #[test]
@@ -63,9 +77,18 @@ fn nothing_runs_yet() {
         assert_eq!(code(&tree.ipsec(arguments)), expected, "ipsec {arguments:?}");
     }
     let text = |command| stderr(&tree.ipsec(&[command]));
-    assert_eq!(text("stop"), "Stopping pqswan IPsec failed: starter is not running\n");
-    assert_eq!(text("reload"), "Reloading pqswan IPsec failed: starter is not running\n");
-    assert_eq!(text("update"), "Updating pqswan IPsec failed: starter is not running\n");
+    assert_eq!(
+        text("stop"),
+        "Stopping pqswan IPsec failed: starter is not running\n"
+    );
+    assert_eq!(
+        text("reload"),
+        "Reloading pqswan IPsec failed: starter is not running\n"
+    );
+    assert_eq!(
+        text("update"),
+        "Updating pqswan IPsec failed: starter is not running\n"
+    );
     assert_eq!(text("up"), "Usage: ipsec up <connection name>\n");
 }
 
@@ -86,7 +109,11 @@ fn a_broken_strongswan_conf_is_told_with_its_place() {
     tree.write("etc/strongswan.conf", "charon {\n");
     let output = tree.ipsec(&["status"]);
     assert_eq!(code(&output), 1);
-    assert!(stderr(&output).contains("etc/strongswan.conf"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("etc/strongswan.conf"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -96,10 +123,22 @@ fn stroke_prints_what_the_daemon_says() {
     let output = tree.stroke(&["up", "net"]);
     assert_eq!(code(&output), 0, "the request was delivered");
     assert_eq!(stdout(&output), "no config named 'net'\n");
-    assert_eq!(requests.recv().unwrap(), Request::Initiate { name: "net".into(), wait: true });
+    assert_eq!(
+        requests.recv().unwrap(),
+        Request::Initiate {
+            name: "net".into(),
+            wait: true
+        }
+    );
     tree.write("var/run/charon.pid", "1\n");
     assert_eq!(stdout(&tree.ipsec(&["statusall"])), "no config named 'net'\n");
-    assert_eq!(requests.recv().unwrap(), Request::Status { name: None, all: true });
+    assert_eq!(
+        requests.recv().unwrap(),
+        Request::Status {
+            name: None,
+            all: true
+        }
+    );
 }
 
 #[test]
@@ -109,8 +148,14 @@ fn stroke_without_a_daemon_says_where_it_looked() {
     assert_eq!(code(&output), 255);
     let uri = format!("unix://{}", tree.path("var/run/charon.ctl").display());
     let text = stderr(&output);
-    assert!(text.starts_with(&format!("failed to connect to stroke socket '{uri}'")), "{text}");
-    tree.write("etc/strongswan.conf", "charon {\n  plugins {\n    stroke {\n      socket = tcp://x\n    }\n  }\n}\n");
+    assert!(
+        text.starts_with(&format!("failed to connect to stroke socket '{uri}'")),
+        "{text}"
+    );
+    tree.write(
+        "etc/strongswan.conf",
+        "charon {\n  plugins {\n    stroke {\n      socket = tcp://x\n    }\n  }\n}\n",
+    );
     assert!(stderr(&tree.stroke(&["status"])).contains("'tcp://x'"));
 }
 

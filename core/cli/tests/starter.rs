@@ -1,8 +1,12 @@
 //! The starter with a charon that only pretends. Needs root, as the starter does.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // helpers are tests too
+
 #[allow(dead_code, unreachable_pub)]
 mod tree;
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::Instant;
 
 use charon_cli::process::Process;
@@ -51,7 +55,10 @@ fn the_daemon_lives_from_start_to_stop() {
     let output = tree.ipsec(&["start"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(stderr(&output), format!("Starting pqswan {version} IPsec [starter]...\n"));
+    assert_eq!(
+        stderr(&output),
+        format!("Starting pqswan {version} IPsec [starter]...\n")
+    );
     // It returned only when charon had everything.
     assert_eq!([next(), next(), next()], ["add a", "add b", "start a"]);
     let arguments = std::fs::read_to_string(tree.path("var/run/arguments")).unwrap();
@@ -59,26 +66,34 @@ fn the_daemon_lives_from_start_to_stop() {
 
     let output = tree.ipsec(&["start"]);
     assert_eq!(code(&output), 0);
-    assert!(stderr(&output).contains("starter is already running ("), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("starter is already running ("),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(code(&tree.ipsec(&["status"])), 0);
     assert_eq!(next(), "Status { name: None, all: false }");
 
     tree.write("etc/ipsec.conf", &CONF.replace("10.0.0.3", "10.0.0.4"));
     let output = tree.ipsec(&["update"]);
-    assert_eq!((code(&output), stderr(&output).as_str()), (0, "Updating pqswan IPsec configuration...\n"));
+    assert_eq!(
+        (code(&output), stderr(&output).as_str()),
+        (0, "Updating pqswan IPsec configuration...\n")
+    );
     assert_eq!([next(), next()], ["delete b", "add b"]);
 
     assert_eq!(code(&tree.ipsec(&["reload"])), 0);
-    assert_eq!([next(), next(), next(), next(), next()], ["delete a", "delete b", "add a", "add b", "start a"]);
-
-    // A file that cannot be used changes nothing; what comes after it shows that it was looked at.
-    tree.write("etc/ipsec.conf", "conn\n  x\n");
-    assert_eq!(code(&tree.ipsec(&["update"])), 0);
-    tree.write("etc/ipsec.conf", &CONF.replace("auto = start", "auto = ignore"));
+    assert_eq!(
+        [next(), next(), next(), next(), next()],
+        ["delete a", "delete b", "add a", "add b", "start a"]
+    );
 
     let charon = Process::of_pid_file(&tree.path("var/run/charon.pid"), "charon").expect("charon runs");
     let output = tree.ipsec(&["stop"]);
-    assert_eq!((code(&output), stderr(&output).as_str()), (0, "Stopping pqswan IPsec...\n"));
+    assert_eq!(
+        (code(&output), stderr(&output).as_str()),
+        (0, "Stopping pqswan IPsec...\n")
+    );
     assert!(charon.has_ended(), "stop returns when everything has stopped");
     for file in ["charon.pid", "starter.charon.pid"] {
         assert!(!tree.path("var/run").join(file).exists(), "{file} is left");
@@ -92,14 +107,63 @@ fn a_charon_that_died_comes_back_with_its_connections() {
     let requests = tree.serve(|_| String::new());
     assert_eq!(code(&tree.ipsec(&["start"])), 0);
     let first = tree.pid("charon.pid");
-    let three = || (0..3).map(|_| summary(&requests.recv_timeout(PATIENCE).unwrap())).collect::<Vec<_>>();
+    let three = || {
+        (0..3)
+            .map(|_| summary(&requests.recv_timeout(PATIENCE).unwrap()))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(three(), ["add a", "add b", "start a"]);
     let died = Instant::now();
     Process::open(first).unwrap().kill();
     assert_eq!(three(), ["add a", "add b", "start a"]);
-    assert!(died.elapsed().as_millis() >= 4_900, "after five seconds, not at once");
+    assert!(
+        died.elapsed().as_millis() >= 4_900,
+        "after five seconds, not at once"
+    );
     assert_ne!(tree.pid("charon.pid"), first);
     assert_eq!(code(&tree.ipsec(&["stop"])), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_keeps_the_old_connections() {
+    let Some(tree) = tree() else { return };
+    let requests = tree.serve(|request| match request {
+        Request::AddConnection(connection) if connection.name == "b" => "bad news of b\n".into(),
+        _ => String::new(),
+    });
+    let next = || summary(&requests.recv_timeout(PATIENCE).expect("a request"));
+    let mut starter = tree
+        .command("usr/sbin/ipsec", &["start", "--nofork", "--nolog"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(starter.stderr.take().unwrap()).lines();
+    let mut until = |wanted: &str| {
+        let found = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .any(|line| line.contains(wanted));
+        assert!(found, "the starter ended without saying '{wanted}'");
+    };
+    until("started after");
+    assert_eq!([next(), next(), next()], ["add a", "add b", "start a"]);
+    until("bad news of b");
+
+    tree.write("etc/ipsec.conf", "conn a\n    also = a\nnonsense\n");
+    assert_eq!(code(&tree.ipsec(&["update"])), 0);
+    until("can't reload config file due to errors -- keeping old one");
+    tree.write("etc/ipsec.conf", &CONF.replace("10.0.0.2", "10.0.0.5"));
+    assert_eq!(code(&tree.ipsec(&["update"])), 0);
+    assert_eq!(
+        [next(), next(), next()],
+        ["delete a", "add a", "start a"],
+        "b was known all the time"
+    );
+
+    assert_eq!(code(&tree.ipsec(&["stop"])), 0);
+    until("charon stopped after");
+    until("ipsec starter stopped");
+    assert!(starter.wait().unwrap().success());
 }
 
 #[test]
@@ -108,7 +172,11 @@ fn a_charon_that_cannot_start_is_told() {
     tree.write("var/run/refuse", "");
     let output = tree.ipsec(&["start", "--nofork", "--nolog"]);
     assert_eq!(code(&output), 1);
-    assert!(stderr(&output).contains("charon has quit: initialization failed\n"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("charon has quit: initialization failed\n"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(code(&tree.ipsec(&["start"])), 1, "in the background too");
     assert!(!tree.path("var/run/starter.charon.pid").exists());
 }
@@ -120,7 +188,10 @@ fn a_file_that_cannot_be_read_keeps_the_daemon_from_starting() {
     let output = tree.ipsec(&["start"]);
     assert_eq!(code(&output), 2);
     let text = stderr(&output);
-    assert!(text.contains("etc/ipsec.conf") && text.contains("unable to start pqswan -- fatal errors in config"), "{text}");
+    assert!(
+        text.contains("etc/ipsec.conf") && text.contains("unable to start pqswan -- fatal errors in config"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -131,7 +202,7 @@ fn a_charon_that_runs_already_is_taken_over() {
     let charon = tree
         .command("usr/libexec/ipsec/charon", &["--ready-fd", "1"])
         .stdout(fd)
-        .stderr(std::process::Stdio::null())
+        .stderr(Stdio::null())
         .spawn();
     let mut charon = charon.unwrap();
     while std::fs::metadata(tree.path("ready")).unwrap().len() == 0 {
@@ -148,11 +219,18 @@ fn a_charon_that_runs_already_is_taken_over() {
 #[test]
 fn a_configuration_can_be_tested() {
     let Some(tree) = tree() else { return };
-    let test = |tree: &Tree| tree.command("usr/libexec/ipsec/starter", &["--conftest"]).output().unwrap();
+    let test = |tree: &Tree| {
+        tree.command("usr/libexec/ipsec/starter", &["--conftest"])
+            .output()
+            .unwrap()
+    };
     let output = test(&tree);
     assert_eq!((code(&output), stdout(&output).as_str()), (0, "config OK\n"));
     tree.write("etc/ipsec.conf", "conn a\n    lefft = 1\n");
     let output = test(&tree);
-    assert_eq!((code(&output), stdout(&output).as_str()), (2, "config invalid!\n"));
+    assert_eq!(
+        (code(&output), stdout(&output).as_str()),
+        (2, "config invalid!\n")
+    );
     assert!(stderr(&output).contains("lefft"), "{}", stderr(&output));
 }

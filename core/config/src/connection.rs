@@ -233,7 +233,10 @@ pub enum SelectorSpec {
 
 impl SelectorSpec {
     /// The address of its end, with all protocols and ports.
-    pub const DYNAMIC: Self = Self::Dynamic { protocol: 0, ports: (0, u16::MAX) };
+    pub const DYNAMIC: Self = Self::Dynamic {
+        protocol: 0,
+        ports: (0, u16::MAX),
+    };
 
     /// The selector, given the address that stands for `dynamic`.
     pub fn resolve(&self, address: IpAddr) -> TrafficSelector {
@@ -253,7 +256,10 @@ impl fmt::Display for SelectorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(selector) => write!(f, "{selector}"),
-            Self::Dynamic { protocol: 0, ports: (0, u16::MAX) } => f.write_str("dynamic"),
+            Self::Dynamic {
+                protocol: 0,
+                ports: (0, u16::MAX),
+            } => f.write_str("dynamic"),
             Self::Dynamic { .. } => {
                 let text = self.resolve(IpAddr::from([0, 0, 0, 0])).to_string();
                 write!(f, "dynamic{}", text.strip_prefix("0.0.0.0/32").unwrap_or(&text))

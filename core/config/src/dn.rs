@@ -35,12 +35,18 @@ pub(crate) fn parse(text: &str) -> Option<Vec<u8>> {
     for part in parts {
         let (kind, value) = part.split_once('=')?;
         let (kind, value) = (kind.trim(), value.trim());
-        let kind = if kind.eq_ignore_ascii_case("emailAddress") { "E" } else { kind };
+        let kind = if kind.eq_ignore_ascii_case("emailAddress") {
+            "E"
+        } else {
+            kind
+        };
         let (kind, oid) = TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(kind))?;
         if value.is_empty() || value.contains('=') {
             return None;
         }
-        let printable = value.bytes().all(|c| c.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&c));
+        let printable = value
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&c));
         let string = match *kind {
             "E" | "DC" => IA5,
             _ if printable => PRINTABLE,
@@ -69,20 +75,33 @@ pub(crate) fn to_text(der: &[u8]) -> Option<String> {
 
 /// Whether a name fits a pattern in which `*` stands for any value.
 pub(crate) fn matches(name: &[u8], pattern: &[u8]) -> bool {
-    let (Some(name), Some(pattern)) = (attributes(name), attributes(pattern)) else { return false };
+    let (Some(name), Some(pattern)) = (attributes(name), attributes(pattern)) else {
+        return false;
+    };
     name.len() == pattern.len()
-        && name.iter().zip(&pattern).all(|((oid, value), (pattern_oid, pattern))| {
-            oid == pattern_oid && (*pattern == b"*" || value.eq_ignore_ascii_case(pattern))
-        })
+        && name
+            .iter()
+            .zip(&pattern)
+            .all(|((oid, value), (pattern_oid, pattern))| {
+                oid == pattern_oid && (*pattern == b"*" || value.eq_ignore_ascii_case(pattern))
+            })
 }
 
 fn attributes(der: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
-    let (SEQUENCE, mut names, []) = read(der)? else { return None };
+    let (SEQUENCE, mut names, []) = read(der)? else {
+        return None;
+    };
     let mut attributes = Vec::new();
     while !names.is_empty() {
-        let (SET, set, rest) = read(names)? else { return None };
-        let (SEQUENCE, attribute, []) = read(set)? else { return None };
-        let (OID, oid, value) = read(attribute)? else { return None };
+        let (SET, set, rest) = read(names)? else {
+            return None;
+        };
+        let (SEQUENCE, attribute, []) = read(set)? else {
+            return None;
+        };
+        let (OID, oid, value) = read(attribute)? else {
+            return None;
+        };
         let (_, value, []) = read(value)? else { return None };
         attributes.push((oid, value));
         names = rest;
@@ -97,7 +116,10 @@ fn read(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (len, der) = match first {
         0..=0x7f => (usize::from(*first), der),
         0x81 => (usize::from(*der.first()?), &der[1..]),
-        0x82 => (usize::from(u16::from_be_bytes([*der.first()?, *der.get(1)?])), &der[2..]),
+        0x82 => (
+            usize::from(u16::from_be_bytes([*der.first()?, *der.get(1)?])),
+            &der[2..],
+        ),
         _ => return None,
     };
     let (content, rest) = der.split_at_checked(len)?;

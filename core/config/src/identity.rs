@@ -60,8 +60,10 @@ impl Identity {
             return identity;
         }
         if text.contains('=') {
-            return dn::parse(text)
-                .map_or_else(|| key_id(text.as_bytes()), |der| Self::new(IdType::DER_ASN1_DN, der));
+            return dn::parse(text).map_or_else(
+                || key_id(text.as_bytes()),
+                |der| Self::new(IdType::DER_ASN1_DN, der),
+            );
         }
         if let Some(rest) = text.strip_prefix('@') {
             if let Some(octets) = rest.strip_prefix('#').and_then(hex) {
@@ -107,7 +109,11 @@ impl Identity {
                 if fits { Match::Wildcard } else { Match::No }
             }
             IdType::DER_ASN1_DN if self.data != pattern.data => {
-                if dn::matches(&self.data, &pattern.data) { Match::Wildcard } else { Match::No }
+                if dn::matches(&self.data, &pattern.data) {
+                    Match::Wildcard
+                } else {
+                    Match::No
+                }
             }
             _ if self.data == pattern.data => Match::Exact,
             _ => Match::No,
@@ -147,7 +153,10 @@ fn typed(text: &str) -> Option<Identity> {
 /// `{11}:value`: a numeric type.
 fn numbered(text: &str) -> Option<Identity> {
     let (number, value) = text.strip_prefix('{')?.split_once("}:")?;
-    let data = value.strip_prefix('#').and_then(hex).unwrap_or_else(|| value.into());
+    let data = value
+        .strip_prefix('#')
+        .and_then(hex)
+        .unwrap_or_else(|| value.into());
     Some(Identity::new(IdType(number.parse().ok()?), data))
 }
 
@@ -158,14 +167,21 @@ pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
         .filter(|c| *c != ':')
         .map(|c| c.to_digit(16).map(|digit| digit as u8))
         .collect::<Option<_>>()?;
-    (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    digits
+        .len()
+        .is_multiple_of(2)
+        .then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// Text from a peer or file, with control characters and octets that are no text escaped.
 fn escaped(f: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
     for chunk in octets.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?
+            } else {
+                write!(f, "{c}")?
+            }
         }
         for octet in chunk.invalid() {
             write!(f, "\\x{octet:02x}")?;
@@ -196,7 +212,12 @@ impl fmt::Display for Identity {
                 if printable {
                     return escaped(f, &self.data);
                 }
-                let hex: Vec<_> = self.data.iter().take(128).map(|octet| format!("{octet:02x}")).collect();
+                let hex: Vec<_> = self
+                    .data
+                    .iter()
+                    .take(128)
+                    .map(|octet| format!("{octet:02x}"))
+                    .collect();
                 f.write_str(&hex.join(":"))
             }
         }
@@ -218,8 +239,16 @@ mod tests {
         for (text, kind, shown) in [
             ("moon.strongswan.org", IdType::FQDN, "moon.strongswan.org"),
             ("@moon.strongswan.org", IdType::FQDN, "moon.strongswan.org"),
-            ("carol@strongswan.org", IdType::RFC822_ADDR, "carol@strongswan.org"),
-            ("@@carol@strongswan.org", IdType::RFC822_ADDR, "carol@strongswan.org"),
+            (
+                "carol@strongswan.org",
+                IdType::RFC822_ADDR,
+                "carol@strongswan.org",
+            ),
+            (
+                "@@carol@strongswan.org",
+                IdType::RFC822_ADDR,
+                "carol@strongswan.org",
+            ),
             ("192.168.0.3", IdType::IPV4_ADDR, "192.168.0.3"),
             ("fec0::1", IdType::IPV6_ADDR, "fec0::1"),
             ("%any", IdType::ANY, "%any"),
@@ -227,25 +256,45 @@ mod tests {
             ("keyid:router 7", IdType::KEY_ID, "router 7"),
             ("fqdn:#6d6f6f6e", IdType::FQDN, "moon"),
             ("{11}:abc", IdType::KEY_ID, "abc"),
-            ("C=CH, O=strongSwan, CN=moon", IdType::DER_ASN1_DN, "C=CH, O=strongSwan, CN=moon"),
+            (
+                "C=CH, O=strongSwan, CN=moon",
+                IdType::DER_ASN1_DN,
+                "C=CH, O=strongSwan, CN=moon",
+            ),
             ("a=b=c=,", IdType::KEY_ID, "a=b=c=,"),
         ] {
             let identity = Identity::parse(text);
-            assert_eq!((identity.kind, identity.to_string().as_str()), (kind, shown), "{text}");
+            assert_eq!(
+                (identity.kind, identity.to_string().as_str()),
+                (kind, shown),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn the_better_match_is_larger() {
         let moon = Identity::parse("moon.strongswan.org");
-        assert_eq!(moon.matches(&Identity::parse("MOON.strongswan.org")), Match::Exact);
-        assert_eq!(moon.matches(&Identity::parse("*.strongswan.org")), Match::Wildcard);
+        assert_eq!(
+            moon.matches(&Identity::parse("MOON.strongswan.org")),
+            Match::Exact
+        );
+        assert_eq!(
+            moon.matches(&Identity::parse("*.strongswan.org")),
+            Match::Wildcard
+        );
         assert_eq!(moon.matches(&Identity::any()), Match::Any);
         assert_eq!(moon.matches(&Identity::parse("sun.strongswan.org")), Match::No);
-        assert_eq!(moon.matches(&Identity::parse("keyid:moon.strongswan.org")), Match::No);
+        assert_eq!(
+            moon.matches(&Identity::parse("keyid:moon.strongswan.org")),
+            Match::No
+        );
         assert!(Match::Exact > Match::Wildcard && Match::Wildcard > Match::Any && Match::Any > Match::No);
         let dn = Identity::parse("C=CH, O=strongSwan, CN=moon");
-        assert_eq!(dn.matches(&Identity::parse("C=CH, O=strongSwan, CN=*")), Match::Wildcard);
+        assert_eq!(
+            dn.matches(&Identity::parse("C=CH, O=strongSwan, CN=*")),
+            Match::Wildcard
+        );
         assert_eq!(dn.matches(&Identity::parse("C=CH, O=other, CN=*")), Match::No);
     }
 

@@ -9,5 +9,8 @@ pub(crate) fn matching(pattern: &str, from: &Path) -> Vec<PathBuf> {
         _ => PathBuf::from(pattern),
     };
     let paths = glob::glob(&path.to_string_lossy()).into_iter().flatten();
-    paths.filter_map(Result::ok).filter(|path| path.is_file()).collect()
+    paths
+        .filter_map(Result::ok)
+        .filter(|path| path.is_file())
+        .collect()
 }

@@ -64,17 +64,22 @@ impl Loaded {
 
     fn include(&mut self, pattern: &str, from: &Path, depth: usize) {
         if depth >= MAX_DEPTH {
-            self.log.push(format!("maximum level of {MAX_DEPTH} includes reached, ignored"));
+            self.log
+                .push(format!("maximum level of {MAX_DEPTH} includes reached, ignored"));
             return;
         }
         for path in crate::include::matching(pattern.trim_matches('"'), from) {
             match read(&path) {
                 Ok(text) => {
-                    self.log.push(format!("loading secrets from '{}'", path.display()));
+                    self.log
+                        .push(format!("loading secrets from '{}'", path.display()));
                     self.text(&text, &path, depth + 1);
                 }
                 Err(error) => {
-                    self.log.push(format!("opening secrets file '{}' failed: {error}", path.display()));
+                    self.log.push(format!(
+                        "opening secrets file '{}' failed: {error}",
+                        path.display()
+                    ));
                 }
             }
         }
@@ -94,21 +99,30 @@ impl Loaded {
             "XAUTH" => SecretKind::Xauth,
             "NTLM" => SecretKind::Ntlm,
             "RSA" | "ECDSA" | "BLISS" | "PKCS8" | "P12" | "PIN" => {
-                self.log.push(format!("  {token} keys are not supported yet, entry ignored"));
+                self.log
+                    .push(format!("  {token} keys are not supported yet, entry ignored"));
                 return Ok(());
             }
             _ => {
                 return Err(
-                    "token must be either RSA, ECDSA, BLISS, PKCS8 P12, PIN, PSK, EAP, XAUTH or NTLM".into()
+                    "token must be either RSA, ECDSA, BLISS, PKCS8 P12, PIN, PSK, EAP, XAUTH or NTLM".into(),
                 );
             }
         };
         let secret = secret(value.trim()).map_err(|why| format!("malformed secret: {why}"))?;
         let owners: Vec<Identity> = owners.split_whitespace().map(Identity::parse).collect();
         let shown: Vec<String> = owners.iter().map(Identity::to_string).collect();
-        let shown = if shown.is_empty() { "%any".to_owned() } else { shown.join(" ") };
+        let shown = if shown.is_empty() {
+            "%any".to_owned()
+        } else {
+            shown.join(" ")
+        };
         self.log.push(format!("  loaded {kind} secret for {shown}"));
-        let owners = if owners.iter().any(Identity::is_any) { Vec::new() } else { owners };
+        let owners = if owners.iter().any(Identity::is_any) {
+            Vec::new()
+        } else {
+            owners
+        };
         self.secrets.push((kind, owners, secret));
         Ok(())
     }
@@ -121,7 +135,9 @@ fn without_comment(line: &str) -> &str {
         match (quote, c) {
             (None, '"' | '\'') => quote = Some(c),
             (Some(open), c) if open == c => quote = None,
-            (None, '#') if line[..at].chars().next_back().is_none_or(char::is_whitespace) => return &line[..at],
+            (None, '#') if line[..at].chars().next_back().is_none_or(char::is_whitespace) => {
+                return &line[..at];
+            }
             _ => {}
         }
     }
@@ -140,10 +156,14 @@ fn secret(text: &str) -> Result<SharedSecret, &'static str> {
         }
     }
     if let Some(digits) = text.strip_prefix("0x") {
-        return hex(digits).map(SharedSecret::new).ok_or("expected pairs of hexadecimal digits after 0x");
+        return hex(digits)
+            .map(SharedSecret::new)
+            .ok_or("expected pairs of hexadecimal digits after 0x");
     }
     if let Some(digits) = text.strip_prefix("0s") {
-        return base64(digits).map(SharedSecret::new).ok_or("expected base64 after 0s");
+        return base64(digits)
+            .map(SharedSecret::new)
+            .ok_or("expected base64 after 0s");
     }
     Err("expected a quoted string, 0x and hexadecimal digits, or 0s and base64")
 }
@@ -182,7 +202,12 @@ mod tests {
     }
 
     fn octets(text: &str) -> Vec<u8> {
-        parse(&format!(": PSK {text}")).secrets.remove(0).2.octets().to_vec()
+        parse(&format!(": PSK {text}"))
+            .secrets
+            .remove(0)
+            .2
+            .octets()
+            .to_vec()
     }
 
     #[test]
@@ -190,7 +215,10 @@ mod tests {
         let loaded = parse(
             "# secrets\nmoon.strongswan.org carol@strongswan.org : PSK \"4ny7h1n6_c4n_h4pp3n_1n_7h3_n3x7_h4lf_h0ur\"\n",
         );
-        assert_eq!(loaded.log, ["  loaded IKE secret for moon.strongswan.org carol@strongswan.org"]);
+        assert_eq!(
+            loaded.log,
+            ["  loaded IKE secret for moon.strongswan.org carol@strongswan.org"]
+        );
         assert_eq!(loaded.secrets.len(), 1);
         assert_eq!(loaded.secrets[0].2.octets().len(), 41);
     }
@@ -210,16 +238,28 @@ mod tests {
             ("moon PSK \"x\"", "line 2: missing ' : ' separator"),
             ("moon : ", "line 2: missing ' : ' separator"),
             (":", "line 2: missing token"),
-            ("moon : PSX \"x\"", "line 2: token must be either RSA, ECDSA, BLISS, PKCS8 P12, PIN, PSK, EAP, XAUTH or NTLM"),
+            (
+                "moon : PSX \"x\"",
+                "line 2: token must be either RSA, ECDSA, BLISS, PKCS8 P12, PIN, PSK, EAP, XAUTH or NTLM",
+            ),
             (": PSK \"x", "line 2: malformed secret: missing second delimiter"),
-            (": PSK 0x0", "line 2: malformed secret: expected pairs of hexadecimal digits after 0x"),
+            (
+                ": PSK 0x0",
+                "line 2: malformed secret: expected pairs of hexadecimal digits after 0x",
+            ),
         ] {
             let loaded = parse(&format!("a : PSK \"1\"\n{line}\nb : PSK \"2\"\n"));
             assert_eq!(loaded.secrets.len(), 1, "{line}");
             let last = loaded.log.last().expect("a line");
             assert!(last.starts_with(text), "{last}");
-            assert!(last.contains("(ipsec.secrets:2; the lines after it are not read)"), "{last}");
-            assert!(!last.contains('x') || !last.contains("\"x\""), "no secret in the log");
+            assert!(
+                last.contains("(ipsec.secrets:2; the lines after it are not read)"),
+                "{last}"
+            );
+            assert!(
+                !last.contains('x') || !last.contains("\"x\""),
+                "no secret in the log"
+            );
         }
     }
 
@@ -227,6 +267,12 @@ mod tests {
     fn keys_are_skipped_and_eap_is_kept() {
         let loaded = parse(": RSA moonKey.pem\ncarol : EAP \"Ar3etTnp\"\n");
         assert_eq!(loaded.secrets.len(), 1);
-        assert_eq!(loaded.log, ["  RSA keys are not supported yet, entry ignored", "  loaded EAP secret for carol"]);
+        assert_eq!(
+            loaded.log,
+            [
+                "  RSA keys are not supported yet, entry ignored",
+                "  loaded EAP secret for carol"
+            ]
+        );
     }
 }

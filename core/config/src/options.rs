@@ -52,8 +52,12 @@ impl Options {
             retransmit_base: settings.get_float("charon.retransmit_base", 1.8, &mut warnings),
             retransmit_tries: count(settings, "charon.retransmit_tries", 5, 1000, &mut warnings) as u32,
             retransmit_jitter: count(settings, "charon.retransmit_jitter", 0, 20, &mut warnings) as u8,
-            retransmit_limit: Some(settings.get_time("charon.retransmit_limit", Duration::ZERO, &mut warnings))
-                .filter(|limit| !limit.is_zero()),
+            retransmit_limit: Some(settings.get_time(
+                "charon.retransmit_limit",
+                Duration::ZERO,
+                &mut warnings,
+            ))
+            .filter(|limit| !limit.is_zero()),
             half_open_timeout: settings.get_time("charon.half_open_timeout", seconds(30), &mut warnings),
             cookie_threshold: count(settings, "charon.cookie_threshold", 10, MANY, &mut warnings),
             cookie_threshold_ip: count(settings, "charon.cookie_threshold_ip", 0, MANY, &mut warnings),
@@ -94,7 +98,9 @@ fn count(settings: &Settings, key: &str, default: i64, max: i64, warnings: &mut 
     let value = settings.get_int(key, default, warnings);
     let within = value.clamp(0, max);
     if within != value {
-        warnings.push(format!("{key} = {value}: expected a number from 0 to {max}, using {within}"));
+        warnings.push(format!(
+            "{key} = {value}: expected a number from 0 to {max}, using {within}"
+        ));
     }
     // Never negative, and no larger than `MANY`.
     within as usize
@@ -108,10 +114,20 @@ mod tests {
     fn defaults_are_charons_and_the_seeds_values_are_read() {
         let (defaults, warnings) = Options::from_settings(&Settings::default());
         assert!(warnings.is_empty());
-        assert_eq!((defaults.fragment_size, defaults.max_packet, defaults.send_vendor_id), (1280, 10_000, false));
+        assert_eq!(
+            (
+                defaults.fragment_size,
+                defaults.max_packet,
+                defaults.send_vendor_id
+            ),
+            (1280, 10_000, false)
+        );
         let text = "charon { send_vendor_id = yes\n fragment_size = 1480\n max_packet = 30000\n }";
         let (options, _) = Options::from_settings(&Settings::parse(text, "x").expect("it parses"));
-        assert_eq!((options.fragment_size, options.max_packet, options.send_vendor_id), (1480, 30_000, true));
+        assert_eq!(
+            (options.fragment_size, options.max_packet, options.send_vendor_id),
+            (1480, 30_000, true)
+        );
     }
 
     #[test]

@@ -79,7 +79,12 @@ pub type FileSecret = (SecretKind, Vec<Identity>, SharedSecret);
 impl SecretStore {
     /// Adds a secret as if it came from a file.
     pub fn insert(&mut self, kind: SecretKind, owners: Vec<Identity>, secret: SharedSecret) {
-        self.entries.push(Entry { kind, owners, secret: Arc::new(secret), source: Source::File });
+        self.entries.push(Entry {
+            kind,
+            owners,
+            secret: Arc::new(secret),
+            source: Source::File,
+        });
     }
 
     /// Replaces all secrets of files at once; those with names stay.
@@ -91,15 +96,27 @@ impl SecretStore {
     }
 
     /// Adds or replaces a secret with a name.
-    pub fn insert_named(&mut self, name: &str, kind: SecretKind, owners: Vec<Identity>, secret: SharedSecret) {
+    pub fn insert_named(
+        &mut self,
+        name: &str,
+        kind: SecretKind,
+        owners: Vec<Identity>,
+        secret: SharedSecret,
+    ) {
         self.remove_named(name);
         let source = Source::Named(name.to_owned());
-        self.entries.push(Entry { kind, owners, secret: Arc::new(secret), source });
+        self.entries.push(Entry {
+            kind,
+            owners,
+            secret: Arc::new(secret),
+            source,
+        });
     }
 
     /// Removes a secret with a name, if there is one.
     pub fn remove_named(&mut self, name: &str) {
-        self.entries.retain(|entry| !matches!(&entry.source, Source::Named(own) if own == name));
+        self.entries
+            .retain(|entry| !matches!(&entry.source, Source::Named(own) if own == name));
     }
 
     /// The names of all secrets that have one.
@@ -122,14 +139,22 @@ impl SecretStore {
                     if entry.owners.is_empty() {
                         return Match::Any;
                     }
-                    entry.owners.iter().map(|owner| id.matches(owner)).max().unwrap_or(Match::No)
+                    entry
+                        .owners
+                        .iter()
+                        .map(|owner| id.matches(owner))
+                        .max()
+                        .unwrap_or(Match::No)
                 };
                 let rank = (best(other), best(me));
                 (rank != (Match::No, Match::No)).then_some((rank, entry))
             })
             .collect();
         fitting.sort_by(|(a, _), (b, _)| b.cmp(a));
-        fitting.into_iter().map(|(_, entry)| Arc::clone(&entry.secret)).collect()
+        fitting
+            .into_iter()
+            .map(|(_, entry)| Arc::clone(&entry.secret))
+            .collect()
     }
 }
 
@@ -141,7 +166,11 @@ mod tests {
         let mut store = SecretStore::default();
         for (owners, secret) in entries {
             let owners = owners.split_whitespace().map(Identity::parse).collect();
-            store.insert(SecretKind::Ike, owners, SharedSecret::new(secret.as_bytes().to_vec()));
+            store.insert(
+                SecretKind::Ike,
+                owners,
+                SharedSecret::new(secret.as_bytes().to_vec()),
+            );
         }
         store
     }
@@ -157,22 +186,44 @@ mod tests {
     #[test]
     fn one_of_two_selectors_is_enough() {
         let store = store(&[("moon.strongswan.org carol@strongswan.org", "psk")]);
-        assert_eq!(secrets(&store, "carol.strongswan.org", "moon.strongswan.org"), ["psk"]);
-        assert_eq!(secrets(&store, "moon.strongswan.org", "carol.strongswan.org"), ["psk"]);
+        assert_eq!(
+            secrets(&store, "carol.strongswan.org", "moon.strongswan.org"),
+            ["psk"]
+        );
+        assert_eq!(
+            secrets(&store, "moon.strongswan.org", "carol.strongswan.org"),
+            ["psk"]
+        );
         assert!(secrets(&store, "dave", "sun").is_empty());
     }
 
     #[test]
     fn the_best_match_of_the_other_comes_first() {
-        let store = store(&[("", "anyone"), ("*.strongswan.org", "some"), ("moon.strongswan.org", "moon")]);
-        assert_eq!(secrets(&store, "carol", "moon.strongswan.org"), ["moon", "some", "anyone"]);
+        let store = store(&[
+            ("", "anyone"),
+            ("*.strongswan.org", "some"),
+            ("moon.strongswan.org", "moon"),
+        ]);
+        assert_eq!(
+            secrets(&store, "carol", "moon.strongswan.org"),
+            ["moon", "some", "anyone"]
+        );
     }
 
     #[test]
     fn reading_files_again_keeps_secrets_with_names() {
         let mut store = store(&[("a", "old")]);
-        store.insert_named("ike-1", SecretKind::Ike, vec![Identity::parse("a")], SharedSecret::new(b"named".to_vec()));
-        let new = (SecretKind::Ike, vec![Identity::parse("a")], SharedSecret::new(b"new".to_vec()));
+        store.insert_named(
+            "ike-1",
+            SecretKind::Ike,
+            vec![Identity::parse("a")],
+            SharedSecret::new(b"named".to_vec()),
+        );
+        let new = (
+            SecretKind::Ike,
+            vec![Identity::parse("a")],
+            SharedSecret::new(b"new".to_vec()),
+        );
         store.replace_file_secrets(vec![new]);
         assert_eq!(secrets(&store, "a", "b"), ["named", "new"]);
         store.remove_named("ike-1");

@@ -62,18 +62,28 @@ struct Value {
 
 impl Section {
     fn value(&self, key: &str) -> Option<&Value> {
-        self.values.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.values
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 
     fn section(&self, name: &str) -> Option<&Self> {
-        self.sections.iter().find(|(known, _)| known == name).map(|(_, section)| section)
+        self.sections
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, section)| section)
     }
 
     fn section_mut(&mut self, name: &str) -> &mut Self {
-        let index = self.sections.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-            self.sections.push((name.to_owned(), Self::default()));
-            self.sections.len() - 1
-        });
+        let index = self
+            .sections
+            .iter()
+            .position(|(known, _)| known == name)
+            .unwrap_or_else(|| {
+                self.sections.push((name.to_owned(), Self::default()));
+                self.sections.len() - 1
+            });
         &mut self.sections[index].1
     }
 
@@ -113,7 +123,9 @@ impl Settings {
 
     /// The value of a key, `charon.fragment_size`; none if it is not set, or set to nothing.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.value(key).map(|value| value.text.as_str()).filter(|text| !text.is_empty())
+        self.value(key)
+            .map(|value| value.text.as_str())
+            .filter(|text| !text.is_empty())
     }
 
     fn value(&self, key: &str) -> Option<&Value> {
@@ -129,7 +141,9 @@ impl Settings {
         let own = match parts {
             [] => None,
             [key] => section.value(key),
-            [name, rest @ ..] => section.section(name).and_then(|inner| self.find(inner, rest, depth + 1)),
+            [name, rest @ ..] => section
+                .section(name)
+                .and_then(|inner| self.find(inner, rest, depth + 1)),
         };
         own.or_else(|| {
             section.references.iter().find_map(|reference| {
@@ -141,12 +155,16 @@ impl Settings {
 
     /// The sections within a section, own ones first, inherited ones after them.
     pub fn sections(&self, key: &str) -> Vec<String> {
-        self.names(key, |section| section.sections.iter().map(|(name, _)| name.clone()).collect())
+        self.names(key, |section| {
+            section.sections.iter().map(|(name, _)| name.clone()).collect()
+        })
     }
 
     /// The keys within a section, own ones first, inherited ones after them.
     pub fn keys(&self, key: &str) -> Vec<String> {
-        self.names(key, |section| section.values.iter().map(|(name, _)| name.clone()).collect())
+        self.names(key, |section| {
+            section.values.iter().map(|(name, _)| name.clone()).collect()
+        })
     }
 
     fn names(&self, key: &str, of: impl Fn(&Section) -> Vec<String>) -> Vec<String> {
@@ -190,10 +208,14 @@ impl Settings {
         warnings: &mut Vec<String>,
         read: impl Fn(&str) -> Option<T>,
     ) -> T {
-        let Some(value) = self.value(key).filter(|value| !value.text.is_empty()) else { return default };
+        let Some(value) = self.value(key).filter(|value| !value.text.is_empty()) else {
+            return default;
+        };
         read(&value.text).unwrap_or_else(|| {
             let (place, text) = (&value.place, value.text.escape_debug());
-            warnings.push(format!("{place}: {key} = {text}: expected {expected}, using {shown}"));
+            warnings.push(format!(
+                "{place}: {key} = {text}: expected {expected}, using {shown}"
+            ));
             default
         })
     }
@@ -210,12 +232,17 @@ impl Settings {
 
     /// An integer, decimal or with `0x`.
     pub fn get_int(&self, key: &str, default: i64, warnings: &mut Vec<String>) -> i64 {
-        self.typed(key, default, "an integer", &default.to_string(), warnings, |text| {
-            match text.strip_prefix("0x") {
+        self.typed(
+            key,
+            default,
+            "an integer",
+            &default.to_string(),
+            warnings,
+            |text| match text.strip_prefix("0x") {
                 Some(hex) => i64::from_str_radix(hex, 16).ok(),
                 None => text.parse().ok(),
-            }
-        })
+            },
+        )
     }
 
     /// A number with a fraction.
@@ -228,7 +255,14 @@ impl Settings {
     /// A time: seconds, or with the suffix s, m, h or d.
     pub fn get_time(&self, key: &str, default: Duration, warnings: &mut Vec<String>) -> Duration {
         let shown = format!("{}s", default.as_secs());
-        self.typed(key, default, "a time like 30s, 5m, 3h or 1d", &shown, warnings, time::parse)
+        self.typed(
+            key,
+            default,
+            "a time like 30s, 5m, 3h or 1d",
+            &shown,
+            warnings,
+            time::parse,
+        )
     }
 }
 

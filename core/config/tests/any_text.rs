@@ -10,9 +10,29 @@ use proptest::prelude::*;
 /// Text that looks like configuration often enough to get deep into the parsers.
 fn text() -> impl Strategy<Value = String> {
     let token = prop_oneof![
-        Just("conn"), Just("config setup"), Just("%default"), Just("also"), Just("left"), Just("leftsubnet"),
-        Just("="), Just("\n"), Just("\n  "), Just("{"), Just("}"), Just(":"), Just(","), Just("\""), Just("#"),
-        Just(" "), Just("a"), Just("10.1.0.0/16"), Just("[tcp/80]"), Just("include"), Just("\\"), Just("ä"), Just("C=CH"),
+        Just("conn"),
+        Just("config setup"),
+        Just("%default"),
+        Just("also"),
+        Just("left"),
+        Just("leftsubnet"),
+        Just("="),
+        Just("\n"),
+        Just("\n  "),
+        Just("{"),
+        Just("}"),
+        Just(":"),
+        Just(","),
+        Just("\""),
+        Just("#"),
+        Just(" "),
+        Just("a"),
+        Just("10.1.0.0/16"),
+        Just("[tcp/80]"),
+        Just("include"),
+        Just("\\"),
+        Just("ä"),
+        Just("C=CH"),
     ];
     prop::collection::vec(token, 0..60).prop_map(|tokens| tokens.concat())
 }

@@ -31,7 +31,10 @@ pub fn check_length(prefix: [u8; 4]) -> Result<usize, Error> {
 }
 
 fn length(octets: usize) -> Result<u32, Error> {
-    u32::try_from(octets).ok().filter(|_| octets <= MAX_LEN).ok_or(Error::TooLong(octets))
+    u32::try_from(octets)
+        .ok()
+        .filter(|_| octets <= MAX_LEN)
+        .ok_or(Error::TooLong(octets))
 }
 
 /// Reads one packet; none if the stream has ended before it.
@@ -55,7 +58,11 @@ pub fn read(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut packet = Vec::new();
     // Memory grows with what comes, not with what was announced.
     stream.take(len as u64).read_to_end(&mut packet)?;
-    if packet.len() < len { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Some(packet)) }
+    if packet.len() < len {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(Some(packet))
+    }
 }
 
 #[cfg(test)]
@@ -80,14 +87,20 @@ mod tests {
         assert_eq!(frame(&vec![0; MAX_LEN + 1]), Err(Error::TooLong(MAX_LEN + 1)));
         assert_eq!(check_length([0, 8, 0, 0]), Ok(MAX_LEN));
         assert_eq!(check_length([0, 8, 0, 1]), Err(Error::TooLong(MAX_LEN + 1)));
-        assert_eq!(read(&mut [0xff; 8].as_slice()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read(&mut [0xff; 8].as_slice()).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 
     #[test]
     fn a_torn_packet_is_an_error() {
         let stream = frame(b"whole").unwrap();
         for len in 1..stream.len() {
-            assert_eq!(read(&mut &stream[..len]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+            assert_eq!(
+                read(&mut &stream[..len]).unwrap_err().kind(),
+                io::ErrorKind::UnexpectedEof
+            );
         }
     }
 }

@@ -38,7 +38,10 @@ impl PacketType {
 
     /// Whether packets of this type carry a name.
     pub const fn is_named(self) -> bool {
-        matches!(self, Self::CmdRequest | Self::EventRegister | Self::EventUnregister | Self::Event)
+        matches!(
+            self,
+            Self::CmdRequest | Self::EventRegister | Self::EventUnregister | Self::Event
+        )
     }
 }
 
@@ -56,7 +59,11 @@ pub struct Packet {
 impl Packet {
     /// A packet; a name that the type does not have is left out.
     pub fn new(kind: PacketType, name: &str, message: Vec<u8>) -> Self {
-        let name = if kind.is_named() { name.to_owned() } else { String::new() };
+        let name = if kind.is_named() {
+            name.to_owned()
+        } else {
+            String::new()
+        };
         Self { kind, name, message }
     }
 
@@ -74,7 +81,11 @@ impl Packet {
             octets.extend(self.name.as_bytes());
         }
         octets.extend(&self.message);
-        if octets.len() > frame::MAX_LEN { Err(Error::TooLong(octets.len())) } else { Ok(octets) }
+        if octets.len() > frame::MAX_LEN {
+            Err(Error::TooLong(octets.len()))
+        } else {
+            Ok(octets)
+        }
     }
 
     /// Reads a packet; the message is only taken, not looked at.
@@ -84,14 +95,27 @@ impl Packet {
     /// [`Error::PacketType`], [`Error::Truncated`], or those of a bad name.
     pub fn decode(octets: &[u8]) -> Result<Self, Error> {
         let (code, rest) = octets.split_first().ok_or(Error::Truncated(0))?;
-        let kind = PacketType::ALL.into_iter().find(|kind| *kind as u8 == *code).ok_or(Error::PacketType(*code))?;
+        let kind = PacketType::ALL
+            .into_iter()
+            .find(|kind| *kind as u8 == *code)
+            .ok_or(Error::PacketType(*code))?;
         if !kind.is_named() {
-            return Ok(Self { kind, name: String::new(), message: rest.to_vec() });
+            return Ok(Self {
+                kind,
+                name: String::new(),
+                message: rest.to_vec(),
+            });
         }
         let (len, rest) = rest.split_first().ok_or(Error::Truncated(1))?;
-        let (name, message) = rest.split_at_checked(usize::from(*len)).ok_or(Error::Truncated(2))?;
+        let (name, message) = rest
+            .split_at_checked(usize::from(*len))
+            .ok_or(Error::Truncated(2))?;
         let name = check_name(name)?;
-        Ok(Self { kind, name: name.to_owned(), message: message.to_vec() })
+        Ok(Self {
+            kind,
+            name: name.to_owned(),
+            message: message.to_vec(),
+        })
     }
 }
 
@@ -100,7 +124,10 @@ fn check_name(name: &[u8]) -> Result<&str, Error> {
         return Err(Error::NameLength(0));
     }
     let printable = name.iter().all(|octet| (0x20..0x7f).contains(octet));
-    std::str::from_utf8(name).ok().filter(|_| printable).ok_or(Error::Name(2))
+    std::str::from_utf8(name)
+        .ok()
+        .filter(|_| printable)
+        .ok_or(Error::Name(2))
 }
 
 #[cfg(test)]
@@ -119,7 +146,10 @@ mod tests {
     fn a_response_has_no_name() {
         let packet = Packet::new(PacketType::CmdResponse, "version", b"rest".to_vec());
         assert_eq!(packet.encode().unwrap(), b"\x01rest");
-        assert_eq!(Packet::decode(b"\x05"), Ok(Packet::new(PacketType::EventConfirm, "", Vec::new())));
+        assert_eq!(
+            Packet::decode(b"\x05"),
+            Ok(Packet::new(PacketType::EventConfirm, "", Vec::new()))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What plugins may ask of the daemon, from any thread.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use config::settings::Settings;
@@ -16,7 +16,7 @@ pub struct DaemonHost {
     settings: ArcSwap<Settings>,
     logger: Arc<Logger>,
     input: Sender,
-    kernel_net: OnceLock<Arc<dyn KernelNet>>,
+    kernel_net: Mutex<Option<Arc<dyn KernelNet>>>,
 }
 
 impl DaemonHost {
@@ -26,7 +26,7 @@ impl DaemonHost {
             settings: ArcSwap::from_pointee(settings),
             logger,
             input,
-            kernel_net: OnceLock::new(),
+            kernel_net: Mutex::default(),
         }
     }
 
@@ -42,7 +42,21 @@ impl DaemonHost {
 
     /// Sets the back end for addresses and routes; the first one stays.
     pub fn set_kernel_net(&self, kernel_net: Arc<dyn KernelNet>) {
-        let _ = self.kernel_net.set(kernel_net);
+        self.kernel_net
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(kernel_net);
+    }
+
+    /// Lets go of the back end for addresses and routes. It tidies up when it is dropped, which never happens while
+    /// it and this host hold each other.
+    pub fn release_kernel_net(&self) {
+        let released = self
+            .kernel_net
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(released);
     }
 }
 
@@ -71,6 +85,9 @@ impl Host for DaemonHost {
     }
 
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {
-        self.kernel_net.get().cloned()
+        self.kernel_net
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -123,11 +123,7 @@ fn take_apart(plugins: Vec<Plugin>, host: &Arc<DaemonHost>, logger: &Logger) -> 
         }
     }
     for plugin in &plugins {
-        if plugin
-            .features
-            .iter()
-            .any(|offered| offered.loaded)
-        {
+        if plugin.features.iter().any(|offered| offered.loaded) {
             out.names.push(plugin.name.clone());
             out.described.push(describe(plugin));
         }

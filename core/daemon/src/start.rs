@@ -209,15 +209,16 @@ fn run(
             let _ = std::fs::File::from(ready).write_all(b"\n");
         }
     };
-    runtime
-        .block_on(daemon.run(
-            Inputs {
-                input: inputs,
-                datagrams,
-            },
-            announce,
-        ))
-        .map_err(Failure::new)
+    let result = runtime.block_on(daemon.run(
+        Inputs {
+            input: inputs,
+            datagrams,
+        },
+        announce,
+    ));
+    // After the back end for IPsec, whose routes it removes.
+    host.release_kernel_net();
+    result.map_err(Failure::new)
 }
 
 fn load_settings(path: &Path) -> Result<Settings, String> {

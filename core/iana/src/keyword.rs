@@ -22,12 +22,20 @@ pub struct Transform {
 impl Transform {
     /// A transform without Key Length attribute.
     pub const fn new(kind: TransformType, id: u16) -> Self {
-        Self { kind, id, key_bits: None }
+        Self {
+            kind,
+            id,
+            key_bits: None,
+        }
     }
 
     /// An encryption algorithm, with its key length in bits where it is variable.
     pub const fn encryption(algorithm: Encr, key_bits: Option<u16>) -> Self {
-        Self { kind: TransformType::ENCR, id: algorithm.0, key_bits }
+        Self {
+            kind: TransformType::ENCR,
+            id: algorithm.0,
+            key_bits,
+        }
     }
 
     /// Whether the number is of the private-use range, to be accepted only from a peer known to mean the same.
@@ -61,7 +69,10 @@ impl std::fmt::Display for Transform {
 pub fn parse(keyword: &str) -> Option<Transform> {
     if let Some((number, method)) = split_additional(keyword) {
         let kind = TransformType::additional_ke(number)?;
-        return Some(Transform { kind, ..key_exchange(method)? });
+        return Some(Transform {
+            kind,
+            ..key_exchange(method)?
+        });
     }
     key_exchange(keyword).or_else(|| symmetric(keyword))
 }
@@ -84,7 +95,10 @@ pub fn key_exchange(keyword: &str) -> Option<Transform> {
 
 /// The keyword of a key exchange method, the first where it has several.
 pub fn of_key_exchange(method: Ke) -> Option<&'static str> {
-    KEY_EXCHANGES.iter().find(|(_, id)| *id == method).map(|(name, _)| *name)
+    KEY_EXCHANGES
+        .iter()
+        .find(|(_, id)| *id == method)
+        .map(|(name, _)| *name)
 }
 
 fn symmetric(keyword: &str) -> Option<Transform> {
@@ -99,7 +113,11 @@ fn symmetric(keyword: &str) -> Option<Transform> {
         "esn" => return Some(Transform::new(TransformType::ESN, Esn::EXT_SEQ.0)),
         _ => {}
     }
-    let (_, id, bits) = ENCRYPTION.iter().find(|(name, _, _)| *name == keyword).copied().or_else(|| sized(keyword))?;
+    let (_, id, bits) = ENCRYPTION
+        .iter()
+        .find(|(name, _, _)| *name == keyword)
+        .copied()
+        .or_else(|| sized(keyword))?;
     Some(Transform::encryption(id, (bits != 0).then_some(bits)))
 }
 
@@ -258,17 +276,39 @@ mod tests {
 
     #[test]
     fn the_seeds_keywords_are_their_transforms() {
-        assert_eq!(parse("aes256gcm16"), Some(Transform::encryption(Encr::AES_GCM_16, Some(256))));
+        assert_eq!(
+            parse("aes256gcm16"),
+            Some(Transform::encryption(Encr::AES_GCM_16, Some(256)))
+        );
         assert_eq!(parse("sha512"), Some(Transform::new(TransformType::INTEG, 14)));
         assert_eq!(parse("x25519"), Some(Transform::new(TransformType::KE, 31)));
-        assert_eq!(parse("ke1_kyber3"), Some(Transform::new(TransformType::ADDITIONAL_KE_1, 1051)));
-        assert_eq!(parse("KE7_frodoa3"), Some(Transform::new(TransformType::ADDITIONAL_KE_7, 1064)));
-        assert_eq!(parse("chacha20poly1305"), Some(Transform::encryption(Encr::CHACHA20_POLY1305, None)));
+        assert_eq!(
+            parse("ke1_kyber3"),
+            Some(Transform::new(TransformType::ADDITIONAL_KE_1, 1051))
+        );
+        assert_eq!(
+            parse("KE7_frodoa3"),
+            Some(Transform::new(TransformType::ADDITIONAL_KE_7, 1064))
+        );
+        assert_eq!(
+            parse("chacha20poly1305"),
+            Some(Transform::encryption(Encr::CHACHA20_POLY1305, None))
+        );
     }
 
     #[test]
     fn what_is_no_keyword_is_none() {
-        for wrong in ["", "aes", "AES256", "aes512", "ke8_kyber3", "ke0_kyber3", "ke1_", "kyber", "aes25é"] {
+        for wrong in [
+            "",
+            "aes",
+            "AES256",
+            "aes512",
+            "ke8_kyber3",
+            "ke0_kyber3",
+            "ke1_",
+            "kyber",
+            "aes25é",
+        ] {
             let expected = (wrong == "aes").then(|| Transform::encryption(Encr::AES_CBC, Some(128)));
             assert_eq!(parse(wrong), expected, "{wrong}");
         }
@@ -276,10 +316,17 @@ mod tests {
 
     #[test]
     fn transforms_print_as_in_log_lines() {
-        let text: Vec<_> = ["aes256gcm16", "sha512", "prfsha512", "x25519", "noesn", "ke1_kyber3"]
-            .iter()
-            .map(|keyword| parse(keyword).expect("known").to_string())
-            .collect();
+        let text: Vec<_> = [
+            "aes256gcm16",
+            "sha512",
+            "prfsha512",
+            "x25519",
+            "noesn",
+            "ke1_kyber3",
+        ]
+        .iter()
+        .map(|keyword| parse(keyword).expect("known").to_string())
+        .collect();
         assert_eq!(
             text.join("/"),
             "AES_GCM_16_256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/CURVE_25519/NO_EXT_SEQ/KE1_KYBER_L3"

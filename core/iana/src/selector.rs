@@ -83,13 +83,20 @@ impl TrafficSelector {
             _ => return None,
         };
         let (start_port, end_port) = if self.is_opaque() || other.is_opaque() {
-            let (opaque, peer) = if self.is_opaque() { (self, other) } else { (other, self) };
+            let (opaque, peer) = if self.is_opaque() {
+                (self, other)
+            } else {
+                (other, self)
+            };
             if !peer.is_opaque() && !peer.all_ports() {
                 return None;
             }
             (opaque.start_port, opaque.end_port)
         } else {
-            let (start, end) = (self.start_port.max(other.start_port), self.end_port.min(other.end_port));
+            let (start, end) = (
+                self.start_port.max(other.start_port),
+                self.end_port.min(other.end_port),
+            );
             if start > end {
                 return None;
             }
@@ -99,7 +106,13 @@ impl TrafficSelector {
             return None;
         }
         let (start, end) = (self.start.max(other.start), self.end.min(other.end));
-        (start <= end).then_some(Self { protocol, start_port, end_port, start, end })
+        (start <= end).then_some(Self {
+            protocol,
+            start_port,
+            end_port,
+            start,
+            end,
+        })
     }
 
     /// Whether everything `other` covers is covered by this selector.
@@ -137,11 +150,17 @@ fn to_bits(address: IpAddr) -> (u128, u8) {
 }
 
 fn from_bits(bits: u128, width: u8) -> IpAddr {
-    if width == 32 { IpAddr::V4(Ipv4Addr::from_bits(bits as u32)) } else { IpAddr::V6(Ipv6Addr::from_bits(bits)) }
+    if width == 32 {
+        IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
+    } else {
+        IpAddr::V6(Ipv6Addr::from_bits(bits))
+    }
 }
 
 fn host_mask(prefix: u8, width: u8) -> u128 {
-    1u128.checked_shl(u32::from(width - prefix)).map_or(u128::MAX, |bit| bit - 1)
+    1u128
+        .checked_shl(u32::from(width - prefix))
+        .map_or(u128::MAX, |bit| bit - 1)
 }
 
 impl fmt::Display for TrafficSelector {

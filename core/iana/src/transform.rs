@@ -32,7 +32,11 @@ registry! {
 impl TransformType {
     /// The type of additional key exchange `n`, counted from 1 to 7.
     pub const fn additional_ke(n: u8) -> Option<Self> {
-        if 1 <= n && n <= 7 { Some(Self(Self::KE.0 + 1 + n)) } else { None }
+        if 1 <= n && n <= 7 {
+            Some(Self(Self::KE.0 + 1 + n))
+        } else {
+            None
+        }
     }
 
     /// Which additional key exchange the type is, counted from 1.
@@ -295,8 +299,14 @@ mod tests {
 
     #[test]
     fn additional_key_exchanges_count_from_one() {
-        assert_eq!(TransformType::additional_ke(1), Some(TransformType::ADDITIONAL_KE_1));
-        assert_eq!(TransformType::additional_ke(7), Some(TransformType::ADDITIONAL_KE_7));
+        assert_eq!(
+            TransformType::additional_ke(1),
+            Some(TransformType::ADDITIONAL_KE_1)
+        );
+        assert_eq!(
+            TransformType::additional_ke(7),
+            Some(TransformType::ADDITIONAL_KE_7)
+        );
         assert_eq!(TransformType::additional_ke(0), None);
         assert_eq!(TransformType::additional_ke(8), None);
         assert_eq!(TransformType::ADDITIONAL_KE_3.additional_ke_number(), Some(3));

@@ -54,12 +54,16 @@ impl Cookies {
 
     /// Whether the cookie was made here, for this address and SPI, a short while ago.
     pub(crate) fn check(&self, shared: &Shared, cookie: &[u8], address: IpAddr, spi_i: u64) -> bool {
-        let Some((time, _)) = cookie.split_first_chunk::<4>() else { return false };
+        let Some((time, _)) = cookie.split_first_chunk::<4>() else {
+            return false;
+        };
         let age = self.seconds(shared.now).wrapping_sub(u32::from_be_bytes(*time));
         u64::from(age) <= LIFETIME.as_secs()
-            && [&self.secret, &self.previous]
-                .into_iter()
-                .any(|secret| compose(shared, address, spi_i, *time, secret).ct_eq(cookie).into())
+            && [&self.secret, &self.previous].into_iter().any(|secret| {
+                compose(shared, address, spi_i, *time, secret)
+                    .ct_eq(cookie)
+                    .into()
+            })
     }
 
     fn seconds(&self, now: Instant) -> u32 {

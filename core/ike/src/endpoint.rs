@@ -77,7 +77,12 @@ impl Endpoint {
     /// # Panics
     ///
     /// If the registry has no SHA-1, without which NAT detection is impossible; the loader sees to it.
-    pub fn new(settings: Settings, registry: Arc<Registry>, randomness: Box<dyn Randomness>, now: Instant) -> Self {
+    pub fn new(
+        settings: Settings,
+        registry: Arc<Registry>,
+        randomness: Box<dyn Randomness>,
+        now: Instant,
+    ) -> Self {
         let mut shared = Shared::new(now, settings, registry, randomness);
         let cookies = Cookies::new(&mut shared);
         Self {
@@ -131,7 +136,9 @@ impl Endpoint {
         if let Some(same) = connections.iter_mut().find(|known| same_peer(known, &peer)) {
             let name = same.name.clone();
             let mut merged = PeerConfig::clone(same);
-            merged.children.retain(|child| peer.children.iter().all(|new| new.name != child.name));
+            merged
+                .children
+                .retain(|child| peer.children.iter().all(|new| new.name != child.name));
             merged.children.extend(peer.children);
             *same = Arc::new(merged);
             return AddOutcome::ChildOf(name);
@@ -260,7 +267,9 @@ impl Endpoint {
         self.shared.now = now;
         match self.find_by_child(|child| child.unique_id == unique_id) {
             Some(key) => {
-                self.with_sa(key, |sa, shared| sa.enqueue(shared, Task::DeleteChild(unique_id, Some(id))));
+                self.with_sa(key, |sa, shared| {
+                    sa.enqueue(shared, Task::DeleteChild(unique_id, Some(id)))
+                });
             }
             None => self.shared.out.command_done(id, Err(CommandError::NotFound)),
         }
@@ -286,7 +295,11 @@ impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and why. It may change with every input.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let (when, key) = self.timers.first().copied()?;
-        let reason = self.sas.get(&key).and_then(|entry| entry.sa.poll_timeout()).map_or("none", |(_, why)| why);
+        let reason = self
+            .sas
+            .get(&key)
+            .and_then(|entry| entry.sa.poll_timeout())
+            .map_or("none", |(_, why)| why);
         Some((when, reason))
     }
 
@@ -297,7 +310,11 @@ impl Endpoint {
 
     /// How many IKE_SAs are established, and how many are not.
     pub fn counts(&self) -> (usize, usize) {
-        let established = self.sas.values().filter(|entry| entry.sa.is_established()).count();
+        let established = self
+            .sas
+            .values()
+            .filter(|entry| entry.sa.is_established())
+            .count();
         (established, self.sas.len() - established)
     }
 
@@ -327,12 +344,22 @@ impl Endpoint {
         if let Some(address) = half_open {
             self.lookup.add_half_open(address);
         }
-        self.sas.insert(key, Entry { sa: Box::new(sa), spi, deadline: None, half_open });
+        self.sas.insert(
+            key,
+            Entry {
+                sa: Box::new(sa),
+                spi,
+                deadline: None,
+                half_open,
+            },
+        );
     }
 
     /// Lets an IKE_SA handle an input, keeps the tables true, and fulfils what it wishes of others.
     pub(crate) fn with_sa(&mut self, key: SaKey, handle: impl FnOnce(&mut IkeSa, &mut Shared)) {
-        let Some(entry) = self.sas.get_mut(&key) else { return };
+        let Some(entry) = self.sas.get_mut(&key) else {
+            return;
+        };
         handle(&mut entry.sa, &mut self.shared);
         self.settle(key);
         for wish in std::mem::take(&mut self.shared.wishes) {
@@ -342,8 +369,11 @@ impl Endpoint {
 
     /// Brings the tables up to date with an IKE_SA, and removes it if it is over.
     fn settle(&mut self, key: SaKey) {
-        let Some(entry) = self.sas.get_mut(&key) else { return };
-        if entry.half_open.is_some() && !entry.sa.is_half_open()
+        let Some(entry) = self.sas.get_mut(&key) else {
+            return;
+        };
+        if entry.half_open.is_some()
+            && !entry.sa.is_half_open()
             && let Some(address) = entry.half_open.take()
         {
             self.lookup.remove_half_open(address);
@@ -354,7 +384,11 @@ impl Endpoint {
             self.lookup.add_spi(entry.spi, key);
         }
         let over = entry.sa.is_over();
-        let deadline = if over { None } else { entry.sa.poll_timeout().map(|(when, _)| when) };
+        let deadline = if over {
+            None
+        } else {
+            entry.sa.poll_timeout().map(|(when, _)| when)
+        };
         if deadline != entry.deadline {
             if let Some(old) = entry.deadline {
                 self.timers.remove(&(old, key));
@@ -380,7 +414,11 @@ impl Endpoint {
             Wish::Reinitiate(what) => {
                 self.start(*what, None);
             }
-            Wish::InitialContact { local, remote, except } => {
+            Wish::InitialContact {
+                local,
+                remote,
+                except,
+            } => {
                 for key in self.between(&local, &remote, except) {
                     self.with_sa(key, |sa, shared| {
                         log!(
@@ -394,7 +432,12 @@ impl Endpoint {
                     });
                 }
             }
-            Wish::Replace { config, local, remote, except } => {
+            Wish::Replace {
+                config,
+                local,
+                remote,
+                except,
+            } => {
                 for key in self.between(&local, &remote, except) {
                     self.with_sa(key, |sa, shared| {
                         if sa.config.as_ref().is_some_and(|own| same_peer(own, &config)) {
@@ -430,7 +473,10 @@ impl Endpoint {
     }
 
     fn find_by_child(&self, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {
-        self.sas.iter().find(|(_, entry)| entry.sa.children.iter().any(&matches)).map(|(key, _)| *key)
+        self.sas
+            .iter()
+            .find(|(_, entry)| entry.sa.children.iter().any(&matches))
+            .map(|(key, _)| *key)
     }
 }
 

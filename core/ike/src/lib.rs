@@ -24,13 +24,13 @@ mod timer;
 mod transitions;
 
 pub use child::ChildState;
-pub use endpoint::{AddOutcome, Endpoint, Initiate, Randomness};
 pub use crypto::int_auth::Role;
+pub use endpoint::{AddOutcome, Endpoint, Initiate, Randomness};
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use output::{
-    CommandError, CommandId, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure, KernelId, KernelOp,
-    KernelResult, LogLine, Output, Transmit,
+    CommandError, CommandId, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure, KernelId,
+    KernelOp, KernelResult, LogLine, Output, Transmit,
 };
 pub use sa::IkeSaState;
 pub use settings::{Retransmit, Settings};

@@ -45,7 +45,13 @@ pub struct Transmit {
 
 impl fmt::Debug for Transmit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} octets from {} to {}", self.octets.len(), self.local, self.remote)
+        write!(
+            f,
+            "{} octets from {} to {}",
+            self.octets.len(),
+            self.local,
+            self.remote
+        )
     }
 }
 
@@ -75,12 +81,12 @@ impl Job {
     /// Does the work, on whatever thread.
     pub fn run(self) -> JobResult {
         match self {
-            Self::Initiate(method) => {
-                method.initiate().map(|(public, pending)| JobOutcome::Initiated(public, pending))
-            }
-            Self::Respond(method, peer) => {
-                method.respond(&peer).map(|(public, secret)| JobOutcome::Responded(public, secret))
-            }
+            Self::Initiate(method) => method
+                .initiate()
+                .map(|(public, pending)| JobOutcome::Initiated(public, pending)),
+            Self::Respond(method, peer) => method
+                .respond(&peer)
+                .map(|(public, secret)| JobOutcome::Responded(public, secret)),
             Self::Finish(pending, peer) => pending.finish(&peer).map(JobOutcome::Finished),
         }
     }
@@ -116,9 +122,18 @@ pub enum JobOutcome {
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum KernelOp {
-    AllocateSpi { src: IpAddr, dst: IpAddr, protocol: Protocol },
+    AllocateSpi {
+        src: IpAddr,
+        dst: IpAddr,
+        protocol: Protocol,
+    },
     AddSa(Box<SaParameters>),
-    UpdateSa { id: SaId, src: SocketAddr, dst: SocketAddr, encap: bool },
+    UpdateSa {
+        id: SaId,
+        src: SocketAddr,
+        dst: SocketAddr,
+        encap: bool,
+    },
     DeleteSa(SaId),
     AddPolicy(PolicyParameters),
     DeletePolicy(PolicyParameters),
@@ -184,7 +199,11 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new() -> Self {
-        Self { queue: VecDeque::new(), levels: [1; Group::ALL.len()], next_id: 0 }
+        Self {
+            queue: VecDeque::new(),
+            levels: [1; Group::ALL.len()],
+            next_id: 0,
+        }
     }
 
     /// The highest level of each group that anybody reads; lines above are not even formatted.
@@ -199,7 +218,12 @@ impl Outbox {
     }
 
     pub(crate) fn log(&mut self, sa: Option<(u32, Arc<str>)>, group: Group, level: i8, text: String) {
-        self.queue.push_back(Output::Log(LogLine { group, level, sa, text }));
+        self.queue.push_back(Output::Log(LogLine {
+            group,
+            level,
+            sa,
+            text,
+        }));
     }
 
     pub(crate) fn transmit(&mut self, transmit: Transmit) {

@@ -21,7 +21,13 @@ impl Endpoint {
         let header = match Header::parse(octets) {
             Ok(header) => header,
             Err(_) => {
-                log_plain!(self.shared, Net, 1, "received invalid IKE header from {} - ignored", remote.ip());
+                log_plain!(
+                    self.shared,
+                    Net,
+                    1,
+                    "received invalid IKE header from {} - ignored",
+                    remote.ip()
+                );
                 return;
             }
         };
@@ -44,10 +50,16 @@ impl Endpoint {
             return self.handle_init(local, remote, &header, octets);
         }
         // The SPI that this end chose is the one of its original role (RFC 7296, 3.1).
-        let own = if header.is_initiator() { header.spi_r } else { header.spi_i };
+        let own = if header.is_initiator() {
+            header.spi_r
+        } else {
+            header.spi_i
+        };
         match self.lookup.by_spi(own.0) {
             Some(key) => {
-                self.with_sa(key, |sa, shared| sa.handle_datagram(shared, local, remote, octets));
+                self.with_sa(key, |sa, shared| {
+                    sa.handle_datagram(shared, local, remote, octets)
+                });
             }
             None => {
                 log_plain!(
@@ -136,7 +148,12 @@ impl Endpoint {
         let (address, half_open) = (remote.ip(), self.lookup.half_open());
         let exceeds = |count: usize, limit: usize| limit > 0 && count >= limit;
         if settings.initiator_only {
-            log_plain!(self.shared, Net, 2, "ignoring IKE_SA setup from {address}, charon.initiator_only is set");
+            log_plain!(
+                self.shared,
+                Net,
+                2,
+                "ignoring IKE_SA setup from {address}, charon.initiator_only is set"
+            );
             return true;
         }
         if exceeds(half_open, settings.init_limit_half_open) {
@@ -160,7 +177,12 @@ impl Endpoint {
             return true;
         }
         if settings.dos_protection && exceeds(self.lookup.half_open_of(address), settings.block_threshold) {
-            log_plain!(self.shared, Net, 1, "ignoring IKE_SA setup from {address}, peer too aggressive");
+            log_plain!(
+                self.shared,
+                Net,
+                1,
+                "ignoring IKE_SA setup from {address}, peer too aggressive"
+            );
             return true;
         }
         if exceeds(self.shared.established.len(), settings.ikesa_limit) {
@@ -187,7 +209,10 @@ impl Endpoint {
         let settings = &self.shared.settings;
         let exceeds = |count: usize, limit: usize| limit > 0 && count >= limit;
         let exceeded = exceeds(self.lookup.half_open(), settings.cookie_threshold)
-            || exceeds(self.lookup.half_open_of(remote.ip()), settings.cookie_threshold_ip);
+            || exceeds(
+                self.lookup.half_open_of(remote.ip()),
+                settings.cookie_threshold_ip,
+            );
         if !settings.dos_protection || !self.cookies.demanded(self.shared.now, exceeded) {
             return true;
         }
@@ -199,7 +224,14 @@ impl Endpoint {
         }
         log_plain!(self.shared, Net, 2, "demanding a cookie of {}", endpoint(remote));
         let cookie = self.cookies.make(&mut self.shared, remote.ip(), spi_i);
-        send_stateless(&mut self.shared, local, remote, header, NotifyType::COOKIE, cookie);
+        send_stateless(
+            &mut self.shared,
+            local,
+            remote,
+            header,
+            NotifyType::COOKIE,
+            cookie,
+        );
         false
     }
 
@@ -254,7 +286,12 @@ fn send_stateless(
     };
     let octets = wire::write_plain(&header, &[Payload::Notify(Notify::status(kind, data))]);
     let non_esp_marker = shared.needs_marker(local, remote);
-    shared.out.transmit(Transmit { local, remote, non_esp_marker, octets });
+    shared.out.transmit(Transmit {
+        local,
+        remote,
+        non_esp_marker,
+        octets,
+    });
 }
 
 fn is_known(exchange: ExchangeType) -> bool {

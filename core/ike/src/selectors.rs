@@ -29,7 +29,10 @@ pub(crate) fn narrow(configured: &[TrafficSelector], supplied: &[TrafficSelector
 
 /// Whether every selector of `inner` lies within one of `outer`.
 pub(crate) fn within(inner: &[TrafficSelector], outer: &[TrafficSelector]) -> bool {
-    !inner.is_empty() && inner.iter().all(|selector| outer.iter().any(|wide| wide.covers(selector)))
+    !inner.is_empty()
+        && inner
+            .iter()
+            .all(|selector| outer.iter().any(|wide| wide.covers(selector)))
 }
 
 /// As in log lines: joined by a blank.
@@ -80,7 +83,10 @@ mod tests {
         let configured = [subnet("10.1.0.0/16"), subnet("10.2.0.0/16")];
         let supplied = [subnet("10.0.0.0/8"), subnet("10.1.2.0/24")];
         assert_eq!(narrow(&configured, &supplied), configured);
-        assert_eq!(narrow(&configured, &[subnet("10.1.2.0/24")]), [subnet("10.1.2.0/24")]);
+        assert_eq!(
+            narrow(&configured, &[subnet("10.1.2.0/24")]),
+            [subnet("10.1.2.0/24")]
+        );
         assert!(narrow(&configured, &[subnet("192.168.0.0/16")]).is_empty());
     }
 

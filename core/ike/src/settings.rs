@@ -70,7 +70,8 @@ impl Retransmit {
     /// Time to wait after transmission `n`, counted from 0.
     pub fn delay(&self, n: u32) -> Duration {
         // A day is beyond any sensible setting, and keeps a wild one from overflowing.
-        let seconds = (self.timeout * self.base.powi(i32::try_from(n).unwrap_or(i32::MAX))).clamp(0.0, 86_400.0);
+        let seconds =
+            (self.timeout * self.base.powi(i32::try_from(n).unwrap_or(i32::MAX))).clamp(0.0, 86_400.0);
         let delay = Duration::from_secs_f64(if seconds.is_nan() { 86_400.0 } else { seconds });
         self.limit.map_or(delay, |limit| delay.min(limit))
     }
@@ -83,7 +84,13 @@ impl Default for Settings {
             max_packet: 10_000,
             send_vendor_id: false,
             accept_private_algs: false,
-            retransmit: Retransmit { timeout: 4.0, base: 1.8, tries: 5, jitter: 0, limit: None },
+            retransmit: Retransmit {
+                timeout: 4.0,
+                base: 1.8,
+                tries: 5,
+                jitter: 0,
+                limit: None,
+            },
             half_open_timeout: Duration::from_secs(30),
             cookie_threshold: 10,
             cookie_threshold_ip: 0,
@@ -119,7 +126,13 @@ mod tests {
 
     #[test]
     fn a_wild_setting_does_not_overflow() {
-        let wild = Retransmit { timeout: 1e300, base: 1e300, tries: 5, jitter: 0, limit: None };
+        let wild = Retransmit {
+            timeout: 1e300,
+            base: 1e300,
+            tries: 5,
+            jitter: 0,
+            limit: None,
+        };
         assert_eq!(wild.delay(u32::MAX), Duration::from_secs(86_400));
     }
 }

@@ -47,9 +47,18 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) enum Wish {
     /// The peer says that it knows of no other IKE_SA between these identities.
-    InitialContact { local: Identity, remote: Identity, except: u32 },
+    InitialContact {
+        local: Identity,
+        remote: Identity,
+        except: u32,
+    },
     /// Only the newest IKE_SA of a configuration and these identities shall stay.
-    Replace { config: Arc<PeerConfig>, local: Identity, remote: Identity, except: u32 },
+    Replace {
+        config: Arc<PeerConfig>,
+        local: Identity,
+        remote: Identity,
+        except: u32,
+    },
     /// Establish anew, for a reauthentication or a dead peer.
     Reinitiate(Box<Initiate>),
 }
@@ -61,7 +70,9 @@ impl Shared {
         registry: Arc<Registry>,
         randomness: Box<dyn Randomness>,
     ) -> Self {
-        let sha1 = registry.hasher(HashAlgorithm::SHA1).expect("an Endpoint needs HASHER:HASH_SHA1");
+        let sha1 = registry
+            .hasher(HashAlgorithm::SHA1)
+            .expect("an Endpoint needs HASHER:HASH_SHA1");
         Self {
             now,
             settings,
@@ -125,14 +136,26 @@ impl Shared {
 
     /// Asks for an inbound SPI of packets from `src` to `dst`.
     pub(crate) fn reserve_spi(&mut self, owner: SaKey, src: IpAddr, dst: IpAddr) -> KernelId {
-        let id = self.start_kernel(owner, vec![KernelOp::AllocateSpi { src, dst, protocol: Protocol::ESP }]);
+        let id = self.start_kernel(
+            owner,
+            vec![KernelOp::AllocateSpi {
+                src,
+                dst,
+                protocol: Protocol::ESP,
+            }],
+        );
         self.reservations.insert(id, (src, dst));
         id
     }
 
     /// Gives a reserved SPI back.
     pub(crate) fn release_spi(&mut self, src: IpAddr, dst: IpAddr, spi: u32) {
-        self.out.kernel(vec![KernelOp::DeleteSa(SaId { src, dst, spi, protocol: Protocol::ESP })]);
+        self.out.kernel(vec![KernelOp::DeleteSa(SaId {
+            src,
+            dst,
+            spi,
+            protocol: Protocol::ESP,
+        })]);
     }
 
     pub(crate) fn start_kernel(&mut self, owner: SaKey, ops: Vec<KernelOp>) -> KernelId {
@@ -169,10 +192,13 @@ impl Reqids {
 
     pub(crate) fn acquire(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> u32 {
         let last = &mut self.last;
-        let (reqid, users) = self.by_selectors.entry((local.to_vec(), remote.to_vec())).or_insert_with(|| {
-            *last += 1;
-            (*last, 0)
-        });
+        let (reqid, users) = self
+            .by_selectors
+            .entry((local.to_vec(), remote.to_vec()))
+            .or_insert_with(|| {
+                *last += 1;
+                (*last, 0)
+            });
         *users += 1;
         *reqid
     }

@@ -36,5 +36,8 @@ impl Timer {
 pub(crate) fn earliest(
     timers: impl IntoIterator<Item = (Timer, &'static str)>,
 ) -> Option<(Instant, &'static str)> {
-    timers.into_iter().filter_map(|(timer, reason)| Some((timer.0?, reason))).min_by_key(|(when, _)| *when)
+    timers
+        .into_iter()
+        .filter_map(|(timer, reason)| Some((timer.0?, reason)))
+        .min_by_key(|(when, _)| *when)
 }

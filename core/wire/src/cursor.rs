@@ -27,7 +27,10 @@ impl<'a> Cursor<'a> {
         let (taken, rest) = self
             .octets
             .split_at_checked(len)
-            .ok_or_else(|| Error::Truncated { offset: self.offset, missing: len - self.octets.len() })?;
+            .ok_or_else(|| Error::Truncated {
+                offset: self.offset,
+                missing: len - self.octets.len(),
+            })?;
         self.octets = rest;
         self.offset += len;
         Ok(taken)
@@ -58,7 +61,10 @@ impl<'a> Cursor<'a> {
     /// A reader of the next `len` octets.
     pub(crate) fn sub(&mut self, len: usize) -> Result<Self, Error> {
         let offset = self.offset;
-        Ok(Self { octets: self.take(len)?, offset })
+        Ok(Self {
+            octets: self.take(len)?,
+            offset,
+        })
     }
 
     pub(crate) fn rest(&mut self) -> &'a [u8] {

@@ -120,7 +120,10 @@ impl Header {
             length: cursor.u32()?,
         };
         if header.length as usize != octets.len() {
-            return Err(Error::Length { header: header.length, datagram: octets.len() });
+            return Err(Error::Length {
+                header: header.length,
+                datagram: octets.len(),
+            });
         }
         if header.spi_i.0 == 0 {
             return Err(Error::ZeroSpi);

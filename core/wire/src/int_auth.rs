@@ -10,7 +10,12 @@ pub fn int_auth_octets(header: &Header, first_inner: PayloadType, plaintext: &[u
     let sk_len = 4 + plaintext.len();
     let length = HEADER_LEN + sk_len;
     let mut out = Vec::with_capacity(length);
-    Header { next_payload: PayloadType::SK, length: length as u32, ..header.clone() }.write(&mut out);
+    Header {
+        next_payload: PayloadType::SK,
+        length: length as u32,
+        ..header.clone()
+    }
+    .write(&mut out);
     out.extend([first_inner.0, 0]);
     // A payload of an SK message never exceeds 16 bits; fragments can carry no more either.
     out.extend((sk_len as u16).to_be_bytes());

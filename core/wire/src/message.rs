@@ -79,27 +79,36 @@ pub fn parse_datagram(octets: &[u8]) -> Result<Packet<'_>, Error> {
         let (mut body, critical) = read_generic(&mut cursor, &mut next)?;
         match kind {
             PayloadType::SK => {
-                return at_end(&cursor, Packet::Encrypted {
-                    header,
-                    before: payloads,
-                    inner_first: next,
-                    body_offset: body.offset(),
-                    body: body.rest(),
-                });
+                return at_end(
+                    &cursor,
+                    Packet::Encrypted {
+                        header,
+                        before: payloads,
+                        inner_first: next,
+                        body_offset: body.offset(),
+                        body: body.rest(),
+                    },
+                );
             }
             PayloadType::SKF => {
                 let (number, total) = (body.u16()?, body.u16()?);
                 if number == 0 || number > total || !payloads.is_empty() {
-                    return Err(Error::Field { field: "fragment number", offset: body.offset() });
+                    return Err(Error::Field {
+                        field: "fragment number",
+                        offset: body.offset(),
+                    });
                 }
-                return at_end(&cursor, Packet::Fragment {
-                    header,
-                    inner_first: next,
-                    number,
-                    total,
-                    body_offset: body.offset(),
-                    body: body.rest(),
-                });
+                return at_end(
+                    &cursor,
+                    Packet::Fragment {
+                        header,
+                        inner_first: next,
+                        number,
+                        total,
+                        body_offset: body.offset(),
+                        body: body.rest(),
+                    },
+                );
             }
             _ => push(&mut payloads, Payload::parse(kind, critical, body)?)?,
         }
@@ -147,7 +156,12 @@ pub fn write_plain(header: &Header, payloads: &[Payload]) -> Vec<u8> {
     let (next_payload, body) = write_payloads(payloads);
     let length = (HEADER_LEN + body.len()) as u32;
     let mut out = Vec::with_capacity(HEADER_LEN + body.len());
-    Header { next_payload, length, ..header.clone() }.write(&mut out);
+    Header {
+        next_payload,
+        length,
+        ..header.clone()
+    }
+    .write(&mut out);
     out.extend(body);
     out
 }
@@ -157,7 +171,10 @@ fn read_generic<'a>(cursor: &mut Cursor<'a>, next: &mut PayloadType) -> Result<(
     *next = PayloadType(cursor.u8()?);
     let critical = cursor.u8()? & 0x80 != 0;
     let len = usize::from(cursor.u16()?);
-    let body = len.checked_sub(4).ok_or(Error::Field { field: "payload length", offset: cursor.offset() })?;
+    let body = len.checked_sub(4).ok_or(Error::Field {
+        field: "payload length",
+        offset: cursor.offset(),
+    })?;
     Ok((cursor.sub(body)?, critical))
 }
 
@@ -170,5 +187,12 @@ fn push(payloads: &mut Vec<Payload>, payload: Payload) -> Result<(), Error> {
 }
 
 fn at_end<T>(cursor: &Cursor<'_>, value: T) -> Result<T, Error> {
-    if cursor.is_empty() { Ok(value) } else { Err(Error::Field { field: "octets after the last payload", offset: cursor.offset() }) }
+    if cursor.is_empty() {
+        Ok(value)
+    } else {
+        Err(Error::Field {
+            field: "octets after the last payload",
+            offset: cursor.offset(),
+        })
+    }
 }

@@ -94,12 +94,23 @@ pub fn seal_fragments(
     let block = protection.block();
     // One octet is the padding's length.
     let room = max_message_len.saturating_sub(overhead) / block * block;
-    let chunk = room.checked_sub(1).filter(|chunk| *chunk > 0).ok_or(Error::TooLong(plaintext.len()))?;
-    let total = u16::try_from(plaintext.len().div_ceil(chunk).max(1)).map_err(|_| Error::TooLong(plaintext.len()))?;
+    let chunk = room
+        .checked_sub(1)
+        .filter(|chunk| *chunk > 0)
+        .ok_or(Error::TooLong(plaintext.len()))?;
+    let total =
+        u16::try_from(plaintext.len().div_ceil(chunk).max(1)).map_err(|_| Error::TooLong(plaintext.len()))?;
     let mut packets = Vec::with_capacity(usize::from(total));
     for (number, chunk) in (1..=total).zip(plaintext.chunks(chunk)) {
         let first = if number == 1 { first } else { PayloadType::NONE };
-        packets.push(build(protection, header, PayloadType::SKF, first, chunk, Some((number, total)))?);
+        packets.push(build(
+            protection,
+            header,
+            PayloadType::SKF,
+            first,
+            chunk,
+            Some((number, total)),
+        )?);
     }
     Ok(packets)
 }
@@ -113,7 +124,10 @@ pub fn open(protection: &dyn Protection, octets: &mut [u8], body_offset: usize) 
     let range = protection.open(octets, body_offset).map_err(|_| Error::Protect)?;
     let padded = octets.get(range).ok_or(Error::Protect)?;
     let (padding, rest) = padded.split_last().ok_or(Error::Protect)?;
-    let len = rest.len().checked_sub(usize::from(*padding)).ok_or(Error::Protect)?;
+    let len = rest
+        .len()
+        .checked_sub(usize::from(*padding))
+        .ok_or(Error::Protect)?;
     Ok(rest[..len].to_vec())
 }
 
@@ -135,12 +149,21 @@ fn build(
     plaintext: &[u8],
     fragment: Option<(u16, u16)>,
 ) -> Result<Vec<u8>, Error> {
-    let generic_len = if fragment.is_some() { SKF_HEADER_LEN } else { SK_HEADER_LEN };
+    let generic_len = if fragment.is_some() {
+        SKF_HEADER_LEN
+    } else {
+        SK_HEADER_LEN
+    };
     let payload_len = generic_len + body_len(protection, plaintext.len());
     let payload_field = u16::try_from(payload_len).map_err(|_| Error::TooLong(plaintext.len()))?;
     let length = HEADER_LEN + payload_len;
     let mut out = Vec::with_capacity(length);
-    Header { next_payload: kind, length: length as u32, ..header.clone() }.write(&mut out);
+    Header {
+        next_payload: kind,
+        length: length as u32,
+        ..header.clone()
+    }
+    .write(&mut out);
     out.extend([first.0, 0]);
     out.extend(payload_field.to_be_bytes());
     if let Some((number, total)) = fragment {
@@ -156,7 +179,9 @@ fn build(
     out.push(padding as u8);
     out.resize(length, 0);
     let number = fragment.map_or(0, |(number, _)| number);
-    protection.seal(&mut out, body_offset, header.message_id, number).map_err(|_| Error::Protect)?;
+    protection
+        .seal(&mut out, body_offset, header.message_id, number)
+        .map_err(|_| Error::Protect)?;
     Ok(out)
 }
 
@@ -191,26 +216,44 @@ mod tests {
             let end = message.len() - self.icv;
             assert_eq!((end - body - self.iv) % self.block, 0);
             message[body..body + self.iv].fill(id as u8);
-            message[body + self.iv..end].iter_mut().for_each(|octet| *octet = octet.wrapping_add(1));
-            let sum = message[..end].iter().fold(0u8, |sum, octet| sum.wrapping_add(*octet));
+            message[body + self.iv..end]
+                .iter_mut()
+                .for_each(|octet| *octet = octet.wrapping_add(1));
+            let sum = message[..end]
+                .iter()
+                .fold(0u8, |sum, octet| sum.wrapping_add(*octet));
             message[end..].fill(sum);
             Ok(())
         }
 
         fn open(&self, message: &mut [u8], body: usize) -> Result<Range<usize>, ProtectError> {
             let end = message.len().checked_sub(self.icv).ok_or(ProtectError)?;
-            let start = Some(body + self.iv).filter(|start| *start <= end).ok_or(ProtectError)?;
-            let sum = message[..end].iter().fold(0u8, |sum, octet| sum.wrapping_add(*octet));
+            let start = Some(body + self.iv)
+                .filter(|start| *start <= end)
+                .ok_or(ProtectError)?;
+            let sum = message[..end]
+                .iter()
+                .fold(0u8, |sum, octet| sum.wrapping_add(*octet));
             if message[end..].iter().any(|octet| *octet != sum) {
                 return Err(ProtectError);
             }
-            message[start..end].iter_mut().for_each(|octet| *octet = octet.wrapping_sub(1));
+            message[start..end]
+                .iter_mut()
+                .for_each(|octet| *octet = octet.wrapping_sub(1));
             Ok(start..end)
         }
     }
 
-    const GCM: Toy = Toy { iv: 8, icv: 16, block: 1 };
-    const CBC: Toy = Toy { iv: 16, icv: 32, block: 16 };
+    const GCM: Toy = Toy {
+        iv: 8,
+        icv: 16,
+        block: 1,
+    };
+    const CBC: Toy = Toy {
+        iv: 16,
+        icv: 32,
+        block: 16,
+    };
 
     fn header() -> Header {
         Header {
@@ -244,11 +287,23 @@ mod tests {
 
     #[test]
     fn what_was_sealed_opens_again() {
-        for (toy, len) in [(&GCM, 0), (&GCM, 33), (&CBC, 0), (&CBC, 15), (&CBC, 16), (&CBC, 500)] {
+        for (toy, len) in [
+            (&GCM, 0),
+            (&GCM, 33),
+            (&CBC, 0),
+            (&CBC, 15),
+            (&CBC, 16),
+            (&CBC, 500),
+        ] {
             let plaintext: Vec<u8> = (0..len).map(|n| n as u8).collect();
             let mut sealed = seal(toy, &header(), PayloadType::KE, &plaintext).expect("sealed");
             assert_eq!(sealed.len(), sealed_len(toy, plaintext.len()));
-            let Ok(Packet::Encrypted { inner_first, body_offset, .. }) = parse_datagram(&sealed) else {
+            let Ok(Packet::Encrypted {
+                inner_first,
+                body_offset,
+                ..
+            }) = parse_datagram(&sealed)
+            else {
                 panic!("not an encrypted message");
             };
             assert_eq!((inner_first, body_offset), (PayloadType::KE, 32));
@@ -262,10 +317,20 @@ mod tests {
         let mut whole = Vec::new();
         for mut packet in seal_fragments(&CBC, &header(), PayloadType::SA, &plaintext, 300).expect("sealed") {
             assert!(packet.len() <= 300);
-            let Ok(Packet::Fragment { number, inner_first, body_offset, .. }) = parse_datagram(&packet) else {
+            let Ok(Packet::Fragment {
+                number,
+                inner_first,
+                body_offset,
+                ..
+            }) = parse_datagram(&packet)
+            else {
                 panic!("not a fragment");
             };
-            let expected = if number == 1 { PayloadType::SA } else { PayloadType::NONE };
+            let expected = if number == 1 {
+                PayloadType::SA
+            } else {
+                PayloadType::NONE
+            };
             assert_eq!((inner_first, body_offset), (expected, 36));
             whole.extend(open(&CBC, &mut packet, 36).expect("opens"));
         }
@@ -279,7 +344,10 @@ mod tests {
             let mut changed = sealed.clone();
             changed[index] ^= 1;
             assert_eq!(open(&GCM, &mut changed, 32), Err(Error::Protect), "octet {index}");
-            assert!(open(&GCM, &mut sealed[..index].to_vec(), 32).is_err(), "cut at {index}");
+            assert!(
+                open(&GCM, &mut sealed[..index].to_vec(), 32).is_err(),
+                "cut at {index}"
+            );
         }
     }
 }

@@ -15,11 +15,21 @@ struct Rule {
 }
 
 const fn rule(payload: PayloadType, min: usize, max: usize) -> Rule {
-    Rule { payload, min, max, sufficient: false }
+    Rule {
+        payload,
+        min,
+        max,
+        sufficient: false,
+    }
 }
 
 const fn sufficient(payload: PayloadType, max: usize) -> Rule {
-    Rule { payload, min: 0, max, sufficient: true }
+    Rule {
+        payload,
+        min: 0,
+        max,
+        sufficient: true,
+    }
 }
 
 use PayloadType as P;
@@ -27,8 +37,13 @@ use PayloadType as P;
 /// Notifies and vendor IDs of one message.
 const MANY: usize = 20;
 
-const INIT_REQUEST: &[Rule] =
-    &[rule(P::SA, 1, 1), rule(P::KE, 1, 1), rule(P::NONCE, 1, 1), rule(P::NOTIFY, 0, MANY), rule(P::VENDOR_ID, 0, MANY)];
+const INIT_REQUEST: &[Rule] = &[
+    rule(P::SA, 1, 1),
+    rule(P::KE, 1, 1),
+    rule(P::NONCE, 1, 1),
+    rule(P::NOTIFY, 0, MANY),
+    rule(P::VENDOR_ID, 0, MANY),
+];
 const INIT_RESPONSE: &[Rule] = &[
     rule(P::SA, 1, 1),
     rule(P::KE, 1, 1),
@@ -87,8 +102,12 @@ const CREATE_CHILD_RESPONSE: &[Rule] = &[
     rule(P::CP, 0, 1),
     rule(P::VENDOR_ID, 0, MANY),
 ];
-const INFORMATIONAL: &[Rule] =
-    &[rule(P::NOTIFY, 0, MANY), rule(P::DELETE, 0, MANY), rule(P::CP, 0, 1), rule(P::VENDOR_ID, 0, MANY)];
+const INFORMATIONAL: &[Rule] = &[
+    rule(P::NOTIFY, 0, MANY),
+    rule(P::DELETE, 0, MANY),
+    rule(P::CP, 0, 1),
+    rule(P::VENDOR_ID, 0, MANY),
+];
 
 fn rules(exchange: ExchangeType, response: bool) -> &'static [Rule] {
     match (exchange, response) {
@@ -115,10 +134,17 @@ pub fn verify(exchange: ExchangeType, response: bool, payloads: &[Payload]) -> R
     let rules = rules(exchange, response);
     for payload in payloads {
         match payload {
-            Payload::Unknown { kind, critical: true, .. } => return Err(Error::UnknownCritical(*kind)),
+            Payload::Unknown {
+                kind, critical: true, ..
+            } => return Err(Error::UnknownCritical(*kind)),
             Payload::Unknown { .. } => {}
             known if rules.iter().any(|rule| rule.payload == known.kind()) => {}
-            unexpected => return Err(Error::Unexpected { payload: unexpected.kind(), exchange }),
+            unexpected => {
+                return Err(Error::Unexpected {
+                    payload: unexpected.kind(),
+                    exchange,
+                });
+            }
         }
         if let Payload::Notify(notify) = payload {
             verify_notify(notify.kind, notify.data.len())?;
@@ -127,9 +153,15 @@ pub fn verify(exchange: ExchangeType, response: bool, payloads: &[Payload]) -> R
     let mut missing = None;
     let mut is_sufficient = false;
     for rule in rules {
-        let count = payloads.iter().filter(|payload| payload.kind() == rule.payload).count();
+        let count = payloads
+            .iter()
+            .filter(|payload| payload.kind() == rule.payload)
+            .count();
         if count > rule.max {
-            return Err(Error::Unexpected { payload: rule.payload, exchange });
+            return Err(Error::Unexpected {
+                payload: rule.payload,
+                exchange,
+            });
         }
         if count < rule.min {
             missing = missing.or(Some(rule.payload));
@@ -146,15 +178,21 @@ fn verify_notify(kind: NotifyType, len: usize) -> Result<(), Error> {
     let fits = match kind {
         NotifyType::INVALID_KE_PAYLOAD => len == 2,
         NotifyType::NAT_DETECTION_SOURCE_IP | NotifyType::NAT_DETECTION_DESTINATION_IP => len == 20,
-        NotifyType::INVALID_SYNTAX | NotifyType::INVALID_MAJOR_VERSION | NotifyType::NO_PROPOSAL_CHOSEN => len == 0,
+        NotifyType::INVALID_SYNTAX | NotifyType::INVALID_MAJOR_VERSION | NotifyType::NO_PROPOSAL_CHOSEN => {
+            len == 0
+        }
         NotifyType::COOKIE => (1..=64).contains(&len),
         NotifyType::ADDITIONAL_IP4_ADDRESS | NotifyType::AUTH_LIFETIME => len == 4,
         NotifyType::ADDITIONAL_IP6_ADDRESS => len == 16,
         NotifyType::IPCOMP_SUPPORTED => len == 3,
-        NotifyType::SIGNATURE_HASH_ALGORITHMS => len % 2 == 0,
+        NotifyType::SIGNATURE_HASH_ALGORITHMS => len.is_multiple_of(2),
         _ => true,
     };
-    if fits { Ok(()) } else { Err(Error::NotifyData { kind, len }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::NotifyData { kind, len })
+    }
 }
 
 #[cfg(test)]
@@ -165,8 +203,13 @@ mod tests {
 
     fn init() -> Vec<Payload> {
         vec![
-            Payload::Sa(Sa { proposals: Vec::new() }),
-            Payload::Ke(Ke { method: KeyExchangeMethod::CURVE_25519, data: vec![0; 32] }),
+            Payload::Sa(Sa {
+                proposals: Vec::new(),
+            }),
+            Payload::Ke(Ke {
+                method: KeyExchangeMethod::CURVE_25519,
+                data: vec![0; 32],
+            }),
             Payload::Nonce(Nonce { data: vec![0; 32] }),
         ]
     }
@@ -177,9 +220,15 @@ mod tests {
         assert_eq!(verify(exchange, false, &init()), Ok(()));
         assert_eq!(
             verify(exchange, false, &init()[..2]),
-            Err(Error::Missing { payload: PayloadType::NONCE, exchange })
+            Err(Error::Missing {
+                payload: PayloadType::NONCE,
+                exchange
+            })
         );
-        let error = [Payload::Notify(Notify::status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()))];
+        let error = [Payload::Notify(Notify::status(
+            NotifyType::NO_PROPOSAL_CHOSEN,
+            Vec::new(),
+        ))];
         assert_eq!(verify(exchange, true, &error), Ok(()));
         assert!(verify(exchange, false, &error).is_err());
     }
@@ -191,7 +240,10 @@ mod tests {
         twice.extend(init());
         assert_eq!(
             verify(exchange, false, &twice),
-            Err(Error::Unexpected { payload: PayloadType::SA, exchange })
+            Err(Error::Unexpected {
+                payload: PayloadType::SA,
+                exchange
+            })
         );
         assert!(verify(ExchangeType::IKE_INTERMEDIATE, false, &init()).is_err());
     }
@@ -201,7 +253,11 @@ mod tests {
         let unknown = |critical| {
             let kind = PayloadType(200);
             let mut payloads = init();
-            payloads.push(Payload::Unknown { kind, critical, data: Vec::new() });
+            payloads.push(Payload::Unknown {
+                kind,
+                critical,
+                data: Vec::new(),
+            });
             verify(ExchangeType::IKE_SA_INIT, false, &payloads)
         };
         assert_eq!(unknown(false), Ok(()));

@@ -47,8 +47,12 @@ fn push(line: &mut String, payload: &Payload) {
             None => write!(line, "N({})", notify.kind.0),
         },
         Payload::Cp(cp) => {
-            let names: Vec<_> =
-                cp.attributes.iter().take(MAX_LISTED).map(|(attribute, _)| attribute.to_string()).collect();
+            let names: Vec<_> = cp
+                .attributes
+                .iter()
+                .take(MAX_LISTED)
+                .map(|(attribute, _)| attribute.to_string())
+                .collect();
             write!(line, "{}({})", cp.kind, names.join(" "))
         }
         Payload::Eap(eap) => match (eap.code, eap.data.first()) {

@@ -2,7 +2,8 @@
 
 use iana::keyword::Transform;
 use iana::{
-    AuthMethod, CertificateEncoding, IdType, KeyExchangeMethod, NotifyType, PayloadType, Protocol, TransformType,
+    AuthMethod, CertificateEncoding, IdType, KeyExchangeMethod, NotifyType, PayloadType, Protocol,
+    TransformType,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -21,7 +22,10 @@ const RECORDED: [&str; 4] = [
 
 fn octets(hex: &str) -> Vec<u8> {
     let hex = hex.trim();
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
+        .collect()
 }
 
 fn plain(octets: &[u8]) -> wire::Message {
@@ -36,7 +40,14 @@ fn recorded_messages_are_written_as_they_were() {
     for hex in RECORDED {
         let recorded = octets(hex);
         let message = plain(&recorded);
-        assert_eq!(wire::verify(message.header.exchange, message.header.is_response(), &message.payloads), Ok(()));
+        assert_eq!(
+            wire::verify(
+                message.header.exchange,
+                message.header.is_response(),
+                &message.payloads
+            ),
+            Ok(())
+        );
         assert_eq!(write_plain(&message.header, &message.payloads), recorded);
     }
 }
@@ -50,11 +61,29 @@ fn the_seeds_first_message_has_three_proposals_and_prints_as_in_its_log() {
         wire::summary(message.header.exchange, false, 0, &message.payloads),
         "IKE_SA_INIT request 0 [ SA KE No N(NATD_S_IP) N(NATD_D_IP) N(FRAG_SUP) N(HASH_ALG) N(REDIR_SUP) N(IKE_INT_SUP) V ]"
     );
-    let Payload::Sa(sa) = &message.payloads[0] else { panic!("no SA") };
-    let counts: Vec<_> = sa.proposals.iter().map(|proposal| proposal.transforms.len()).collect();
+    let Payload::Sa(sa) = &message.payloads[0] else {
+        panic!("no SA")
+    };
+    let counts: Vec<_> = sa
+        .proposals
+        .iter()
+        .map(|proposal| proposal.transforms.len())
+        .collect();
     assert_eq!(counts, [4, 25, 24]);
-    let texts: Vec<_> = sa.proposals[0].transforms.iter().map(Transform::to_string).collect();
-    assert_eq!(texts, ["AES_GCM_16_256", "PRF_HMAC_SHA2_512", "CURVE_25519", "KE1_KYBER_L3"]);
+    let texts: Vec<_> = sa.proposals[0]
+        .transforms
+        .iter()
+        .map(Transform::to_string)
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "AES_GCM_16_256",
+            "PRF_HMAC_SHA2_512",
+            "CURVE_25519",
+            "KE1_KYBER_L3"
+        ]
+    );
 }
 
 #[test]
@@ -86,22 +115,32 @@ fn transform() -> impl Strategy<Value = Transform> {
 }
 
 fn proposal() -> impl Strategy<Value = Proposal> {
-    (any::<u8>(), 1u8..=3, vec(any::<u8>(), 0..9), vec(transform(), 0..40)).prop_map(
-        |(number, protocol, spi, transforms)| Proposal {
+    (
+        any::<u8>(),
+        1u8..=3,
+        vec(any::<u8>(), 0..9),
+        vec(transform(), 0..40),
+    )
+        .prop_map(|(number, protocol, spi, transforms)| Proposal {
             number,
             protocol: Protocol(protocol),
             spi,
             transforms,
             unusable: false,
-        },
-    )
+        })
 }
 
 fn selector() -> impl Strategy<Value = Selector> {
     let v4 = (any::<[u8; 4]>(), any::<[u8; 4]>()).prop_map(|(start, end)| (start.into(), end.into()));
     let v6 = (any::<[u8; 16]>(), any::<[u8; 16]>()).prop_map(|(start, end)| (start.into(), end.into()));
     (any::<u8>(), any::<u16>(), any::<u16>(), prop_oneof![v4, v6]).prop_map(
-        |(protocol, start_port, end_port, (start, end))| Selector { protocol, start_port, end_port, start, end },
+        |(protocol, start_port, end_port, (start, end))| Selector {
+            protocol,
+            start_port,
+            end_port,
+            start,
+            end,
+        },
     )
 }
 
@@ -109,25 +148,57 @@ fn payload() -> impl Strategy<Value = Payload> {
     let data = || vec(any::<u8>(), 0..300);
     prop_oneof![
         vec(proposal(), 1..4).prop_map(|proposals| Payload::Sa(Sa { proposals })),
-        (any::<u16>(), data()).prop_map(|(method, data)| Payload::Ke(Ke { method: KeyExchangeMethod(method), data })),
-        (any::<bool>(), any::<u8>(), any::<[u8; 3]>(), data()).prop_map(|(initiator, kind, reserved, data)| {
-            let whose = if initiator { IdKind::Initiator } else { IdKind::Responder };
-            Payload::Id(whose, Id { kind: IdType(kind), reserved, data })
-        }),
-        (any::<u8>(), data())
-            .prop_map(|(kind, data)| Payload::Cert(Cert { encoding: CertificateEncoding(kind), data })),
-        (any::<u8>(), data()).prop_map(|(method, data)| Payload::Auth(Auth { method: AuthMethod(method), data })),
+        (any::<u16>(), data()).prop_map(|(method, data)| Payload::Ke(Ke {
+            method: KeyExchangeMethod(method),
+            data
+        })),
+        (any::<bool>(), any::<u8>(), any::<[u8; 3]>(), data()).prop_map(
+            |(initiator, kind, reserved, data)| {
+                let whose = if initiator {
+                    IdKind::Initiator
+                } else {
+                    IdKind::Responder
+                };
+                Payload::Id(
+                    whose,
+                    Id {
+                        kind: IdType(kind),
+                        reserved,
+                        data,
+                    },
+                )
+            }
+        ),
+        (any::<u8>(), data()).prop_map(|(kind, data)| Payload::Cert(Cert {
+            encoding: CertificateEncoding(kind),
+            data
+        })),
+        (any::<u8>(), data()).prop_map(|(method, data)| Payload::Auth(Auth {
+            method: AuthMethod(method),
+            data
+        })),
         vec(any::<u8>(), 16..=256).prop_map(|data| Payload::Nonce(Nonce { data })),
-        (any::<u8>(), vec(any::<u8>(), 0..9), any::<u16>(), data()).prop_map(|(protocol, spi, kind, data)| {
-            Payload::Notify(Notify { protocol, spi, kind: NotifyType(kind), data })
-        }),
+        (any::<u8>(), vec(any::<u8>(), 0..9), any::<u16>(), data()).prop_map(
+            |(protocol, spi, kind, data)| {
+                Payload::Notify(Notify {
+                    protocol,
+                    spi,
+                    kind: NotifyType(kind),
+                    data,
+                })
+            }
+        ),
         vec(any::<[u8; 4]>(), 0..20).prop_map(|spis| Payload::Delete(Delete {
             protocol: Protocol::ESP,
             spis: spis.into_iter().map(|spi| spi.to_vec()).collect(),
         })),
         data().prop_map(|data| Payload::VendorId(VendorId { data })),
         (any::<bool>(), vec(selector(), 0..20)).prop_map(|(initiator, selectors)| {
-            let whose = if initiator { TsKind::Initiator } else { TsKind::Responder };
+            let whose = if initiator {
+                TsKind::Initiator
+            } else {
+                TsKind::Responder
+            };
             Payload::Ts(whose, Ts { selectors })
         }),
         (any::<u8>(), vec((0u16..0x8000, data()), 0..5)).prop_map(|(kind, attributes)| Payload::Cp(Cp {
@@ -137,8 +208,11 @@ fn payload() -> impl Strategy<Value = Payload> {
                 .map(|(kind, value)| (iana::attribute::ConfigurationAttribute(kind), value))
                 .collect(),
         })),
-        (any::<u8>(), any::<u8>(), data())
-            .prop_map(|(code, identifier, data)| Payload::Eap(Eap { code, identifier, data })),
+        (any::<u8>(), any::<u8>(), data()).prop_map(|(code, identifier, data)| Payload::Eap(Eap {
+            code,
+            identifier,
+            data
+        })),
         (200u8..=255, any::<bool>(), data()).prop_map(|(kind, critical, data)| Payload::Unknown {
             kind: PayloadType(kind),
             critical,

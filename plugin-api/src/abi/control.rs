@@ -36,7 +36,7 @@ interface! {
     Running1("running/1") holds HeldRunning {
         fn stop(this) -> () {
             let running = this.lock().unwrap_or_else(PoisonError::into_inner).take();
-            running.map(Running::stop);
+            if let Some(_running) = running { Running::stop(_running) }
             Ok(())
         }
     }
@@ -112,7 +112,10 @@ impl Listener for RemoteListener {
     }
 
     fn wants(&self) -> Vec<String> {
-        self.0.wants().map(|names| names.into_iter().map(String::from).collect()).unwrap_or_default()
+        self.0
+            .wants()
+            .map(|names| names.into_iter().map(String::from).collect())
+            .unwrap_or_default()
     }
 }
 

@@ -12,7 +12,9 @@ use super::object::interface;
 use super::offer::Checked;
 use super::types::option;
 use crate::feature::Constructor;
-use crate::kernel::{KernelFeatures, LocalAddress, NextHop, PolicyParameters, Route, SaId, SaParameters, SaUsage};
+use crate::kernel::{
+    KernelFeatures, LocalAddress, NextHop, PolicyParameters, Route, SaId, SaParameters, SaUsage,
+};
 use crate::{Host, KernelIpsec, KernelNet, PluginError};
 
 interface! {
@@ -166,7 +168,9 @@ impl KernelNet for RemoteNet {
     }
 
     fn next_hop(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<NextHop, PluginError> {
-        self.0.next_hop(destination.into(), option(source, Ip::from)).map(Into::into)
+        self.0
+            .next_hop(destination.into(), option(source, Ip::from))
+            .map(Into::into)
     }
 
     fn add_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError> {

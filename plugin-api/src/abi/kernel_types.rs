@@ -61,7 +61,10 @@ impl From<IpAddr> for Ip {
                 octets[..4].copy_from_slice(&address.octets());
                 Self { v6: false, octets }
             }
-            IpAddr::V6(address) => Self { v6: true, octets: address.octets() },
+            IpAddr::V6(address) => Self {
+                v6: true,
+                octets: address.octets(),
+            },
         }
     }
 }
@@ -87,8 +90,16 @@ pub struct Endpoint {
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        let scope = if let SocketAddr::V6(v6) = address { v6.scope_id() } else { 0 };
-        Self { ip: address.ip().into(), port: address.port(), scope }
+        let scope = if let SocketAddr::V6(v6) = address {
+            v6.scope_id()
+        } else {
+            0
+        };
+        Self {
+            ip: address.ip().into(),
+            port: address.port(),
+            scope,
+        }
     }
 }
 
@@ -115,15 +126,39 @@ pub struct Selector {
 
 impl From<&TrafficSelector> for Selector {
     fn from(selector: &TrafficSelector) -> Self {
-        let &TrafficSelector { protocol, start_port, end_port, start, end } = selector;
-        Self { protocol, start_port, end_port, start: start.into(), end: end.into() }
+        let &TrafficSelector {
+            protocol,
+            start_port,
+            end_port,
+            start,
+            end,
+        } = selector;
+        Self {
+            protocol,
+            start_port,
+            end_port,
+            start: start.into(),
+            end: end.into(),
+        }
     }
 }
 
 impl From<Selector> for TrafficSelector {
     fn from(selector: Selector) -> Self {
-        let Selector { protocol, start_port, end_port, start, end } = selector;
-        Self { protocol, start_port, end_port, start: start.into(), end: end.into() }
+        let Selector {
+            protocol,
+            start_port,
+            end_port,
+            start,
+            end,
+        } = selector;
+        Self {
+            protocol,
+            start_port,
+            end_port,
+            start: start.into(),
+            end: end.into(),
+        }
     }
 }
 
@@ -136,14 +171,30 @@ pub struct Features {
 }
 
 impl From<KernelFeatures> for Features {
-    fn from(KernelFeatures { require_udp_encap, tfc }: KernelFeatures) -> Self {
-        Self { require_udp_encap, tfc }
+    fn from(
+        KernelFeatures {
+            require_udp_encap,
+            tfc,
+        }: KernelFeatures,
+    ) -> Self {
+        Self {
+            require_udp_encap,
+            tfc,
+        }
     }
 }
 
 impl From<Features> for KernelFeatures {
-    fn from(Features { require_udp_encap, tfc }: Features) -> Self {
-        Self { require_udp_encap, tfc }
+    fn from(
+        Features {
+            require_udp_encap,
+            tfc,
+        }: Features,
+    ) -> Self {
+        Self {
+            require_udp_encap,
+            tfc,
+        }
     }
 }
 
@@ -159,13 +210,23 @@ pub struct Id {
 
 impl From<&SaId> for Id {
     fn from(id: &SaId) -> Self {
-        Self { src: id.src.into(), dst: id.dst.into(), spi: id.spi, protocol: id.protocol.0 }
+        Self {
+            src: id.src.into(),
+            dst: id.dst.into(),
+            spi: id.spi,
+            protocol: id.protocol.0,
+        }
     }
 }
 
 impl From<Id> for SaId {
     fn from(id: Id) -> Self {
-        Self { src: id.src.into(), dst: id.dst.into(), spi: id.spi, protocol: Protocol(id.protocol) }
+        Self {
+            src: id.src.into(),
+            dst: id.dst.into(),
+            spi: id.spi,
+            protocol: Protocol(id.protocol),
+        }
     }
 }
 
@@ -183,17 +244,45 @@ struct Lifetime {
 
 impl From<SaLifetime> for Lifetime {
     fn from(lifetime: SaLifetime) -> Self {
-        let SaLifetime { soft_time, hard_time, soft_octets, hard_octets, soft_packets, hard_packets } = lifetime;
+        let SaLifetime {
+            soft_time,
+            hard_time,
+            soft_octets,
+            hard_octets,
+            soft_packets,
+            hard_packets,
+        } = lifetime;
         let (soft_time, hard_time) = (soft_time.into(), hard_time.into());
-        Self { soft_time, hard_time, soft_octets, hard_octets, soft_packets, hard_packets }
+        Self {
+            soft_time,
+            hard_time,
+            soft_octets,
+            hard_octets,
+            soft_packets,
+            hard_packets,
+        }
     }
 }
 
 impl From<Lifetime> for SaLifetime {
     fn from(lifetime: Lifetime) -> Self {
-        let Lifetime { soft_time, hard_time, soft_octets, hard_octets, soft_packets, hard_packets } = lifetime;
+        let Lifetime {
+            soft_time,
+            hard_time,
+            soft_octets,
+            hard_octets,
+            soft_packets,
+            hard_packets,
+        } = lifetime;
         let (soft_time, hard_time) = (soft_time.into(), hard_time.into());
-        Self { soft_time, hard_time, soft_octets, hard_octets, soft_packets, hard_packets }
+        Self {
+            soft_time,
+            hard_time,
+            soft_octets,
+            hard_octets,
+            soft_packets,
+            hard_packets,
+        }
     }
 }
 
@@ -257,7 +346,10 @@ impl TryFrom<Sa<'_>> for SaParameters {
             encryption_key: Secret::copy_of(sa.encryption_key.as_slice()),
             integrity: sa.integrity.into_option().map(IntegrityAlgorithm),
             integrity_key: Secret::copy_of(sa.integrity_key.as_slice()),
-            encap: sa.encap.into_option().map(|Tuple2(src_port, dst_port)| UdpEncap { src_port, dst_port }),
+            encap: sa
+                .encap
+                .into_option()
+                .map(|Tuple2(src_port, dst_port)| UdpEncap { src_port, dst_port }),
             esn: sa.esn,
             replay_window: sa.replay_window,
             lifetime: sa.lifetime.into(),
@@ -277,14 +369,34 @@ pub struct Usage {
 }
 
 impl From<SaUsage> for Usage {
-    fn from(SaUsage { octets, packets, last_use }: SaUsage) -> Self {
-        Self { octets, packets, last_use: option(last_use, RDuration::from) }
+    fn from(
+        SaUsage {
+            octets,
+            packets,
+            last_use,
+        }: SaUsage,
+    ) -> Self {
+        Self {
+            octets,
+            packets,
+            last_use: option(last_use, RDuration::from),
+        }
     }
 }
 
 impl From<Usage> for SaUsage {
-    fn from(Usage { octets, packets, last_use }: Usage) -> Self {
-        Self { octets, packets, last_use: last_use.into_option().map(Into::into) }
+    fn from(
+        Usage {
+            octets,
+            packets,
+            last_use,
+        }: Usage,
+    ) -> Self {
+        Self {
+            octets,
+            packets,
+            last_use: last_use.into_option().map(Into::into),
+        }
     }
 }
 
@@ -357,15 +469,43 @@ pub struct Address {
 
 impl From<LocalAddress> for Address {
     fn from(from: LocalAddress) -> Self {
-        let LocalAddress { address, prefix, interface, loopback, up, is_virtual } = from;
-        Self { address: address.into(), prefix, interface: interface.into(), loopback, up, is_virtual }
+        let LocalAddress {
+            address,
+            prefix,
+            interface,
+            loopback,
+            up,
+            is_virtual,
+        } = from;
+        Self {
+            address: address.into(),
+            prefix,
+            interface: interface.into(),
+            loopback,
+            up,
+            is_virtual,
+        }
     }
 }
 
 impl From<Address> for LocalAddress {
     fn from(from: Address) -> Self {
-        let Address { address, prefix, interface, loopback, up, is_virtual } = from;
-        Self { address: address.into(), prefix, interface: interface.into(), loopback, up, is_virtual }
+        let Address {
+            address,
+            prefix,
+            interface,
+            loopback,
+            up,
+            is_virtual,
+        } = from;
+        Self {
+            address: address.into(),
+            prefix,
+            interface: interface.into(),
+            loopback,
+            up,
+            is_virtual,
+        }
     }
 }
 
@@ -379,16 +519,36 @@ pub struct Hop {
 }
 
 impl From<NextHop> for Hop {
-    fn from(NextHop { gateway, interface, source }: NextHop) -> Self {
+    fn from(
+        NextHop {
+            gateway,
+            interface,
+            source,
+        }: NextHop,
+    ) -> Self {
         let (gateway, source) = (option(gateway, Ip::from), option(source, Ip::from));
-        Self { gateway, interface: interface.into(), source }
+        Self {
+            gateway,
+            interface: interface.into(),
+            source,
+        }
     }
 }
 
 impl From<Hop> for NextHop {
-    fn from(Hop { gateway, interface, source }: Hop) -> Self {
+    fn from(
+        Hop {
+            gateway,
+            interface,
+            source,
+        }: Hop,
+    ) -> Self {
         let (gateway, source) = (gateway.into_option(), source.into_option());
-        Self { gateway: gateway.map(Into::into), interface: interface.into(), source: source.map(Into::into) }
+        Self {
+            gateway: gateway.map(Into::into),
+            interface: interface.into(),
+            source: source.map(Into::into),
+        }
     }
 }
 
@@ -432,9 +592,18 @@ impl From<Way> for Route {
 #[derive(StableAbi)]
 pub enum Event {
     /// See [`KernelEvent::Expire`].
-    Expire { protocol: u8, spi: u32, dst: Ip, hard: bool },
+    Expire {
+        protocol: u8,
+        spi: u32,
+        dst: Ip,
+        hard: bool,
+    },
     /// See [`KernelEvent::Acquire`].
-    Acquire { reqid: u32, src: Selector, dst: Selector },
+    Acquire {
+        reqid: u32,
+        src: Selector,
+        dst: Selector,
+    },
     /// See [`KernelEvent::Mapping`].
     Mapping { spi: u32, dst: Ip, endpoint: Endpoint },
     /// See [`KernelEvent::Roam`].
@@ -444,15 +613,27 @@ pub enum Event {
 impl From<&KernelEvent> for Event {
     fn from(event: &KernelEvent) -> Self {
         match event {
-            &KernelEvent::Expire { protocol, spi, dst, hard } => {
-                Self::Expire { protocol: protocol.0, spi, dst: dst.into(), hard }
-            }
-            KernelEvent::Acquire { reqid, src, dst } => {
-                Self::Acquire { reqid: *reqid, src: src.into(), dst: dst.into() }
-            }
-            &KernelEvent::Mapping { spi, dst, endpoint } => {
-                Self::Mapping { spi, dst: dst.into(), endpoint: endpoint.into() }
-            }
+            &KernelEvent::Expire {
+                protocol,
+                spi,
+                dst,
+                hard,
+            } => Self::Expire {
+                protocol: protocol.0,
+                spi,
+                dst: dst.into(),
+                hard,
+            },
+            KernelEvent::Acquire { reqid, src, dst } => Self::Acquire {
+                reqid: *reqid,
+                src: src.into(),
+                dst: dst.into(),
+            },
+            &KernelEvent::Mapping { spi, dst, endpoint } => Self::Mapping {
+                spi,
+                dst: dst.into(),
+                endpoint: endpoint.into(),
+            },
             &KernelEvent::Roam { address } => Self::Roam { address },
         }
     }
@@ -461,13 +642,27 @@ impl From<&KernelEvent> for Event {
 impl From<Event> for KernelEvent {
     fn from(event: Event) -> Self {
         match event {
-            Event::Expire { protocol, spi, dst, hard } => {
-                Self::Expire { protocol: Protocol(protocol), spi, dst: dst.into(), hard }
-            }
-            Event::Acquire { reqid, src, dst } => Self::Acquire { reqid, src: src.into(), dst: dst.into() },
-            Event::Mapping { spi, dst, endpoint } => {
-                Self::Mapping { spi, dst: dst.into(), endpoint: endpoint.into() }
-            }
+            Event::Expire {
+                protocol,
+                spi,
+                dst,
+                hard,
+            } => Self::Expire {
+                protocol: Protocol(protocol),
+                spi,
+                dst: dst.into(),
+                hard,
+            },
+            Event::Acquire { reqid, src, dst } => Self::Acquire {
+                reqid,
+                src: src.into(),
+                dst: dst.into(),
+            },
+            Event::Mapping { spi, dst, endpoint } => Self::Mapping {
+                spi,
+                dst: dst.into(),
+                endpoint: endpoint.into(),
+            },
             Event::Roam { address } => Self::Roam { address },
         }
     }

@@ -10,8 +10,9 @@
 //! - Algorithms' hot paths pass borrowed slices and allocate nothing.
 //! - Secrets are zeroized by the side that drops them.
 
-// The boundary is made of pointers; each block says why it holds. The derives of abi_stable put impls into constants.
-#![allow(unsafe_code, non_local_definitions)]
+// The boundary is made of pointers; each block says why it holds. The derives of abi_stable put impls into constants,
+// and want every type within a public one to be public.
+#![allow(unsafe_code, non_local_definitions, unreachable_pub)]
 
 mod control;
 mod host;
@@ -24,7 +25,6 @@ mod random;
 mod root;
 mod symmetric;
 mod types;
-
 
 pub use object::{Interface, Object};
 pub use offer::{Checked, Checks, FeatureOffer, Refusal};

@@ -25,7 +25,10 @@ impl Object {
             // SAFETY: `data` came from `Box::<T>::into_raw` below, and `Object::drop` runs once.
             guard::drop_quietly(unsafe { Box::from_raw(data.cast::<T>()) });
         }
-        Self { data: Box::into_raw(Box::new(value)).cast(), drop: drop_box::<T> }
+        Self {
+            data: Box::into_raw(Box::new(value)).cast(),
+            drop: drop_box::<T>,
+        }
     }
 
     /// The value.

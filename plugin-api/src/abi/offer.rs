@@ -104,9 +104,19 @@ impl FeatureOffer {
             Implementation::Integrity(integrity) => offer(Integrity1::new(integrity)),
             Implementation::Hasher(hasher) => offer(Hasher1::new(hasher)),
             Implementation::Prf(prf) => offer(Prf1::new(prf)),
-            Implementation::KeyExchange { method, name, keyword } => {
-                attributes.push(Attribute { key: "name".into(), value: name.into() });
-                attributes.push(Attribute { key: "keyword".into(), value: keyword.into() });
+            Implementation::KeyExchange {
+                method,
+                name,
+                keyword,
+            } => {
+                attributes.push(Attribute {
+                    key: "name".into(),
+                    value: name.into(),
+                });
+                attributes.push(Attribute {
+                    key: "keyword".into(),
+                    value: keyword.into(),
+                });
                 offer(KeyExchange1::new(method))
             }
             Implementation::Random(random) => offer(Random1::new(random)),
@@ -119,7 +129,12 @@ impl FeatureOffer {
         let dependencies = feature.dependencies.iter();
         Self {
             name: (&feature.name).into(),
-            dependencies: dependencies.map(|d| Needed { name: (&d.name).into(), soft: d.soft }).collect(),
+            dependencies: dependencies
+                .map(|d| Needed {
+                    name: (&d.name).into(),
+                    soft: d.soft,
+                })
+                .collect(),
             interface,
             layout,
             object,
@@ -143,32 +158,57 @@ impl FeatureOffer {
             .map_err(|kind| refuse(&format!("features of kind {kind} are unknown to this daemon")))?;
         let attribute = |key: &str| {
             let found = self.attributes.iter().find(|attribute| attribute.key == key);
-            found.map(|attribute| attribute.value.to_string()).unwrap_or_default()
+            found
+                .map(|attribute| attribute.value.to_string())
+                .unwrap_or_default()
         };
         let (label, keyword) = (attribute("name"), attribute("keyword"));
-        let found = Found { object: self.object, layout: self.layout, checks };
+        let found = Found {
+            object: self.object,
+            layout: self.layout,
+            checks,
+        };
         let implementation = match self.interface.as_str() {
             KeyExchange1::NAME => found.check().map(|table| Implementation::KeyExchange {
                 method: Arc::new(key_exchange::Remote(table)),
                 name: label,
                 keyword,
             }),
-            Aead1::NAME => found.make(symmetric::aead).map(|a| Implementation::Aead(Arc::new(a))),
-            Cipher1::NAME => found.make(symmetric::cipher).map(|c| Implementation::Cipher(Arc::new(c))),
-            Prf1::NAME => found.make(symmetric::prf).map(|p| Implementation::Prf(Arc::new(p))),
-            Integrity1::NAME => found.make(symmetric::integrity).map(|i| Implementation::Integrity(Arc::new(i))),
-            Hasher1::NAME => found.make(symmetric::hasher).map(|h| Implementation::Hasher(Arc::new(h))),
-            Random1::NAME => {
-                found.check::<Random1>().map(|t| Implementation::Random(Arc::new(random::Remote(t))))
-            }
-            Nonce1::NAME => {
-                found.check::<Nonce1>().map(|t| Implementation::NonceGenerator(Arc::new(random::Remote(t))))
-            }
-            KernelIpsecMaker1::NAME => found.check().map(|t| Implementation::KernelIpsec(kernel::ipsec(t))),
+            Aead1::NAME => found
+                .make(symmetric::aead)
+                .map(|a| Implementation::Aead(Arc::new(a))),
+            Cipher1::NAME => found
+                .make(symmetric::cipher)
+                .map(|c| Implementation::Cipher(Arc::new(c))),
+            Prf1::NAME => found
+                .make(symmetric::prf)
+                .map(|p| Implementation::Prf(Arc::new(p))),
+            Integrity1::NAME => found
+                .make(symmetric::integrity)
+                .map(|i| Implementation::Integrity(Arc::new(i))),
+            Hasher1::NAME => found
+                .make(symmetric::hasher)
+                .map(|h| Implementation::Hasher(Arc::new(h))),
+            Random1::NAME => found
+                .check::<Random1>()
+                .map(|t| Implementation::Random(Arc::new(random::Remote(t)))),
+            Nonce1::NAME => found
+                .check::<Nonce1>()
+                .map(|t| Implementation::NonceGenerator(Arc::new(random::Remote(t)))),
+            KernelIpsecMaker1::NAME => found
+                .check()
+                .map(|t| Implementation::KernelIpsec(kernel::ipsec(t))),
             KernelNetMaker1::NAME => found.check().map(|t| Implementation::KernelNet(kernel::net(t))),
-            ControlMaker1::NAME => found.check().map(|t| Implementation::Control(control::control(t))),
-            ListenerMaker1::NAME => found.check().map(|t| Implementation::Listener(control::listener(t))),
-            unknown => Err((format!("interface '{unknown}' is unknown to this daemon"), String::new())),
+            ControlMaker1::NAME => found
+                .check()
+                .map(|t| Implementation::Control(control::control(t))),
+            ListenerMaker1::NAME => found
+                .check()
+                .map(|t| Implementation::Listener(control::listener(t))),
+            unknown => Err((
+                format!("interface '{unknown}' is unknown to this daemon"),
+                String::new(),
+            )),
         };
         let implementation = implementation.map_err(|(reason, details)| Refusal {
             feature: described.clone(),
@@ -176,7 +216,10 @@ impl FeatureOffer {
             details,
         })?;
         if !fits(&name, &implementation) {
-            return Err(refuse(&format!("interface '{}' is not one for {name}", self.interface)));
+            return Err(refuse(&format!(
+                "interface '{}' is not one for {name}",
+                self.interface
+            )));
         }
         let dependencies = self.dependencies.iter().map(|needed| Dependency {
             // A kind that this daemon does not know is something it does not have.
@@ -184,7 +227,11 @@ impl FeatureOffer {
                 .unwrap_or_else(|_| FeatureName::Custom(needed.name.text.to_string())),
             soft: needed.soft,
         });
-        Ok(Feature { name, dependencies: dependencies.collect(), implementation })
+        Ok(Feature {
+            name,
+            dependencies: dependencies.collect(),
+            implementation,
+        })
     }
 }
 
@@ -210,7 +257,8 @@ impl Found<'_> {
         if !self.checks.0.contains(&key) {
             compare::<T>(self.layout).map_err(|details| {
                 let name = T::NAME;
-                let reason = format!("interface '{name}' has another layout than this daemon's; rebuild the plugin");
+                let reason =
+                    format!("interface '{name}' has another layout than this daemon's; rebuild the plugin");
                 (reason, details)
             })?;
             self.checks.0.push(key);
@@ -226,7 +274,7 @@ impl Found<'_> {
 
 /// Compares a layout with that of `T`; the error has about a thousand lines.
 pub(super) fn compare<T: Interface>(layout: Layout) -> Result<(), String> {
-    let result: Result<(), _> = check_layout_compatibility(T::LAYOUT, layout.0).into();
+    let result: Result<(), _> = check_layout_compatibility(T::LAYOUT, layout.0);
     result.map_err(|errors| errors.to_string())
 }
 
@@ -242,7 +290,10 @@ fn fits(name: &FeatureName, implementation: &Implementation) -> bool {
         FeatureName::Random(_) => matches!(implementation, I::Random(_)),
         FeatureName::NonceGenerator => matches!(implementation, I::NonceGenerator(_)),
         FeatureName::Custom(_) => {
-            matches!(implementation, I::KernelIpsec(_) | I::KernelNet(_) | I::Control(_) | I::Listener(_))
+            matches!(
+                implementation,
+                I::KernelIpsec(_) | I::KernelNet(_) | I::Control(_) | I::Listener(_)
+            )
         }
     }
 }
@@ -268,7 +319,12 @@ impl From<&FeatureName> for Name {
             FeatureName::Custom(text) => text.clone(),
             other => other.to_string(),
         };
-        Self { kind: kind.into(), number, key_len, text: text.into() }
+        Self {
+            kind: kind.into(),
+            number,
+            key_len,
+            text: text.into(),
+        }
     }
 }
 
@@ -276,7 +332,12 @@ impl TryFrom<&Name> for FeatureName {
     type Error = String;
 
     fn try_from(name: &Name) -> Result<Self, String> {
-        let Name { kind, number, key_len, text } = name;
+        let Name {
+            kind,
+            number,
+            key_len,
+            text,
+        } = name;
         Ok(match kind.as_str() {
             "CRYPTER" => Self::Cipher(EncryptionAlgorithm(*number), *key_len),
             "AEAD" => Self::Aead(EncryptionAlgorithm(*number), *key_len),
@@ -285,7 +346,10 @@ impl TryFrom<&Name> for FeatureName {
             "PRF" => Self::Prf(PseudoRandomFunction(*number)),
             "KE" => Self::KeyExchange(KeyExchangeMethod(*number)),
             "RNG" => Self::Random(
-                QUALITIES.get(usize::from(*number)).copied().ok_or_else(|| format!("RNG {number}"))?,
+                QUALITIES
+                    .get(usize::from(*number))
+                    .copied()
+                    .ok_or_else(|| format!("RNG {number}"))?,
             ),
             "NONCE_GEN" => Self::NonceGenerator,
             "CUSTOM" => Self::Custom(text.to_string()),

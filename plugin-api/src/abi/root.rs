@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use abi_stable::StableAbi;
 use abi_stable::declare_root_module_statics;
-use abi_stable::library::{CheckTypeLayout, LibHeader, RootModule, RootModuleResult, __call_root_module_loader};
+use abi_stable::library::{
+    __call_root_module_loader, CheckTypeLayout, LibHeader, RootModule, RootModuleResult,
+};
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{ROption, RStr, RVec};
@@ -63,7 +65,10 @@ impl HostHandle {
                 Ok(known.then(|| Object::new(Host1::new(Arc::clone(host)))).into())
             })
         }
-        Self { object: Object::new(host), interface }
+        Self {
+            object: Object::new(host),
+            interface,
+        }
     }
 
     /// The plugin's side.
@@ -71,7 +76,8 @@ impl HostHandle {
         let name = Host1::NAME;
         let object = result((self.interface)(&self.object, name.into(), Layout::of::<Host1>()))?;
         let object = object.into_option().ok_or_else(|| {
-            let message = format!("the daemon does not have the interface '{name}' that the plugin was built for");
+            let message =
+                format!("the daemon does not have the interface '{name}' that the plugin was built for");
             PluginError::new(ErrorKind::NotSupported, message)
         })?;
         // SAFETY: the daemon compared the layouts before it gave the object.
@@ -93,7 +99,10 @@ extern "C" fn features<P: Exported>(handle: HostHandle) -> Outcome<RVec<FeatureO
     outcome(|| {
         let host = handle.host()?;
         guard::report_panics(&host, P::NAME);
-        Ok(P::features(&host).into_iter().map(|feature| FeatureOffer::new(feature, &host)).collect())
+        Ok(P::features(&host)
+            .into_iter()
+            .map(|feature| FeatureOffer::new(feature, &host))
+            .collect())
     })
 }
 

@@ -20,7 +20,10 @@ pub struct Lengths {
 
 impl Lengths {
     fn new(first: usize, second: usize) -> Self {
-        Self { first: first as u64, second: second as u64 }
+        Self {
+            first: first as u64,
+            second: second as u64,
+        }
     }
 
     fn get(self) -> Result<(usize, usize), PluginError> {
@@ -113,17 +116,29 @@ struct RemoteKey<T>(T);
 
 pub(super) fn aead(table: Checked<Aead1>) -> Result<impl Aead, PluginError> {
     let first = len(table.key_len()?)?;
-    Ok(Remote { table, first, second: 0 })
+    Ok(Remote {
+        table,
+        first,
+        second: 0,
+    })
 }
 
 pub(super) fn cipher(table: Checked<Cipher1>) -> Result<impl Cipher, PluginError> {
     let first = len(table.key_len()?)?;
-    Ok(Remote { table, first, second: 0 })
+    Ok(Remote {
+        table,
+        first,
+        second: 0,
+    })
 }
 
 pub(super) fn hasher(table: Checked<Hasher1>) -> Result<impl Hasher, PluginError> {
     let first = len(table.output_len()?)?;
-    Ok(Remote { table, first, second: 0 })
+    Ok(Remote {
+        table,
+        first,
+        second: 0,
+    })
 }
 
 pub(super) fn prf(table: Checked<Prf1>) -> Result<impl Prf, PluginError> {

@@ -32,13 +32,19 @@ impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
         let kind = KINDS.iter().position(|&kind| kind == error.kind);
         let kind = kind.and_then(|kind| u32::try_from(kind).ok()).unwrap_or(u32::MAX);
-        Self { kind, message: error.message.into() }
+        Self {
+            kind,
+            message: error.message.into(),
+        }
     }
 }
 
 impl From<Failure> for PluginError {
     fn from(failure: Failure) -> Self {
-        let kind = usize::try_from(failure.kind).ok().and_then(|kind| KINDS.get(kind)).copied();
+        let kind = usize::try_from(failure.kind)
+            .ok()
+            .and_then(|kind| KINDS.get(kind))
+            .copied();
         Self::new(kind.unwrap_or(ErrorKind::System), failure.message.into_string())
     }
 }
@@ -93,7 +99,10 @@ const INLINE_PARTS: usize = 8;
 pub(super) fn send_parts<R>(parts: &[&[u8]], call: impl FnOnce(Parts<'_>) -> R) -> R {
     let mut inline = [RSlice::from_slice(&[]); INLINE_PARTS];
     if let Some(inline) = inline.get_mut(..parts.len()) {
-        inline.iter_mut().zip(parts).for_each(|(to, from)| *to = RSlice::from_slice(from));
+        inline
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(to, from)| *to = RSlice::from_slice(from));
         return call(RSlice::from_slice(inline));
     }
     let parts: Vec<_> = parts.iter().map(|part| RSlice::from_slice(part)).collect();
@@ -104,7 +113,10 @@ pub(super) fn send_parts<R>(parts: &[&[u8]], call: impl FnOnce(Parts<'_>) -> R) 
 pub(super) fn receive_parts<R>(parts: Parts<'_>, call: impl FnOnce(&[&[u8]]) -> R) -> R {
     let mut inline: [&[u8]; INLINE_PARTS] = [&[]; INLINE_PARTS];
     if let Some(inline) = inline.get_mut(..parts.len()) {
-        inline.iter_mut().zip(parts.as_slice()).for_each(|(to, from)| *to = from.as_slice());
+        inline
+            .iter_mut()
+            .zip(parts.as_slice())
+            .for_each(|(to, from)| *to = from.as_slice());
         return call(inline);
     }
     let parts: Vec<_> = parts.as_slice().iter().map(RSlice::as_slice).collect();

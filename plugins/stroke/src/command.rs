@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use control::stroke::{Cache, Credentials, Listing, Request};
 use control::vici::Message;
-use plugin_api::log::{CONTROL, Group};
 use plugin_api::Host;
+use plugin_api::log::{CONTROL, Group};
 use tokio::io::AsyncWrite;
 
 use crate::daemon::{Answer, Call, Lost};
@@ -53,7 +53,11 @@ pub struct Answering<'a, W> {
 impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
     /// Answers to this client.
     pub fn new(host: &'a Arc<dyn Host>, settings: &'a Settings, client: W) -> Self {
-        Self { host, settings, output: Output::new(client) }
+        Self {
+            host,
+            settings,
+            output: Output::new(client),
+        }
     }
 
     /// Answers a request.
@@ -82,7 +86,9 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
                 self.log(&format!("received stroke: unroute '{name}'"));
                 self.short("uninstall", &named(name)).await?;
             }
-            Request::AddConnection(connection) => self.short("stroke-add-conn", &connection.to_message()).await?,
+            Request::AddConnection(connection) => {
+                self.short("stroke-add-conn", &connection.to_message()).await?
+            }
             Request::DeleteConnection { name } => self.short("stroke-del-conn", &named(name)).await?,
             Request::Status { name, all } => self.status(name.as_deref(), *all).await?,
             Request::List { what, .. } => {
@@ -112,7 +118,9 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
                 let version = self.ask("version", &Message::new()).await?;
                 let of = |key| text::or_empty(&version, key);
                 let system = format!("{} {}, {}", of("sysname"), of("release"), of("machine"));
-                self.output.line(&format!("{} {} ({system})", of("daemon"), of("version"))).await?;
+                self.output
+                    .line(&format!("{} {} ({system})", of("daemon"), of("version")))
+                    .await?;
             }
         }
         self.output.flush().await?;
@@ -163,7 +171,9 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
             self.output.line(&text::clean(line)).await?;
         }
         if is_unknown(answer) {
-            self.output.line(&format!("this daemon has no command '{verb}'")).await?;
+            self.output
+                .line(&format!("this daemon has no command '{verb}'"))
+                .await?;
         } else if answer.get_list("text").is_none()
             && answer.get_bool("success") == Some(false)
             && let Some(problem) = text::value(answer, "errmsg")
@@ -187,7 +197,14 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
             }
         }
         let mut policies = status::Policies::default();
-        let mut call = self.submit("list-policies", &nothing.clone().flag("trap", true).flag("pass", true).flag("drop", true))?;
+        let mut call = self.submit(
+            "list-policies",
+            &nothing
+                .clone()
+                .flag("trap", true)
+                .flag("pass", true)
+                .flag("drop", true),
+        )?;
         while let Answer::Event(_, event) = call.next().await? {
             policies.add(&event, name);
         }
@@ -244,13 +261,21 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
             let number = |key| pool.get_int(key).unwrap_or(0);
             let (online, offline) = (number("online"), number("offline"));
             let (name, size) = (text::clean(name), number("size"));
-            let head = format!("Leases in pool '{name}', usage: {}/{size}, {online} online\n", online + offline);
+            let head = format!(
+                "Leases in pool '{name}', usage: {}/{size}, {online} online\n",
+                online + offline
+            );
             self.output.add(&head).await?;
             for (_, lease) in pool.get_section("leases").sections() {
                 let of = |key| text::or_empty(&lease, key);
                 if address.is_none_or(|only| only == of("address")) {
                     matches += 1;
-                    let line = format!("  {:>15}   {:<7}  '{}'\n", of("address"), of("status"), of("identity"));
+                    let line = format!(
+                        "  {:>15}   {:<7}  '{}'\n",
+                        of("address"),
+                        of("status"),
+                        of("identity")
+                    );
                     self.output.add(&line).await?;
                 }
             }
@@ -268,12 +293,21 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         if verb == "reset-counters" || is_unknown(&answer) || answer.get_bool("success") == Some(false) {
             return self.result(verb, &answer).await;
         }
-        let of = name.map(|name| format!(" for '{}'", text::clean(name))).unwrap_or_default();
-        self.output.add(&format!("\nList of IKE counters{of}:\n\n")).await?;
+        let of = name
+            .map(|name| format!(" for '{}'", text::clean(name)))
+            .unwrap_or_default();
+        self.output
+            .add(&format!("\nList of IKE counters{of}:\n\n"))
+            .await?;
         for (_, counters) in answer.get_section("counters").sections() {
             for (key, value) in counters.values() {
-                let key = COUNTERS.iter().find(|(vici, _)| *vici == key).map_or(key, |(_, stroke)| stroke);
-                self.output.add(&format!("{:<18} {:>12}\n", text::clean(key), text::clean(value))).await?;
+                let key = COUNTERS
+                    .iter()
+                    .find(|(vici, _)| *vici == key)
+                    .map_or(key, |(_, stroke)| stroke);
+                self.output
+                    .add(&format!("{:<18} {:>12}\n", text::clean(key), text::clean(value)))
+                    .await?;
             }
         }
         Ok(())

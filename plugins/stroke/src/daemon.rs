@@ -59,7 +59,14 @@ impl Call {
         let octets = message.encode()?;
         let (sender, receiver) = unbounded_channel();
         let gauge = Arc::new(Gauge::default());
-        host.submit(verb, &octets, Arc::new(Receipt { sender, gauge: Arc::clone(&gauge) }));
+        host.submit(
+            verb,
+            &octets,
+            Arc::new(Receipt {
+                sender,
+                gauge: Arc::clone(&gauge),
+            }),
+        );
         Ok(Self { receiver, gauge })
     }
 
@@ -106,7 +113,9 @@ impl Reply for Receipt {
             self.gauge.overflown.store(true, Ordering::Relaxed);
             return false;
         }
-        self.sender.send(Item::Event(name.to_owned(), message.to_owned())).is_ok()
+        self.sender
+            .send(Item::Event(name.to_owned(), message.to_owned()))
+            .is_ok()
     }
 
     fn done(&self, message: &[u8]) {
@@ -122,7 +131,13 @@ mod tests {
     fn call() -> (Call, Receipt) {
         let (sender, receiver) = unbounded_channel();
         let gauge = Arc::new(Gauge::default());
-        (Call { receiver, gauge: Arc::clone(&gauge) }, Receipt { sender, gauge })
+        (
+            Call {
+                receiver,
+                gauge: Arc::clone(&gauge),
+            },
+            Receipt { sender, gauge },
+        )
     }
 
     #[tokio::test]

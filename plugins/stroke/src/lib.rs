@@ -23,5 +23,8 @@ plugin_api::export_plugin! { name: "stroke", features: features }
 /// What this plugin offers.
 pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
     let constructor = |_: Arc<dyn Host>| Ok(Arc::new(Stroke) as Arc<dyn Control>);
-    vec![Feature::new(FeatureName::Custom("stroke".into()), Implementation::Control(Box::new(constructor)))]
+    vec![Feature::new(
+        FeatureName::Custom("stroke".into()),
+        Implementation::Control(Box::new(constructor)),
+    )]
 }

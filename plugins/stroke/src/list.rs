@@ -29,7 +29,11 @@ pub fn algorithms(answer: &Message) -> String {
         let mut width = heading.len();
         for (name, plugin) in answer.get_section(section).values() {
             // There is only one kind of these, and it has no name.
-            let name = if section == "nonce-gen" { String::new() } else { clean(name) };
+            let name = if section == "nonce-gen" {
+                String::new()
+            } else {
+                clean(name)
+            };
             let item = format!(" {name}[{}]", clean(plugin));
             if width + item.len() > LINE {
                 text.push('\n');
@@ -56,8 +60,16 @@ pub fn plugin(event: &Message) -> String {
         for (name, feature) in plugin.get_section("features").sections() {
             text.push_str(&format!("    {}{}\n", clean(name), unless_loaded(&feature)));
             for (name, dependency) in feature.get_section("dependencies").sections() {
-                let soft = if dependency.get_bool("soft") == Some(true) { " (soft)" } else { "" };
-                text.push_str(&format!("        {}{soft}{}\n", clean(name), unless_loaded(&dependency)));
+                let soft = if dependency.get_bool("soft") == Some(true) {
+                    " (soft)"
+                } else {
+                    ""
+                };
+                text.push_str(&format!(
+                    "        {}{soft}{}\n",
+                    clean(name),
+                    unless_loaded(&dependency)
+                ));
             }
         }
     }
@@ -65,7 +77,11 @@ pub fn plugin(event: &Message) -> String {
 }
 
 fn unless_loaded(message: &Message) -> &'static str {
-    if message.get_bool("loaded") == Some(false) { " (not loaded)" } else { "" }
+    if message.get_bool("loaded") == Some(false) {
+        " (not loaded)"
+    } else {
+        ""
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +92,9 @@ mod tests {
     fn algorithms_are_wrapped_under_their_heading() {
         let message = Message::new()
             .section("encryption", |s| s.value("AES_CBC", "aes"))
-            .section("ke", |s| (1..=9).fold(s, |s, n| s.value(&format!("KYBER_LEVEL_{n}"), "oqs")))
+            .section("ke", |s| {
+                (1..=9).fold(s, |s, n| s.value(&format!("KYBER_LEVEL_{n}"), "oqs"))
+            })
             .section("nonce-gen", |s| s.value("NONCE_GEN", "nonce"));
         let expected = "
 List of registered IKE algorithms:
@@ -102,9 +120,12 @@ List of registered IKE algorithms:
             plugin.section("features", |features| {
                 features
                     .section("KE:KYBER_L3", |feature| {
-                        feature.flag("loaded", true).section("dependencies", |dependencies| {
-                            dependencies.section("RNG:RNG_TRUE", |it| it.flag("soft", true).flag("loaded", false))
-                        })
+                        feature
+                            .flag("loaded", true)
+                            .section("dependencies", |dependencies| {
+                                dependencies
+                                    .section("RNG:RNG_TRUE", |it| it.flag("soft", true).flag("loaded", false))
+                            })
                     })
                     .section("KE:BIKE_L1", |feature| feature.flag("loaded", false))
             })

@@ -55,7 +55,12 @@ impl Control for Stroke {
             .name("stroke".into())
             .spawn(move || serve(&runtime, listener, &own, settings, stopped))
             .map_err(|error| PluginError::system(attempt("starting a thread for"), &error))?;
-        Ok(Box::new(Server { host, socket, stop, thread }))
+        Ok(Box::new(Server {
+            host,
+            socket,
+            stop,
+            thread,
+        }))
     }
 }
 
@@ -63,7 +68,8 @@ impl Running for Server {
     fn stop(self: Box<Self>) {
         let _ = self.stop.send(());
         if self.thread.join().is_err() {
-            self.host.log(Group::Cfg, AUDIT, "the thread of the stroke socket had panicked");
+            self.host
+                .log(Group::Cfg, AUDIT, "the thread of the stroke socket had panicked");
         }
         let _ = fs::remove_file(&self.socket);
     }
@@ -102,7 +108,13 @@ fn serve(
     runtime.block_on(async {
         let listener = match UnixListener::from_std(listener) {
             Ok(listener) => listener,
-            Err(error) => return host.log(Group::Cfg, AUDIT, &format!("serving the stroke socket failed: {error}")),
+            Err(error) => {
+                return host.log(
+                    Group::Cfg,
+                    AUDIT,
+                    &format!("serving the stroke socket failed: {error}"),
+                );
+            }
         };
         let mut clients = JoinSet::new();
         tokio::select! {
@@ -124,7 +136,9 @@ async fn accept(
 ) {
     let room = Arc::new(Semaphore::new(settings.max_concurrent));
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
         while clients.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -135,7 +149,11 @@ async fn accept(
                 });
             }
             Err(error) => {
-                host.log(Group::Cfg, CONTROL, &format!("accepting a stroke client failed: {error}"));
+                host.log(
+                    Group::Cfg,
+                    CONTROL,
+                    &format!("accepting a stroke client failed: {error}"),
+                );
                 // Out of file descriptors, as a rule; trying again at once would only fill the log.
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -185,10 +203,15 @@ async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec
         return Ok(None);
     }
     stream.read_exact(&mut prefix[1..]).await?;
-    let len = frame::check_length(prefix).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let len =
+        frame::check_length(prefix).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let mut packet = Vec::new();
     stream.take(len as u64).read_to_end(&mut packet).await?;
-    if packet.len() < len { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Some(packet)) }
+    if packet.len() < len {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(Some(packet))
+    }
 }
 
 /// Waits until the client has closed its end; what else it says is not listened to.

@@ -48,7 +48,8 @@ impl Settings {
             let text = host.setting(&format!("charon.plugins.stroke.{key}"))?;
             let number = text.trim().parse::<u32>().ok();
             if number.is_none() {
-                let problem = format!("charon.plugins.stroke.{key} = {text}: is no number, the default is taken");
+                let problem =
+                    format!("charon.plugins.stroke.{key} = {text}: is no number, the default is taken");
                 host.log(LogGroup::Cfg, CONTROL, &problem);
             }
             number
@@ -58,8 +59,12 @@ impl Settings {
             socket,
             max_concurrent: number("max_concurrent").filter(|max| *max > 0).unwrap_or(4) as usize,
             timeout: timeout.map(|ms| Duration::from_millis(u64::from(ms))),
-            user: host.setting("charon.user").and_then(|name| Some(User::from_name(&name).ok()??.uid)),
-            group: host.setting("charon.group").and_then(|name| Some(Group::from_name(&name).ok()??.gid)),
+            user: host
+                .setting("charon.user")
+                .and_then(|name| Some(User::from_name(&name).ok()??.uid)),
+            group: host
+                .setting("charon.group")
+                .and_then(|name| Some(Group::from_name(&name).ok()??.gid)),
         })
     }
 }

@@ -6,14 +6,20 @@ use control::vici::Message;
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { clean.extend(c.escape_default()) } else { clean.push(c) }
+        if c.is_control() {
+            clean.extend(c.escape_default())
+        } else {
+            clean.push(c)
+        }
     }
     clean
 }
 
 /// The clean value of a key, if it is there.
 pub fn value(message: &Message, key: &str) -> Option<String> {
-    message.get_octets(key).map(|value| clean(&String::from_utf8_lossy(value)))
+    message
+        .get_octets(key)
+        .map(|value| clean(&String::from_utf8_lossy(value)))
 }
 
 /// The clean value of a key, or nothing.
@@ -28,7 +34,12 @@ pub fn or_zero(message: &Message, key: &str) -> String {
 
 /// The clean items of a list, joined.
 pub fn joined(message: &Message, key: &str, separator: &str) -> String {
-    message.get_texts(key).iter().map(|item| clean(item)).collect::<Vec<_>>().join(separator)
+    message
+        .get_texts(key)
+        .iter()
+        .map(|item| clean(item))
+        .collect::<Vec<_>>()
+        .join(separator)
 }
 
 /// A time span in the largest unit of which there are more than two: `53 minutes`.

@@ -1,18 +1,48 @@
 //! What is passed on to charon as it is.
 
-use super::{NOT_RUNNING, Place, USAGE};
+use super::{NOT_RUNNING, USAGE};
+use crate::paths::Paths;
 use crate::stroke;
 
 /// The commands.
 pub(super) const COMMANDS: &[&str] = &[
-    "up", "down", "down-srcip", "route", "unroute", "leases", "listalgs", "listplugins", "listpubkeys", "listcerts",
-    "listcacerts", "listaacerts", "listocspcerts", "listacerts", "listgroups", "listcainfos", "listcrls", "listocsp",
-    "listall", "listcounters", "resetcounters", "rereadsecrets", "secrets", "rereadcacerts", "rereadaacerts",
-    "rereadocspcerts", "rereadacerts", "rereadcrls", "rereadall", "purgeocsp", "purgecrls", "purgecerts", "purgeike",
+    "up",
+    "down",
+    "down-srcip",
+    "route",
+    "unroute",
+    "leases",
+    "listalgs",
+    "listplugins",
+    "listpubkeys",
+    "listcerts",
+    "listcacerts",
+    "listaacerts",
+    "listocspcerts",
+    "listacerts",
+    "listgroups",
+    "listcainfos",
+    "listcrls",
+    "listocsp",
+    "listall",
+    "listcounters",
+    "resetcounters",
+    "rereadsecrets",
+    "secrets",
+    "rereadcacerts",
+    "rereadaacerts",
+    "rereadocspcerts",
+    "rereadacerts",
+    "rereadcrls",
+    "rereadall",
+    "purgeocsp",
+    "purgecrls",
+    "purgecerts",
+    "purgeike",
 ];
 
 /// Asks charon.
-pub(super) fn ask(place: &Place, arguments: &[&str]) -> u8 {
+pub(super) fn ask(paths: &Paths, arguments: &[&str]) -> u8 {
     if let [command @ ("up" | "down" | "route" | "unroute")] = arguments {
         eprintln!("Usage: ipsec {command} <connection name>");
         return USAGE;
@@ -21,7 +51,7 @@ pub(super) fn ask(place: &Place, arguments: &[&str]) -> u8 {
         eprintln!("Usage: ipsec down-srcip <start> [<end>]");
         return USAGE;
     }
-    let pid_file = place.paths.charon_pid_file();
+    let pid_file = paths.charon_pid_file();
     if !pid_file.exists() {
         eprintln!("charon is not running ({} does not exist)", pid_file.display());
         return NOT_RUNNING;

@@ -11,8 +11,6 @@ mod version;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use config::settings::Settings;
-
 use crate::paths::Paths;
 
 /// Done.
@@ -55,35 +53,22 @@ fn run(arguments: &[&str]) -> Result<u8, String> {
         "_updown" | "stroke" | "starter" => return Err(execute(&paths, command, rest)),
         _ => {}
     }
-    let place = Place::find(paths)?;
+    let (paths, _) = paths.with_settings()?;
     match *command {
-        "--piddir" => Ok(say(&place.paths.piddir.display().to_string())),
-        "stop" => Ok(stop::stop(&place)),
+        "--piddir" => Ok(say(&paths.piddir.display().to_string())),
+        "stop" => Ok(stop::stop(&paths)),
         "restart" => {
-            stop::stop(&place);
-            Err(start::start(&place.paths, rest))
+            stop::stop(&paths);
+            Err(start::start(&paths, rest))
         }
-        "reload" => Ok(reload::reload(&place)),
-        "update" => Ok(reload::update(&place)),
-        "status" | "statusall" => Ok(status::status(&place, arguments)),
-        _ if ask::COMMANDS.contains(command) => Ok(ask::ask(&place, arguments)),
+        "reload" => Ok(reload::reload(&paths)),
+        "update" => Ok(reload::update(&paths)),
+        "status" | "statusall" => Ok(status::status(&paths, arguments)),
+        _ if ask::COMMANDS.contains(command) => Ok(ask::ask(&paths, arguments)),
         _ => {
             eprintln!("unknown command `{command}' (`ipsec --help' for list)");
             Ok(USAGE)
         }
-    }
-}
-
-/// The installation as strongswan.conf has it.
-struct Place {
-    paths: Paths,
-    settings: Settings,
-}
-
-impl Place {
-    fn find(paths: Paths) -> Result<Self, String> {
-        let (paths, settings) = paths.with_settings()?;
-        Ok(Self { paths, settings })
     }
 }
 

@@ -1,6 +1,7 @@
 //! `ipsec status` and `ipsec statusall`.
 
-use super::{OK, Place};
+use super::OK;
+use crate::paths::Paths;
 use crate::process::Process;
 use crate::stroke;
 
@@ -10,13 +11,17 @@ const DEAD: u8 = 1;
 const STOPPED: u8 = 3;
 
 /// Prints what charon says, and returns whether its starter runs.
-pub(super) fn status(place: &Place, arguments: &[&str]) -> u8 {
-    if place.paths.charon_pid_file().exists() {
+pub(super) fn status(paths: &Paths, arguments: &[&str]) -> u8 {
+    if paths.charon_pid_file().exists() {
         stroke::run(arguments);
     }
-    let pid_file = place.paths.starter_pid_file();
+    let pid_file = paths.starter_pid_file();
     if !pid_file.exists() {
         return STOPPED;
     }
-    if Process::of_pid_file(&pid_file, "starter").is_some() { OK } else { DEAD }
+    if Process::of_pid_file(&pid_file, "starter").is_some() {
+        OK
+    } else {
+        DEAD
+    }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{OK, Place};
+use super::OK;
+use crate::paths::Paths;
 use crate::process::Process;
 use crate::product::NAME;
 
@@ -11,8 +12,8 @@ use crate::product::NAME;
 const PATIENCE: Duration = Duration::from_secs(11);
 
 /// Asks the starter to end, and with it charon; if they do not, they are killed.
-pub(super) fn stop(place: &Place) -> u8 {
-    let (pid_file, charon_pid_file) = (place.paths.starter_pid_file(), place.paths.charon_pid_file());
+pub(super) fn stop(paths: &Paths) -> u8 {
+    let (pid_file, charon_pid_file) = (paths.starter_pid_file(), paths.charon_pid_file());
     let charon = Process::of_pid_file(&charon_pid_file, "charon");
     let Some(starter) = Process::of_pid_file(&pid_file, "starter") else {
         eprintln!("Stopping {NAME} IPsec failed: starter is not running");

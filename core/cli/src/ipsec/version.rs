@@ -9,5 +9,9 @@ It comes without any warranty.";
 
 /// `Linux pqswan U0.1.0/K6.1.0-18-amd64`, and where to read on.
 pub(super) fn version() -> String {
-    format!("{} {NAME} {}\nSee 'ipsec --copyright' for copyright information.", system().0, version_code())
+    format!(
+        "{} {NAME} {}\nSee 'ipsec --copyright' for copyright information.",
+        system().0,
+        version_code()
+    )
 }

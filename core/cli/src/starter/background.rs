@@ -16,7 +16,7 @@ use crate::process;
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Starts the second process and waits until it says that charon is up. Returns the exit code.
-pub fn start(arguments: &[String], log: &Log) -> u8 {
+pub(super) fn start(arguments: &[String], log: &Log) -> u8 {
     match try_start(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -27,7 +27,11 @@ pub fn start(arguments: &[String], log: &Log) -> u8 {
 }
 
 fn try_start(arguments: &[String]) -> std::io::Result<u8> {
-    let stderr = if stderr_is_kept() { Stdio::inherit() } else { Stdio::null() };
+    let stderr = if stderr_is_kept() {
+        Stdio::inherit()
+    } else {
+        Stdio::null()
+    };
     let mut child = Command::new(std::env::current_exe()?)
         .arg0("starter")
         .args(arguments)
@@ -37,7 +41,9 @@ fn try_start(arguments: &[String]) -> std::io::Result<u8> {
         .stdout(Stdio::piped())
         .stderr(stderr)
         .spawn()?;
-    let Some(mut pipe) = child.stdout.take() else { return Ok(exit::FAILED) };
+    let Some(mut pipe) = child.stdout.take() else {
+        return Ok(exit::FAILED);
+    };
     let said_something = process::readable(&[pipe.as_fd()], Some(PATIENCE))?[0];
     if !said_something {
         // It works on: charon, or an initiation, is slow.
@@ -45,7 +51,11 @@ fn try_start(arguments: &[String]) -> std::io::Result<u8> {
     }
     let mut code = [exit::FAILED];
     Ok(match pipe.read(&mut code)? {
-        0 => child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILED),
+        0 => child
+            .wait()?
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(exit::FAILED),
         _ => code[0],
     })
 }
@@ -53,7 +63,9 @@ fn try_start(arguments: &[String]) -> std::io::Result<u8> {
 /// Whether the daemon may go on writing to this standard error: to a terminal, a file, or the log of the container,
 /// which is that of its first process. Whoever reads another pipe waits for its end.
 fn stderr_is_kept() -> bool {
-    let Ok(own) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    let Ok(own) = std::fs::metadata("/proc/self/fd/2") else {
+        return false;
+    };
     let kind = own.file_type();
     if !kind.is_fifo() && !kind.is_socket() {
         return true;
@@ -62,11 +74,11 @@ fn stderr_is_kept() -> bool {
 }
 
 /// The first process, as the second sees it.
-pub struct Waiting(File);
+pub(super) struct Waiting(File);
 
 impl Waiting {
     /// Leaves the caller's session, and takes the pipe that is standard output.
-    pub fn parent() -> Option<Self> {
+    pub(super) fn parent() -> Option<Self> {
         // It fails only for a leader of a session, which this is then already.
         let _ = nix::unistd::setsid();
         let pipe = std::io::stdout().as_fd().try_clone_to_owned().ok()?;
@@ -76,7 +88,7 @@ impl Waiting {
     }
 
     /// Lets the first process end with this code.
-    pub fn release(mut self, code: u8) {
+    pub(super) fn release(mut self, code: u8) {
         let _ = self.0.write_all(&[code]);
     }
 }

@@ -6,7 +6,7 @@ use control::stroke::Connection;
 
 /// What happens to a connection once charon has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auto {
+pub(super) enum Auto {
     /// Nothing.
     Add,
     /// Its policies are installed.
@@ -17,11 +17,11 @@ pub enum Auto {
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conn {
+pub(super) struct Conn {
     /// As charon gets it.
-    pub connection: Connection,
+    pub(super) connection: Connection,
     /// What happens then.
-    pub auto: Auto,
+    pub(super) auto: Auto,
 }
 
 impl Conn {
@@ -40,18 +40,18 @@ impl Conn {
 
 /// What charon has to forget and to learn, in this order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes<'a> {
+pub(super) struct Changes<'a> {
     /// What was removed, or was changed and comes again.
-    pub delete: Vec<&'a Conn>,
+    pub(super) delete: Vec<&'a Conn>,
     /// What is new or changed, in the order of the file.
-    pub add: Vec<&'a Conn>,
+    pub(super) add: Vec<&'a Conn>,
 }
 
 /// What leads from the old connections to the new ones.
 ///
 /// A connection whose settings at the level of the IKE_SA equal those of an earlier one is a child of that in charon, so
 /// what comes later in the file depends on nothing but the name.
-pub fn changes<'a>(old: &'a [Conn], new: &'a [Conn]) -> Changes<'a> {
+pub(super) fn changes<'a>(old: &'a [Conn], new: &'a [Conn]) -> Changes<'a> {
     let has = |list: &[Conn], conn: &Conn| list.iter().any(|other| other.is_same(conn));
     Changes {
         delete: old.iter().filter(|conn| !has(new, conn)).collect(),
@@ -64,9 +64,20 @@ mod tests {
     use super::*;
 
     fn conn(name: &str, line: u32, auto: Auto, settings: &[(&str, &str)]) -> Conn {
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let settings = settings
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         let source = format!("/etc/ipsec.conf:{line}");
-        Conn { connection: Connection { name: name.into(), source, uniqueids: "yes".into(), settings }, auto }
+        Conn {
+            connection: Connection {
+                name: name.into(),
+                source,
+                uniqueids: "yes".into(),
+                settings,
+            },
+            auto,
+        }
     }
 
     fn names<'a>(conns: &[&'a Conn]) -> Vec<&'a str> {
@@ -75,15 +86,33 @@ mod tests {
 
     #[test]
     fn nothing_changed_means_nothing_to_do() {
-        let old = [conn("a", 1, Auto::Add, &[("left", "1"), ("right", "2")]), conn("b", 5, Auto::Start, &[])];
-        let new = [conn("a", 3, Auto::Add, &[("right", "2"), ("left", "1")]), conn("b", 9, Auto::Start, &[])];
-        assert_eq!(changes(&old, &new), Changes::default(), "lines and the order of keywords do not matter");
+        let old = [
+            conn("a", 1, Auto::Add, &[("left", "1"), ("right", "2")]),
+            conn("b", 5, Auto::Start, &[]),
+        ];
+        let new = [
+            conn("a", 3, Auto::Add, &[("right", "2"), ("left", "1")]),
+            conn("b", 9, Auto::Start, &[]),
+        ];
+        assert_eq!(
+            changes(&old, &new),
+            Changes::default(),
+            "lines and the order of keywords do not matter"
+        );
     }
 
     #[test]
     fn what_is_changed_is_deleted_and_comes_again() {
-        let old = [conn("a", 1, Auto::Add, &[("left", "1")]), conn("b", 5, Auto::Add, &[]), conn("c", 7, Auto::Add, &[])];
-        let new = [conn("d", 1, Auto::Add, &[]), conn("a", 2, Auto::Add, &[("left", "9")]), conn("c", 7, Auto::Start, &[])];
+        let old = [
+            conn("a", 1, Auto::Add, &[("left", "1")]),
+            conn("b", 5, Auto::Add, &[]),
+            conn("c", 7, Auto::Add, &[]),
+        ];
+        let new = [
+            conn("d", 1, Auto::Add, &[]),
+            conn("a", 2, Auto::Add, &[("left", "9")]),
+            conn("c", 7, Auto::Start, &[]),
+        ];
         let changes = changes(&old, &new);
         assert_eq!(names(&changes.delete), ["a", "b", "c"]);
         assert_eq!(names(&changes.add), ["d", "a", "c"]);

@@ -24,18 +24,16 @@ use configuration::Configuration;
 use log::Log;
 use options::{Invocation, Options};
 
-pub use connections::{Auto, Changes, Conn, changes};
-
 /// What the program returns: as for init scripts (LSB).
-pub mod exit {
+mod exit {
     /// Done, or nothing had to be done.
-    pub const OK: u8 = 0;
+    pub(super) const OK: u8 = 0;
     /// Anything that has no number of its own.
-    pub const FAILED: u8 = 1;
+    pub(super) const FAILED: u8 = 1;
     /// Bad options, or an ipsec.conf that cannot be used.
-    pub const INVALID: u8 = 2;
+    pub(super) const INVALID: u8 = 2;
     /// Not root.
-    pub const PERMISSION: u8 = 4;
+    pub(super) const PERMISSION: u8 = 4;
 }
 
 /// What the starter works with.
@@ -68,19 +66,30 @@ pub fn main(arguments: Vec<String>) -> ExitCode {
 
 fn start(options: Options, arguments: &[String]) -> Result<u8, (u8, String)> {
     let paths = Paths::find().map_err(|error| (exit::FAILED, format!("where am I? {error}")))?;
-    let (paths, settings) = paths.with_settings().map_err(|problem| (exit::INVALID, problem))?;
+    let (paths, settings) = paths
+        .with_settings()
+        .map_err(|problem| (exit::INVALID, problem))?;
     let ipsec_conf = match (&options.conf, settings.get("starter.config_file")) {
         (Some(path), _) => path.clone(),
         (None, Some(path)) => path.into(),
         (None, None) => paths.sysconfdir.join("ipsec.conf"),
     };
-    let setup = Setup { options, paths, settings, ipsec_conf };
+    let setup = Setup {
+        options,
+        paths,
+        settings,
+        ipsec_conf,
+    };
     if setup.options.conftest {
         return Ok(conftest(&setup));
     }
     let syslog = !setup.options.nolog;
     if setup.options.in_background {
-        return Ok(run::run(&setup, &Log::new(false, syslog), background::Waiting::parent()));
+        return Ok(run::run(
+            &setup,
+            &Log::new(false, syslog),
+            background::Waiting::parent(),
+        ));
     }
 
     let log = Log::new(true, syslog);
@@ -92,7 +101,10 @@ fn start(options: Options, arguments: &[String]) -> Result<u8, (u8, String)> {
     }
     let pid_file = setup.paths.starter_pid_file();
     if Process::of_pid_file(&pid_file, "starter").is_some() {
-        log.line(&format!("starter is already running ({} exists) -- no fork done", pid_file.display()));
+        log.line(&format!(
+            "starter is already running ({} exists) -- no fork done",
+            pid_file.display()
+        ));
         return Ok(exit::OK);
     }
     if setup.options.nofork {
@@ -100,7 +112,10 @@ fn start(options: Options, arguments: &[String]) -> Result<u8, (u8, String)> {
     }
     // Read here too, because its messages belong to whoever calls.
     match Configuration::load(&setup.ipsec_conf) {
-        Ok(configuration) => configuration.messages.iter().for_each(|message| log.line(message)),
+        Ok(configuration) => configuration
+            .messages
+            .iter()
+            .for_each(|message| log.line(message)),
         Err(problem) => return Ok(unusable(&problem, &log)),
     }
     Ok(background::start(arguments, &log))
@@ -119,7 +134,10 @@ fn conftest(setup: &Setup) -> u8 {
             exit::OK
         }
         Ok(configuration) => {
-            configuration.messages.iter().for_each(|message| eprintln!("{message}"));
+            configuration
+                .messages
+                .iter()
+                .for_each(|message| eprintln!("{message}"));
             println!("config invalid!");
             exit::INVALID
         }
@@ -132,7 +150,10 @@ fn conftest(setup: &Setup) -> u8 {
 }
 
 fn load_warning(settings: &Settings, log: &Log) {
-    let wanted = settings.get("starter.load_warning").and_then(control::vici::parse_bool).unwrap_or(true);
+    let wanted = settings
+        .get("starter.load_warning")
+        .and_then(control::vici::parse_bool)
+        .unwrap_or(true);
     if wanted && settings.get("charon.load").is_some() {
         log.line("!! charon.load in strongswan.conf lists the plugins by hand: those it does not name");
         log.line("!! are not loaded, even if a connection needs what they offer.");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Invocation {
+pub(super) enum Invocation {
     /// Print the usage.
     Help,
     /// Run.
@@ -14,28 +14,28 @@ pub enum Invocation {
 
 /// How to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub(super) struct Options {
     /// Another ipsec.conf.
-    pub conf: Option<PathBuf>,
+    pub(super) conf: Option<PathBuf>,
     /// Stay in the foreground, and charon logs as it does by itself.
-    pub nofork: bool,
+    pub(super) nofork: bool,
     /// No syslog.
-    pub nolog: bool,
+    pub(super) nolog: bool,
     /// Only check ipsec.conf.
-    pub conftest: bool,
+    pub(super) conftest: bool,
     /// Read ipsec.conf again that often.
-    pub auto_update: Option<Duration>,
+    pub(super) auto_update: Option<Duration>,
     /// Say more of what is done.
-    pub debug: bool,
+    pub(super) debug: bool,
     /// This is the process in the background. Not for people.
-    pub in_background: bool,
+    pub(super) in_background: bool,
 }
 
 /// How the first process tells the second what it is.
-pub const IN_BACKGROUND: &str = "--in-background";
+pub(super) const IN_BACKGROUND: &str = "--in-background";
 
 /// The usage.
-pub const USAGE: &str = "\
+pub(super) const USAGE: &str = "\
 usage: starter [--daemon charon] [--conf FILE] [--nofork] [--nolog] [--auto-update SECONDS]
                [--debug | --debug-more | --debug-all] [--conftest] [--help]";
 
@@ -44,7 +44,7 @@ usage: starter [--daemon charon] [--conf FILE] [--nofork] [--nolog] [--auto-upda
 /// # Errors
 ///
 /// With a sentence on what is wrong.
-pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation, String> {
+pub(super) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation, String> {
     let mut options = Options::default();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -52,7 +52,12 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation, 
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (argument.as_str(), None),
         };
-        let mut value = || inline.clone().or_else(|| arguments.next()).ok_or(format!("{name} needs a value"));
+        let mut value = || {
+            inline
+                .clone()
+                .or_else(|| arguments.next())
+                .ok_or(format!("{name} needs a value"))
+        };
         match name {
             "--help" | "-h" => return Ok(Invocation::Help),
             "--conf" => options.conf = Some(value()?.into()),
@@ -73,7 +78,9 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation, 
                     return Err(format!("--daemon {daemon}: there is only charon"));
                 }
             }
-            "--attach-gdb" => return Err("--attach-gdb is not supported: start charon by hand under a debugger".into()),
+            "--attach-gdb" => {
+                return Err("--attach-gdb is not supported: start charon by hand under a debugger".into());
+            }
             _ => return Err(format!("unknown option {name}")),
         }
     }
@@ -105,8 +112,14 @@ mod tests {
     #[test]
     fn errors_name_the_option() {
         assert_eq!(parsed("--conf"), Err("--conf needs a value".into()));
-        assert_eq!(parsed("--auto-update 0"), Err("--auto-update 0: must be a number of seconds".into()));
-        assert_eq!(parsed("--daemon pluto"), Err("--daemon pluto: there is only charon".into()));
+        assert_eq!(
+            parsed("--auto-update 0"),
+            Err("--auto-update 0: must be a number of seconds".into())
+        );
+        assert_eq!(
+            parsed("--daemon pluto"),
+            Err("--daemon pluto: there is only charon".into())
+        );
         assert_eq!(parsed("now"), Err("unknown option now".into()));
     }
 }

@@ -1,7 +1,9 @@
 //! The starter at work: it waits for signals, for charon's end, and for the next time to look at ipsec.conf.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use control::stroke::Request;
@@ -13,7 +15,7 @@ use super::connections::{Auto, Conn, changes};
 use super::log::Log;
 use super::signals::{Signals, Wish};
 use super::{Setup, exit, unusable};
-use crate::process;
+use crate::process::{self, Process};
 use crate::stroke::Client;
 
 /// When a charon that died is started again.
@@ -32,17 +34,28 @@ struct Starter<'a> {
 }
 
 /// Runs until a signal, or until charon cannot run. Returns the exit code.
-pub fn run(setup: &Setup, log: &Log, waiting: Option<Waiting>) -> u8 {
+pub(super) fn run(setup: &Setup, log: &Log, waiting: Option<Waiting>) -> u8 {
     let signals = match Signals::catch() {
         Ok(signals) => signals,
         Err(error) => return failed(log, &format!("waiting for signals is impossible: {error}")),
     };
     let pid_file = setup.paths.starter_pid_file();
-    let written = fs::create_dir_all(&setup.paths.piddir)
-        .and_then(|()| fs::write(&pid_file, format!("{}\n", std::process::id())));
-    if let Err(error) = written {
-        let advice = "see charon.piddir in strongswan.conf";
-        return failed(log, &format!("cannot write '{}': {error}; {advice}", pid_file.display()));
+    match take_pid_file(&pid_file) {
+        Ok(true) => {}
+        Ok(false) => {
+            log.line(&format!(
+                "starter is already running ({} exists) -- no fork done",
+                pid_file.display()
+            ));
+            return exit::OK;
+        }
+        Err(error) => {
+            let advice = "see charon.piddir in strongswan.conf";
+            return failed(
+                log,
+                &format!("cannot write '{}': {error}; {advice}", pid_file.display()),
+            );
+        }
     }
     let code = with_pid_file(setup, log, waiting, &signals);
     let _ = fs::remove_file(&pid_file);
@@ -55,6 +68,24 @@ fn failed(log: &Log, problem: &str) -> u8 {
     exit::FAILED
 }
 
+/// Makes the pid file, in the place of one whose process is gone; `false` if another starter has it.
+fn take_pid_file(path: &Path) -> io::Result<bool> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    loop {
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(mut file) => return writeln!(file, "{}", std::process::id()).map(|()| true),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_) if Process::of_pid_file(path, "starter").is_some() => return Ok(false),
+            Err(_) => match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
+        }
+    }
+}
+
 fn with_pid_file(setup: &Setup, log: &Log, waiting: Option<Waiting>, signals: &Signals) -> u8 {
     let configuration = match Configuration::load(&setup.ipsec_conf) {
         Ok(configuration) => configuration,
@@ -62,15 +93,28 @@ fn with_pid_file(setup: &Setup, log: &Log, waiting: Option<Waiting>, signals: &S
     };
     if !setup.options.in_background {
         // Else whoever started this has shown them.
-        configuration.messages.iter().for_each(|message| log.line(message));
+        configuration
+            .messages
+            .iter()
+            .for_each(|message| log.line(message));
     }
     let client = match Client::of_uri(&setup.paths.stroke_uri(&setup.settings)) {
         Ok(client) => client,
         Err(error) => return failed(log, &error.to_string()),
     };
-    let update_at = setup.options.auto_update.map(|interval| Instant::now() + interval);
-    let mut starter =
-        Starter { setup, log, client, configuration, charon: None, restart_at: None, update_at };
+    let update_at = setup
+        .options
+        .auto_update
+        .map(|interval| Instant::now() + interval);
+    let mut starter = Starter {
+        setup,
+        log,
+        client,
+        configuration,
+        charon: None,
+        restart_at: None,
+        update_at,
+    };
     if starter.start_charon().is_err() {
         return exit::FAILED;
     }
@@ -83,7 +127,11 @@ fn with_pid_file(setup: &Setup, log: &Log, waiting: Option<Waiting>, signals: &S
 impl Starter<'_> {
     fn serve(&mut self, signals: &Signals) -> u8 {
         loop {
-            let mut fds: Vec<_> = self.charon.iter().map(|charon| charon.process().as_fd()).collect();
+            let mut fds: Vec<_> = self
+                .charon
+                .iter()
+                .map(|charon| charon.process().as_fd())
+                .collect();
             fds.extend(signals.fds());
             let next = [self.restart_at, self.update_at].into_iter().flatten().min();
             let time = next.map(|next| next.saturating_duration_since(Instant::now()));
@@ -99,9 +147,7 @@ impl Starter<'_> {
                     Wish::Update => self.update(),
                 }
             }
-            if charon_ended
-                && let Some(charon) = self.charon.take()
-            {
+            if charon_ended && let Some(charon) = self.charon.take() {
                 if let NoCharon::Refused = charon.reap(self.log) {
                     return exit::FAILED;
                 }
@@ -124,7 +170,10 @@ impl Starter<'_> {
     }
 
     fn schedule_restart(&mut self) {
-        self.log.line(&format!("charon has died -- restart scheduled ({}sec)", RESTART_DELAY.as_secs()));
+        self.log.line(&format!(
+            "charon has died -- restart scheduled ({}sec)",
+            RESTART_DELAY.as_secs()
+        ));
         self.restart_at = Some(Instant::now() + RESTART_DELAY);
     }
 
@@ -135,7 +184,11 @@ impl Starter<'_> {
         if let Some(charon) = self.charon.take() {
             charon.stop(self.log);
         }
-        if problem.is_empty() { exit::OK } else { exit::FAILED }
+        if problem.is_empty() {
+            exit::OK
+        } else {
+            exit::FAILED
+        }
     }
 
     fn start_charon(&mut self) -> Result<(), NoCharon> {
@@ -173,46 +226,58 @@ impl Starter<'_> {
             }
             Err(problem) => {
                 self.log.line(&problem);
-                self.log.line("can't reload config file due to errors -- keeping old one");
+                self.log
+                    .line("can't reload config file due to errors -- keeping old one");
                 None
             }
         }
     }
 
     fn delete(&self, conns: &[&Conn]) {
-        for conn in conns {
+        let requests = conns.iter().flat_map(|conn| {
             let name = || conn.connection.name.clone();
-            if conn.auto == Auto::Route {
-                self.ask(&Request::Unroute { name: name() });
-            }
-            self.ask(&Request::DeleteConnection { name: name() });
-        }
+            let unroute = (conn.auto == Auto::Route).then(|| Request::Unroute { name: name() });
+            unroute
+                .into_iter()
+                .chain([Request::DeleteConnection { name: name() }])
+        });
+        self.ask(requests);
     }
 
     /// All of them first: one that is established may need another as its parent.
     fn add(&self, conns: &[&Conn]) {
-        for conn in conns {
-            self.ask(&Request::AddConnection(conn.connection.clone()));
-        }
-        for conn in conns {
+        let add = conns
+            .iter()
+            .map(|conn| Request::AddConnection(conn.connection.clone()));
+        let act = conns.iter().filter_map(|conn| {
             let name = conn.connection.name.clone();
             match conn.auto {
-                Auto::Add => {}
-                Auto::Route => self.ask(&Request::Route { name }),
-                Auto::Start => self.ask(&Request::Initiate { name, wait: false }),
+                Auto::Add => None,
+                Auto::Route => Some(Request::Route { name }),
+                Auto::Start => Some(Request::Initiate { name, wait: false }),
             }
-        }
+        });
+        self.ask(add.chain(act));
     }
 
-    /// Asks charon; what it answers is worth a line.
-    fn ask(&self, request: &Request) {
-        if self.setup.options.debug {
-            self.log.line(&format!("asking charon: {request:?}"));
+    /// Asks charon; what it answers is worth a line. If it does not answer, it is not asked for more: either it has
+    /// died, and gets everything when it is started again, or nothing would come through.
+    fn ask(&self, requests: impl Iterator<Item = Request>) {
+        for request in requests {
+            if self.setup.options.debug {
+                self.log.line(&format!("asking charon: {request:?}"));
+            }
+            let mut answer = Vec::new();
+            let result = self.client.ask(&request, &mut answer, Some(ANSWER_TIME));
+            String::from_utf8_lossy(&answer)
+                .lines()
+                .for_each(|line| self.log.line(line));
+            if let Err(error) = result {
+                self.log.line(&format!(
+                    "{error}; it lacks connections now, 'ipsec reload' sends all of them"
+                ));
+                return;
+            }
         }
-        let mut answer = Vec::new();
-        if let Err(error) = self.client.ask(request, &mut answer, Some(ANSWER_TIME)) {
-            self.log.line(&error.to_string());
-        }
-        String::from_utf8_lossy(&answer).lines().for_each(|line| self.log.line(line));
     }
 }

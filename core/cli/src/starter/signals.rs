@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 /// What somebody wants of the starter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wish {
+pub(super) enum Wish {
     /// End, and charon too.
     Stop,
     /// Give charon all connections anew.
@@ -20,12 +20,17 @@ pub enum Wish {
 }
 
 /// The wishes that have come.
-pub struct Signals(Vec<(Wish, UnixStream)>);
+pub(super) struct Signals(Vec<(Wish, UnixStream)>);
 
 impl Signals {
     /// Catches the signals from now on.
-    pub fn catch() -> io::Result<Self> {
-        let wishes = [(SIGTERM, Wish::Stop), (SIGINT, Wish::Stop), (SIGUSR1, Wish::Reload), (SIGHUP, Wish::Update)];
+    pub(super) fn catch() -> io::Result<Self> {
+        let wishes = [
+            (SIGTERM, Wish::Stop),
+            (SIGINT, Wish::Stop),
+            (SIGUSR1, Wish::Reload),
+            (SIGHUP, Wish::Update),
+        ];
         let mut pipes = Vec::new();
         for (signal, wish) in wishes {
             let (reader, writer) = UnixStream::pair()?;
@@ -37,12 +42,12 @@ impl Signals {
     }
 
     /// What to poll.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.0.iter().map(|(_, pipe)| pipe.as_fd())
     }
 
     /// What was wished since the last time, the most pressing first.
-    pub fn take(&self) -> Vec<Wish> {
+    pub(super) fn take(&self) -> Vec<Wish> {
         let mut wishes: Vec<_> = self
             .0
             .iter()

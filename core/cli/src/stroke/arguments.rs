@@ -41,11 +41,23 @@ pub fn parse(arguments: &[&str]) -> Result<Request, String> {
         _ => Err(format!("{command} takes one name at most")),
     };
     Ok(match *command {
-        "up" | "up-nb" => Request::Initiate { name: name()?, wait: *command == "up" },
-        "down" | "down-nb" => Request::Terminate { target: target()?, wait: *command == "down" },
+        "up" | "up-nb" => Request::Initiate {
+            name: name()?,
+            wait: *command == "up",
+        },
+        "down" | "down-nb" => Request::Terminate {
+            target: target()?,
+            wait: *command == "down",
+        },
         "down-srcip" => match rest {
-            [start] => Request::TerminateSourceIp { start: owned(start), end: None },
-            [start, end] => Request::TerminateSourceIp { start: owned(start), end: Some(owned(end)) },
+            [start] => Request::TerminateSourceIp {
+                start: owned(start),
+                end: None,
+            },
+            [start, end] => Request::TerminateSourceIp {
+                start: owned(start),
+                end: Some(owned(end)),
+            },
             _ => return Err("down-srcip needs one or two addresses".into()),
         },
         "rekey" => Request::Rekey { target: target()? },
@@ -53,21 +65,46 @@ pub fn parse(arguments: &[&str]) -> Result<Request, String> {
         "unroute" => Request::Unroute { name: name()? },
         "add" => Request::AddConnection(connection(rest)?),
         "delete" | "del" => Request::DeleteConnection { name: name()? },
-        "status" => Request::Status { name: at_most_one()?, all: false },
-        "statusall" | "statusall-nb" => Request::Status { name: at_most_one()?, all: true },
-        "listcounters" => Request::Counters { name: at_most_one()?, reset: false },
-        "resetcounters" => Request::Counters { name: at_most_one()?, reset: true },
+        "status" => Request::Status {
+            name: at_most_one()?,
+            all: false,
+        },
+        "statusall" | "statusall-nb" => Request::Status {
+            name: at_most_one()?,
+            all: true,
+        },
+        "listcounters" => Request::Counters {
+            name: at_most_one()?,
+            reset: false,
+        },
+        "resetcounters" => Request::Counters {
+            name: at_most_one()?,
+            reset: true,
+        },
         "leases" => match rest {
-            [] => Request::Leases { pool: None, address: None },
-            [pool] => Request::Leases { pool: Some(owned(pool)), address: None },
-            [pool, address] => Request::Leases { pool: Some(owned(pool)), address: Some(owned(address)) },
+            [] => Request::Leases {
+                pool: None,
+                address: None,
+            },
+            [pool] => Request::Leases {
+                pool: Some(owned(pool)),
+                address: None,
+            },
+            [pool, address] => Request::Leases {
+                pool: Some(owned(pool)),
+                address: Some(owned(address)),
+            },
             _ => return Err("leases takes a pool and an address at most".into()),
         },
         "loglevel" => match rest {
             [group, level] => {
                 let number = level.parse().ok().filter(|level| (-1..=4).contains(level));
-                let level = number.ok_or_else(|| format!("loglevel {level}: must be a number from -1 to 4"))?;
-                Request::LogLevel { group: owned(group), level }
+                let level =
+                    number.ok_or_else(|| format!("loglevel {level}: must be a number from -1 to 4"))?;
+                Request::LogLevel {
+                    group: owned(group),
+                    level,
+                }
             }
             _ => return Err("loglevel needs a group and a level".into()),
         },
@@ -75,7 +112,9 @@ pub fn parse(arguments: &[&str]) -> Result<Request, String> {
         "rereadall" if rest.is_empty() => Request::Reread(Credentials::ALL.to_vec()),
         "version" if rest.is_empty() => Request::Version,
         "memusage" | "user-creds" | "exportx509" | "exportconncert" | "exportconnchain" => {
-            return Err(format!("{command} is not supported: this daemon holds nothing that it could show or use"));
+            return Err(format!(
+                "{command} is not supported: this daemon holds nothing that it could show or use"
+            ));
         }
         _ => other(command, rest)?,
     })
@@ -105,7 +144,9 @@ fn other(command: &str, rest: &[&str]) -> Result<Request, String> {
         return Err(format!("{command} takes no arguments"));
     }
     if let Some(word) = command.strip_prefix("reread") {
-        Ok(Request::Reread(vec![Credentials::from_word(word).ok_or_else(unknown)?]))
+        Ok(Request::Reread(vec![
+            Credentials::from_word(word).ok_or_else(unknown)?,
+        ]))
     } else if let Some(word) = command.strip_prefix("purge") {
         Ok(Request::Purge(Cache::from_word(word).ok_or_else(unknown)?))
     } else {
@@ -129,7 +170,9 @@ fn connection(rest: &[&str]) -> Result<Connection, String> {
         name: (*name).to_owned(),
         source: "stroke add".to_owned(),
         uniqueids: String::new(),
-        settings: settings.map(|(key, value)| (key.to_owned(), (*value).to_owned())).to_vec(),
+        settings: settings
+            .map(|(key, value)| (key.to_owned(), (*value).to_owned()))
+            .to_vec(),
     })
 }
 
@@ -143,17 +186,67 @@ mod tests {
 
     #[test]
     fn commands_become_requests() {
-        assert_eq!(parsed("up net"), Ok(Request::Initiate { name: "net".into(), wait: true }));
-        assert_eq!(parsed("up-nb net"), Ok(Request::Initiate { name: "net".into(), wait: false }));
-        assert_eq!(parsed("down net{*}"), Ok(Request::Terminate { target: "net{*}".parse().unwrap(), wait: true }));
-        assert_eq!(parsed("statusall"), Ok(Request::Status { name: None, all: true }));
-        assert_eq!(parsed("status net"), Ok(Request::Status { name: Some("net".into()), all: false }));
-        assert_eq!(parsed("listalgs"), Ok(Request::List { what: vec![Listing::Algorithms], utc: false }));
-        assert_eq!(parsed("listcrls --utc"), Ok(Request::List { what: vec![Listing::Crls], utc: true }));
+        assert_eq!(
+            parsed("up net"),
+            Ok(Request::Initiate {
+                name: "net".into(),
+                wait: true
+            })
+        );
+        assert_eq!(
+            parsed("up-nb net"),
+            Ok(Request::Initiate {
+                name: "net".into(),
+                wait: false
+            })
+        );
+        assert_eq!(
+            parsed("down net{*}"),
+            Ok(Request::Terminate {
+                target: "net{*}".parse().unwrap(),
+                wait: true
+            })
+        );
+        assert_eq!(
+            parsed("statusall"),
+            Ok(Request::Status {
+                name: None,
+                all: true
+            })
+        );
+        assert_eq!(
+            parsed("status net"),
+            Ok(Request::Status {
+                name: Some("net".into()),
+                all: false
+            })
+        );
+        assert_eq!(
+            parsed("listalgs"),
+            Ok(Request::List {
+                what: vec![Listing::Algorithms],
+                utc: false
+            })
+        );
+        assert_eq!(
+            parsed("listcrls --utc"),
+            Ok(Request::List {
+                what: vec![Listing::Crls],
+                utc: true
+            })
+        );
         assert_eq!(parsed("secrets"), Ok(Request::Reread(vec![Credentials::Secrets])));
         assert_eq!(parsed("purgeike"), Ok(Request::Purge(Cache::Ike)));
-        assert_eq!(parsed("loglevel any -1"), Ok(Request::LogLevel { group: "any".into(), level: -1 }));
-        assert!(matches!(parsed("add n a b c d e f"), Ok(Request::AddConnection(it)) if it.settings.len() == 6));
+        assert_eq!(
+            parsed("loglevel any -1"),
+            Ok(Request::LogLevel {
+                group: "any".into(),
+                level: -1
+            })
+        );
+        assert!(
+            matches!(parsed("add n a b c d e f"), Ok(Request::AddConnection(it)) if it.settings.len() == 6)
+        );
     }
 
     #[test]
@@ -164,7 +257,10 @@ mod tests {
         assert_eq!(parsed("fly"), Err("unknown command fly".into()));
         assert_eq!(parsed("listfoo"), Err("unknown command listfoo".into()));
         assert_eq!(parsed("purgeike x"), Err("purgeike takes no arguments".into()));
-        assert_eq!(parsed("loglevel ike 7"), Err("loglevel 7: must be a number from -1 to 4".into()));
+        assert_eq!(
+            parsed("loglevel ike 7"),
+            Err("loglevel 7: must be a number from -1 to 4".into())
+        );
         assert!(parsed("down net]").unwrap_err().contains("names no SA"));
     }
 }

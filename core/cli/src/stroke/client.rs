@@ -32,7 +32,10 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Uri(uri) => write!(f, "stroke socket '{uri}' is none: write unix:// and an absolute path"),
+            Self::Uri(uri) => write!(
+                f,
+                "stroke socket '{uri}' is none: write unix:// and an absolute path"
+            ),
             Self::Connect(uri, error) => write!(f, "failed to connect to stroke socket '{uri}': {error}"),
             Self::Request(error) => write!(f, "the request cannot be sent: {error}"),
             Self::Talk(error) => write!(f, "communicating with charon failed: {error}"),
@@ -51,7 +54,10 @@ impl Client {
     pub fn of_uri(uri: &str) -> Result<Self, Error> {
         let path = uri.strip_prefix("unix://").filter(|path| path.starts_with('/'));
         let path = path.ok_or_else(|| Error::Uri(uri.to_owned()))?.into();
-        Ok(Self { uri: uri.to_owned(), path })
+        Ok(Self {
+            uri: uri.to_owned(),
+            path,
+        })
     }
 
     /// Sends a request and copies the answer as it comes. Silence for longer than `patience` is an error.
@@ -59,8 +65,16 @@ impl Client {
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn ask(&self, request: &Request, answer: &mut impl Write, patience: Option<Duration>) -> Result<(), Error> {
-        let packet = request.encode().and_then(|packet| frame::frame(&packet)).map_err(Error::Request)?;
+    pub fn ask(
+        &self,
+        request: &Request,
+        answer: &mut impl Write,
+        patience: Option<Duration>,
+    ) -> Result<(), Error> {
+        let packet = request
+            .encode()
+            .and_then(|packet| frame::frame(&packet))
+            .map_err(Error::Request)?;
         let mut stream =
             UnixStream::connect(&self.path).map_err(|error| Error::Connect(self.uri.clone(), error))?;
         stream.set_read_timeout(patience).map_err(Error::Talk)?;
@@ -72,7 +86,10 @@ impl Client {
             match stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
                 Ok(octets) => {
-                    answer.write_all(&buffer[..octets]).and_then(|()| answer.flush()).map_err(Error::Talk)?;
+                    answer
+                        .write_all(&buffer[..octets])
+                        .and_then(|()| answer.flush())
+                        .map_err(Error::Talk)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::Talk(error)),

@@ -35,9 +35,15 @@ pub fn run(arguments: &[&str]) -> u8 {
     let client = Paths::find()
         .map_err(|error| format!("where am I? {error}"))
         .and_then(Paths::with_settings)
-        .and_then(|(paths, settings)| Client::of_uri(&paths.stroke_uri(&settings)).map_err(|error| error.to_string()));
+        .and_then(|(paths, settings)| {
+            Client::of_uri(&paths.stroke_uri(&settings)).map_err(|error| error.to_string())
+        });
     let mut stdout = std::io::stdout().lock();
-    match client.and_then(|client| client.ask(&request, &mut stdout, None).map_err(|error| error.to_string())) {
+    match client.and_then(|client| {
+        client
+            .ask(&request, &mut stdout, None)
+            .map_err(|error| error.to_string())
+    }) {
         Ok(()) => 0,
         Err(problem) => {
             eprintln!("{problem}");

@@ -37,7 +37,9 @@ pub struct Tree {
 
 impl Tree {
     pub fn new() -> Self {
-        let tree = Self { directory: tempfile::tempdir().unwrap() };
+        let tree = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
         for (program, place) in [
             (env!("CARGO_BIN_EXE_ipsec"), "usr/sbin/ipsec"),
             (env!("CARGO_BIN_EXE_starter"), "usr/libexec/ipsec/starter"),
@@ -51,7 +53,11 @@ impl Tree {
             fs::create_dir_all(tree.path(folder)).unwrap();
         }
         let charon = tree.path("usr/libexec/ipsec/charon");
-        fs::write(&charon, CHARON.replace("RUN", tree.path("var/run").to_str().unwrap())).unwrap();
+        fs::write(
+            &charon,
+            CHARON.replace("RUN", tree.path("var/run").to_str().unwrap()),
+        )
+        .unwrap();
         fs::set_permissions(&charon, fs::Permissions::from_mode(0o755)).unwrap();
         tree
     }
@@ -66,7 +72,10 @@ impl Tree {
 
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.path(program));
-        command.args(arguments).env_remove("STRONGSWAN_CONF").stdin(Stdio::null());
+        command
+            .args(arguments)
+            .env_remove("STRONGSWAN_CONF")
+            .stdin(Stdio::null());
         command
     }
 
@@ -75,7 +84,9 @@ impl Tree {
     }
 
     pub fn stroke(&self, arguments: &[&str]) -> Output {
-        self.command("usr/libexec/ipsec/stroke", arguments).output().unwrap()
+        self.command("usr/libexec/ipsec/stroke", arguments)
+            .output()
+            .unwrap()
     }
 
     /// Serves the stroke socket: every request is reported, and answered by `answer`.
@@ -97,7 +108,11 @@ impl Tree {
     }
 
     pub fn pid(&self, file: &str) -> i32 {
-        fs::read_to_string(self.path("var/run").join(file)).unwrap().trim().parse().unwrap()
+        fs::read_to_string(self.path("var/run").join(file))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
     }
 }
 

@@ -50,16 +50,22 @@ pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut 
         }
         if let Err(expected) = check_value(&key, &value) {
             let shown = value.escape_debug();
-            problems.push(Problem::fatal(format!("# bad value: {key}={shown} ({place}: expected {expected})")));
+            problems.push(Problem::fatal(format!(
+                "# bad value: {key}={shown} ({place}: expected {expected})"
+            )));
             problems.push(Problem::warning(format!("  bad argument value in conn '{name}'")));
         }
         plain.insert(key, value);
     }
     if plain.contains_key("ah") && plain.contains_key("esp") {
-        problems.push(Problem::fatal(format!("# can't have both 'ah' and 'esp' options ({place})")));
+        problems.push(Problem::fatal(format!(
+            "# can't have both 'ah' and 'esp' options ({place})"
+        )));
     }
     for side in ["left", "right"] {
-        let firewall = plain.get(&format!("{side}firewall")).is_some_and(|value| value == "yes");
+        let firewall = plain
+            .get(&format!("{side}firewall"))
+            .is_some_and(|value| value == "yes");
         if firewall && plain.contains_key(&format!("{side}updown")) {
             problems.push(Problem::fatal(format!(
                 "# cannot have both {side}firewall and {side}updown ({place})"
@@ -72,21 +78,46 @@ pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut 
         Some("start") => Auto::Start,
         _ => Auto::Ignore,
     };
-    Conn { name: name.to_owned(), settings: plain, source: place.to_owned(), auto }
+    Conn {
+        name: name.to_owned(),
+        settings: plain,
+        source: place.to_owned(),
+        auto,
+    }
 }
 
 /// What a value has to look like, if it does not.
 fn check_value(key: &str, value: &str) -> Result<(), String> {
     let one_of = |known: &[&str]| {
-        if known.contains(&value) { Ok(()) } else { Err(format!("one of {}", known.join(", "))) }
+        if known.contains(&value) {
+            Ok(())
+        } else {
+            Err(format!("one of {}", known.join(", ")))
+        }
     };
     let number = || value.parse::<u64>().map(drop).map_err(|_| "a number".to_owned());
     match key {
         "auto" => one_of(&["ignore", "add", "route", "start"]),
         "keyexchange" => one_of(&["ike", "ikev1", "ikev2"]),
-        "type" => one_of(&["tunnel", "transport", "transport_proxy", "passthrough", "pass", "drop"]),
+        "type" => one_of(&[
+            "tunnel",
+            "transport",
+            "transport_proxy",
+            "passthrough",
+            "pass",
+            "drop",
+        ]),
         "authby" => one_of(&[
-            "psk", "secret", "pubkey", "rsa", "rsasig", "ecdsa", "ecdsasig", "never", "xauthpsk", "xauthrsasig",
+            "psk",
+            "secret",
+            "pubkey",
+            "rsa",
+            "rsasig",
+            "ecdsa",
+            "ecdsasig",
+            "never",
+            "xauthpsk",
+            "xauthrsasig",
         ]),
         "dpdaction" | "closeaction" => one_of(&["none", "clear", "hold", "restart"]),
         "fragmentation" => one_of(&["yes", "accept", "force", "no"]),
@@ -94,10 +125,12 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
         | "aggressive" | "leftfirewall" | "rightfirewall" | "lefthostaccess" | "righthostaccess"
         | "leftallowany" | "rightallowany" => one_of(&["yes", "no"]),
         "ikelifetime" | "lifetime" | "keylife" | "rekeymargin" | "margintime" | "dpddelay" | "dpdtimeout"
-        | "inactivity" => time::parse(value).map(drop).ok_or_else(|| "a time like 30s, 20m, 3h or 1d".to_owned()),
-        "rekeyfuzz" => {
-            percent(value).map(drop).ok_or_else(|| "a percentage like 100%".to_owned())
-        }
+        | "inactivity" => time::parse(value)
+            .map(drop)
+            .ok_or_else(|| "a time like 30s, 20m, 3h or 1d".to_owned()),
+        "rekeyfuzz" => percent(value)
+            .map(drop)
+            .ok_or_else(|| "a percentage like 100%".to_owned()),
         "keyingtries" if value == "%forever" => Ok(()),
         "keyingtries" | "lifebytes" | "marginbytes" | "lifepackets" | "marginpackets" | "reqid" => number(),
         "replay_window" if value == "-1" => Ok(()),
@@ -131,7 +164,12 @@ pub(super) fn unique_policy(text: &str) -> Option<UniquePolicy> {
 }
 
 fn percent(text: &str) -> Option<u64> {
-    text.strip_suffix('%').unwrap_or(text).trim_end().parse().ok().filter(|percent| *percent <= 1000)
+    text.strip_suffix('%')
+        .unwrap_or(text)
+        .trim_end()
+        .parse()
+        .ok()
+        .filter(|percent| *percent <= 1000)
 }
 
 fn mark(text: &str) -> Option<(u32, u32)> {
@@ -160,14 +198,21 @@ pub fn to_peer_config(
 ) -> Result<Converted, Error> {
     for (key, value) in settings {
         if keywords::conn(key) != Known::Yes {
-            return Err(Error { text: unknown(key, source, keywords::CONN) });
+            return Err(Error {
+                text: unknown(key, source, keywords::CONN),
+            });
         }
-        check_value(key, value)
-            .map_err(|expected| Error { text: format!("bad value {key}={value}, expected {expected}") })?;
+        check_value(key, value).map_err(|expected| Error {
+            text: format!("bad value {key}={value}, expected {expected}"),
+        })?;
     }
     let mut messages = Vec::new();
     let (local, remote) = sides(settings, is_local, allow_swap, &mut messages);
-    let conn = Reader { settings, local, remote };
+    let conn = Reader {
+        settings,
+        local,
+        remote,
+    };
     let peer = conn.peer(name, source, uniqueids)?;
     Ok(Converted { peer, messages })
 }
@@ -180,8 +225,13 @@ fn sides(
     messages: &mut Vec<(i8, String)>,
 ) -> (&'static str, &'static str) {
     let is_ours = |side: &str| {
-        let hosts = settings.get(side).map(|text| selector::hosts(text)).unwrap_or_default();
-        hosts.iter().any(|host| matches!(host, Host::Address(address) if is_local(*address)))
+        let hosts = settings
+            .get(side)
+            .map(|text| selector::hosts(text))
+            .unwrap_or_default();
+        hosts
+            .iter()
+            .any(|host| matches!(host, Host::Address(address) if is_local(*address)))
     };
     let (left, right) = (is_ours("left"), is_ours("right"));
     if right && !left && allow_swap {
@@ -189,7 +239,10 @@ fn sides(
         return ("right", "left");
     }
     if !left && !right {
-        messages.push((1, "left nor right host is our side, assuming left=local".to_owned()));
+        messages.push((
+            1,
+            "left nor right host is our side, assuming left=local".to_owned(),
+        ));
     }
     ("left", "right")
 }
@@ -215,7 +268,9 @@ impl Reader<'_> {
 
     fn time(&self, keys: [&str; 2], default: u64) -> Duration {
         let value = keys.iter().find_map(|key| self.get(key));
-        value.and_then(time::parse).unwrap_or(Duration::from_secs(default))
+        value
+            .and_then(time::parse)
+            .unwrap_or(Duration::from_secs(default))
     }
 
     fn count(&self, key: &str) -> u64 {
@@ -223,8 +278,15 @@ impl Reader<'_> {
     }
 
     fn peer(&self, name: &str, source: &str, uniqueids: &str) -> Result<PeerConfig, Error> {
-        let hosts = |side: &str| self.side(side, "").map_or_else(|| vec![Host::Any], selector::hosts);
-        let port = |side: &str| self.side(side, "ikeport").and_then(|port| port.parse().ok()).unwrap_or(500);
+        let hosts = |side: &str| {
+            self.side(side, "")
+                .map_or_else(|| vec![Host::Any], selector::hosts)
+        };
+        let port = |side: &str| {
+            self.side(side, "ikeport")
+                .and_then(|port| port.parse().ok())
+                .unwrap_or(500)
+        };
         let dpd = self.get("dpdaction").is_some_and(|action| action != "none");
         Ok(PeerConfig {
             name: name.to_owned(),
@@ -255,10 +317,17 @@ impl Reader<'_> {
                 Some("force") => Fragmentation::Force,
                 _ => Fragmentation::Yes,
             },
-            dpd_delay: if dpd { self.time(["dpddelay"; 2], 30) } else { Duration::ZERO },
+            dpd_delay: if dpd {
+                self.time(["dpddelay"; 2], 30)
+            } else {
+                Duration::ZERO
+            },
             encap: self.yes("forceencaps", false),
             childless: Childless::Allow,
-            dscp: self.get("ikedscp").and_then(|dscp| u8::from_str_radix(dscp, 2).ok()).unwrap_or(0),
+            dscp: self
+                .get("ikedscp")
+                .and_then(|dscp| u8::from_str_radix(dscp, 2).ok())
+                .unwrap_or(0),
             vips: Vec::new(),
             pools: Vec::new(),
             profile: None,
@@ -275,25 +344,51 @@ impl Reader<'_> {
             _ => AuthClass::Pubkey,
         };
         // A leading % lets the peer have other identities of its certificate.
-        let id = self.side(side, "id").map(|text| Identity::parse(text.strip_prefix('%').filter(|rest| *rest != "any").unwrap_or(text)));
-        Ok(AuthConfig { class, id: id.filter(|id| !id.is_any()) })
+        let id = self.side(side, "id").map(|text| {
+            Identity::parse(
+                text.strip_prefix('%')
+                    .filter(|rest| *rest != "any")
+                    .unwrap_or(text),
+            )
+        });
+        Ok(AuthConfig {
+            class,
+            id: id.filter(|id| !id.is_any()),
+        })
     }
 
     fn margin(&self) -> (Duration, Duration) {
         let margin = self.time(["rekeymargin", "margintime"], 9 * 60);
         let fuzz = self.get("rekeyfuzz").and_then(percent).unwrap_or(100);
-        (margin, Duration::from_secs(margin.as_secs().saturating_mul(fuzz) / 100))
+        (
+            margin,
+            Duration::from_secs(margin.as_secs().saturating_mul(fuzz) / 100),
+        )
     }
 
     fn ike_lifetime(&self) -> IkeLifetime {
         let (over, jitter) = self.margin();
         if !self.yes("rekey", true) {
-            return IkeLifetime { over, jitter, ..IkeLifetime::default() };
+            return IkeLifetime {
+                over,
+                jitter,
+                ..IkeLifetime::default()
+            };
         }
         let soft = self.time(["ikelifetime"; 2], 3 * 3600).saturating_sub(over);
         match self.yes("reauth", true) {
-            true => IkeLifetime { reauth: soft, rekey: Duration::ZERO, over, jitter },
-            false => IkeLifetime { reauth: Duration::ZERO, rekey: soft, over, jitter },
+            true => IkeLifetime {
+                reauth: soft,
+                rekey: Duration::ZERO,
+                over,
+                jitter,
+            },
+            false => IkeLifetime {
+                reauth: Duration::ZERO,
+                rekey: soft,
+                over,
+                jitter,
+            },
         }
     }
 
@@ -305,11 +400,19 @@ impl Reader<'_> {
         let amount = |life: &str, margin: &str| {
             let (life, margin) = (self.count(life), self.count(margin));
             let rekey = if rekeys { life.saturating_sub(margin) } else { 0 };
-            Limit { rekey, life, jitter: margin.saturating_mul(fuzz) / 100 }
+            Limit {
+                rekey,
+                life,
+                jitter: margin.saturating_mul(fuzz) / 100,
+            }
         };
         ChildLifetime {
             time: Limit {
-                rekey: if rekeys { life.saturating_sub(margin) } else { Duration::ZERO },
+                rekey: if rekeys {
+                    life.saturating_sub(margin)
+                } else {
+                    Duration::ZERO
+                },
                 life,
                 jitter,
             },
@@ -361,7 +464,9 @@ impl Reader<'_> {
     fn selectors(&self, side: &str) -> Result<Vec<SelectorSpec>, Error> {
         let restriction = self.side(side, "protoport").map(selector::protocol_and_ports);
         let restriction = restriction.transpose().map_err(|text| Error { text })?;
-        let subnets = self.side(side, "subnet").or_else(|| self.side(side, "subnetwithin"));
+        let subnets = self
+            .side(side, "subnet")
+            .or_else(|| self.side(side, "subnetwithin"));
         let mut selectors = match subnets {
             Some(text) => selector::list(text).map_err(|text| Error { text })?,
             None => vec![SelectorSpec::DYNAMIC],
@@ -369,7 +474,10 @@ impl Reader<'_> {
         if let Some((protocol, ports)) = restriction {
             for selector in &mut selectors {
                 match selector {
-                    SelectorSpec::Dynamic { protocol: p, ports: q } => (*p, *q) = (protocol, ports),
+                    SelectorSpec::Dynamic {
+                        protocol: p,
+                        ports: q,
+                    } => (*p, *q) = (protocol, ports),
                     SelectorSpec::Fixed(fixed) => {
                         (fixed.protocol, fixed.start_port, fixed.end_port) = (protocol, ports.0, ports.1);
                     }
@@ -390,5 +498,8 @@ fn proposals(text: Option<&str>) -> ProposalList {
         .map(|entry| entry.trim().to_owned())
         .filter(|entry| !entry.is_empty())
         .collect();
-    ProposalList { entries, append_defaults: !strict }
+    ProposalList {
+        entries,
+        append_defaults: !strict,
+    }
 }

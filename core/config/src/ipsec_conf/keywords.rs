@@ -140,7 +140,9 @@ fn known(yes: bool, deprecated: bool) -> Known {
 
 /// The keyword that was probably meant: at most two letters are added, missing or other.
 pub(super) fn nearest(key: &str, known: &[&str]) -> Option<String> {
-    let sides = SIDES.iter().flat_map(|rest| [format!("left{rest}"), format!("right{rest}")]);
+    let sides = SIDES
+        .iter()
+        .flat_map(|rest| [format!("left{rest}"), format!("right{rest}")]);
     known
         .iter()
         .map(|name| (*name).to_owned())

@@ -83,7 +83,10 @@ impl IpsecConf {
     fn resolve(sections: &[RawSection]) -> Self {
         let mut conf = Self::default();
         let mut errors = 0;
-        for section in sections.iter().filter(|section| section.kind == SectionKind::Setup) {
+        for section in sections
+            .iter()
+            .filter(|section| section.kind == SectionKind::Setup)
+        {
             for setting in &section.settings {
                 match keywords::setup(&setting.key) {
                     keywords::Known::Yes => match setting.key.as_str() {
@@ -106,25 +109,30 @@ impl IpsecConf {
                     )),
                     keywords::Known::No => {
                         errors += 1;
-                        conf.messages.push(unknown(&setting.key, &setting.place, keywords::SETUP));
+                        conf.messages
+                            .push(unknown(&setting.key, &setting.place, keywords::SETUP));
                     }
                 }
             }
         }
-        let conns: Vec<&RawSection> =
-            sections.iter().filter(|section| section.kind == SectionKind::Conn).collect();
+        let conns: Vec<&RawSection> = sections
+            .iter()
+            .filter(|section| section.kind == SectionKind::Conn)
+            .collect();
         for section in conns.iter().filter(|section| section.name != "%default") {
             let mut problems = Vec::new();
             let settings = inherit(section, &conns, &mut problems);
             let conn = conn::check(&section.name, settings, &section.place, &mut problems);
             errors += problems.iter().filter(|problem| problem.fatal).count();
             let fatal = problems.iter().filter(|problem| problem.fatal).count();
-            conf.messages.extend(problems.into_iter().map(|problem| problem.text));
+            conf.messages
+                .extend(problems.into_iter().map(|problem| problem.text));
             if fatal == 0 {
                 conf.conns.push(conn);
             } else {
                 let name = &section.name;
-                conf.messages.push(format!("# ignored conn '{name}' due to {fatal} parsing error(s)"));
+                conf.messages
+                    .push(format!("# ignored conn '{name}' due to {fatal} parsing error(s)"));
             }
         }
         for section in sections.iter().filter(|section| section.kind == SectionKind::Ca) {
@@ -136,7 +144,8 @@ impl IpsecConf {
             }
         }
         if errors > 0 {
-            conf.messages.push(format!("### {errors} parsing error(s) (0 fatal) ###"));
+            conf.messages
+                .push(format!("### {errors} parsing error(s) (0 fatal) ###"));
         }
         conf
     }
@@ -167,7 +176,13 @@ fn inherit(section: &RawSection, all: &[&RawSection], problems: &mut Vec<Problem
     if let Some(default) = all.iter().find(|section| section.name == "%default") {
         apply(default, all, &mut settings, &mut vec!["%default"], problems);
     }
-    apply(section, all, &mut settings, &mut vec![section.name.as_str()], problems);
+    apply(
+        section,
+        all,
+        &mut settings,
+        &mut vec![section.name.as_str()],
+        problems,
+    );
     settings.retain(|_, (value, _)| !value.is_empty());
     settings
 }
@@ -200,13 +215,20 @@ fn apply<'a>(
         }
     }
     for setting in section.settings.iter().filter(|setting| setting.key != "also") {
-        settings.insert(setting.key.clone(), (setting.value.clone(), setting.place.clone()));
+        settings.insert(
+            setting.key.clone(),
+            (setting.value.clone(), setting.place.clone()),
+        );
     }
 }
 
 fn unknown(key: &str, place: &str, known: &[&str]) -> String {
     let hint = keywords::nearest(key, known).map(|near| format!(", did you mean '{near}'?"));
-    format!("# unknown keyword '{}' ({place}{})", key.escape_debug(), hint.unwrap_or_default())
+    format!(
+        "# unknown keyword '{}' ({place}{})",
+        key.escape_debug(),
+        hint.unwrap_or_default()
+    )
 }
 
 /// The policy of `uniqueids`, as `config setup` has it.

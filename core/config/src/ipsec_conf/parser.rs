@@ -75,17 +75,24 @@ struct Parser {
 
 impl Parser {
     fn file(&mut self, path: &Path, depth: usize) -> Result<(), Error> {
-        let content = fs::read(path)
-            .map_err(|error| Error::Open { file: path.display().to_string(), reason: error.to_string() })?;
+        let content = fs::read(path).map_err(|error| Error::Open {
+            file: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
         self.text(&String::from_utf8_lossy(&content), path, depth)
     }
 
     fn text(&mut self, text: &str, path: &Path, depth: usize) -> Result<(), Error> {
         self.current = None;
-        let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+        let name = path
+            .file_name()
+            .map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
         for (line, number) in text.lines().zip(1..) {
-            let error =
-                |expected: String| Error::Syntax { file: path.display().to_string(), line: number, expected };
+            let error = |expected: String| Error::Syntax {
+                file: path.display().to_string(),
+                line: number,
+                expected,
+            };
             let place = format!("{name}:{number}");
             let content = without_comment(line);
             if content.trim().is_empty() {
@@ -94,7 +101,9 @@ impl Parser {
             if content.starts_with(char::is_whitespace) {
                 let current = self.current.and_then(|index| self.sections.get_mut(index));
                 let Some(section) = current else {
-                    return Err(error("an indented line belongs to a section, expected one before it".into()));
+                    return Err(error(
+                        "an indented line belongs to a section, expected one before it".into(),
+                    ));
                 };
                 section.settings.push(setting(content, place).map_err(error)?);
                 continue;
@@ -104,7 +113,11 @@ impl Parser {
             match word {
                 "config" if rest == "setup" => self.open(SectionKind::Setup, "setup", place),
                 "conn" | "ca" if !rest.is_empty() => {
-                    let kind = if word == "conn" { SectionKind::Conn } else { SectionKind::Ca };
+                    let kind = if word == "conn" {
+                        SectionKind::Conn
+                    } else {
+                        SectionKind::Ca
+                    };
                     self.open(kind, &unquoted(rest).map_err(error)?, place);
                 }
                 "include" if !rest.is_empty() => {
@@ -130,9 +143,17 @@ impl Parser {
 
     /// A section of the same kind and name goes on where it was left.
     fn open(&mut self, kind: SectionKind, name: &str, place: String) {
-        let known = self.sections.iter().position(|section| section.kind == kind && section.name == name);
+        let known = self
+            .sections
+            .iter()
+            .position(|section| section.kind == kind && section.name == name);
         self.current = Some(known.unwrap_or_else(|| {
-            self.sections.push(RawSection { kind, name: name.to_owned(), place, settings: Vec::new() });
+            self.sections.push(RawSection {
+                kind,
+                name: name.to_owned(),
+                place,
+                settings: Vec::new(),
+            });
             self.sections.len() - 1
         }));
     }
@@ -153,13 +174,23 @@ fn without_comment(line: &str) -> &str {
 
 fn setting(line: &str, place: String) -> Result<RawSetting, String> {
     let Some((key, value)) = line.split_once('=') else {
-        return Err(format!("unexpected '{}', expected 'key = value'", line.trim().escape_debug()));
+        return Err(format!(
+            "unexpected '{}', expected 'key = value'",
+            line.trim().escape_debug()
+        ));
     };
     let key = key.trim();
     if key.is_empty() || key.contains(char::is_whitespace) {
-        return Err(format!("unexpected '{}', expected one keyword before '='", key.escape_debug()));
+        return Err(format!(
+            "unexpected '{}', expected one keyword before '='",
+            key.escape_debug()
+        ));
     }
-    Ok(RawSetting { key: key.to_owned(), value: unquoted(value)?, place })
+    Ok(RawSetting {
+        key: key.to_owned(),
+        value: unquoted(value)?,
+        place,
+    })
 }
 
 /// Words and quoted strings, joined by one blank.
@@ -168,12 +199,15 @@ fn unquoted(text: &str) -> Result<String, String> {
     let mut rest = text.trim();
     while !rest.is_empty() {
         if let Some(quoted) = rest.strip_prefix('"') {
-            let (part, after) =
-                quoted.split_once('"').ok_or("quoted string is not closed, expected '\"'".to_owned())?;
+            let (part, after) = quoted
+                .split_once('"')
+                .ok_or("quoted string is not closed, expected '\"'".to_owned())?;
             parts.push(part);
             rest = after.trim_start();
         } else {
-            let end = rest.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| c.is_whitespace() || c == '"')
+                .unwrap_or(rest.len());
             parts.push(&rest[..end]);
             rest = rest[end..].trim_start();
         }

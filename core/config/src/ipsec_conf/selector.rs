@@ -14,7 +14,9 @@ pub(super) fn list(text: &str) -> Result<Vec<SelectorSpec>, String> {
 fn one(text: &str) -> Result<SelectorSpec, String> {
     let (addresses, restriction) = match text.split_once('[') {
         Some((addresses, rest)) => {
-            let inner = rest.strip_suffix(']').ok_or_else(|| format!("'{text}' lacks a closing ']'"))?;
+            let inner = rest
+                .strip_suffix(']')
+                .ok_or_else(|| format!("'{text}' lacks a closing ']'"))?;
             (addresses.trim(), Some(inner))
         }
         None => (text, None),
@@ -23,8 +25,9 @@ fn one(text: &str) -> Result<SelectorSpec, String> {
     if matches!(addresses, "dynamic" | "%dynamic") {
         return Ok(SelectorSpec::Dynamic { protocol, ports });
     }
-    let mut selector = addresses_of(addresses)
-        .ok_or_else(|| format!("'{addresses}' is no subnet, range or address, expected one like 10.1.0.0/16"))?;
+    let mut selector = addresses_of(addresses).ok_or_else(|| {
+        format!("'{addresses}' is no subnet, range or address, expected one like 10.1.0.0/16")
+    })?;
     (selector.protocol, selector.start_port, selector.end_port) = (protocol, ports.0, ports.1);
     Ok(SelectorSpec::Fixed(selector))
 }
@@ -39,7 +42,10 @@ fn addresses_of(text: &str) -> Option<TrafficSelector> {
     if let Some((start, end)) = text.split_once('-') {
         let (start, end): (IpAddr, IpAddr) = (start.trim().parse().ok()?, end.trim().parse().ok()?);
         let fits = start.is_ipv4() == end.is_ipv4() && start <= end;
-        return fits.then(|| TrafficSelector { end, ..TrafficSelector::host(start) });
+        return fits.then(|| TrafficSelector {
+            end,
+            ..TrafficSelector::host(start)
+        });
     }
     text.parse().ok().map(TrafficSelector::host)
 }
@@ -52,8 +58,17 @@ pub(super) fn protocol_and_ports(text: &str) -> Result<(u8, (u16, u16)), String>
         name => name
             .parse()
             .ok()
-            .or_else(|| IpProtocol::ALL.iter().find(|known| known.name() == Some(name)).map(|known| known.0))
-            .or(if name == "ipv6-icmp" || name == "icmp6" { Some(58) } else { None })
+            .or_else(|| {
+                IpProtocol::ALL
+                    .iter()
+                    .find(|known| known.name() == Some(name))
+                    .map(|known| known.0)
+            })
+            .or(if name == "ipv6-icmp" || name == "icmp6" {
+                Some(58)
+            } else {
+                None
+            })
             .ok_or_else(|| format!("# bad protocol: {name}"))?,
     };
     let port = port.trim();

@@ -26,8 +26,15 @@ conn Tunnel1
 
 fn convert(conn: &Conn, own: &str) -> conn::Converted {
     let own: IpAddr = own.parse().expect("an address");
-    to_peer_config(&conn.name, &conn.settings, &conn.source, "yes", &|address| address == own, true)
-        .expect("it converts")
+    to_peer_config(
+        &conn.name,
+        &conn.settings,
+        &conn.source,
+        "yes",
+        &|address| address == own,
+        true,
+    )
+    .expect("it converts")
 }
 
 use std::net::IpAddr;
@@ -36,26 +43,49 @@ use std::net::IpAddr;
 fn the_seeds_connection_is_understood() {
     let conf = IpsecConf::parse(CAROL, "ipsec.conf").expect("it parses");
     assert!(conf.messages.is_empty(), "{:?}", conf.messages);
-    let [conn] = &conf.conns[..] else { panic!("one conn") };
-    assert_eq!((conn.name.as_str(), conn.source.as_str(), conn.auto), ("Tunnel1", "ipsec.conf:13", Auto::Add));
+    let [conn] = &conf.conns[..] else {
+        panic!("one conn")
+    };
+    assert_eq!(
+        (conn.name.as_str(), conn.source.as_str(), conn.auto),
+        ("Tunnel1", "ipsec.conf:13", Auto::Add)
+    );
     let conn::Converted { peer, messages } = convert(conn, "192.168.0.3");
     assert!(messages.is_empty());
     assert_eq!(peer.proposals.entries, ["aes256gcm16-sha512-x25519-ke1_kyber3"]);
     assert!(peer.proposals.append_defaults);
     let seconds = Duration::from_secs;
     assert_eq!(
-        (peer.lifetime.reauth, peer.lifetime.rekey, peer.lifetime.over, peer.lifetime.jitter),
+        (
+            peer.lifetime.reauth,
+            peer.lifetime.rekey,
+            peer.lifetime.over,
+            peer.lifetime.jitter
+        ),
         (seconds(3420), seconds(0), seconds(180), seconds(180))
     );
     let child = &peer.children[0];
     assert_eq!(
-        (child.lifetime.time.rekey, child.lifetime.time.life, child.lifetime.time.jitter),
+        (
+            child.lifetime.time.rekey,
+            child.lifetime.time.life,
+            child.lifetime.time.jitter
+        ),
         (seconds(1020), seconds(1200), seconds(180))
     );
-    assert_eq!((child.local_ts[0].to_string(), child.remote_ts[0].to_string()), ("10.3.0.0/16".into(), "10.1.0.0/16".into()));
+    assert_eq!(
+        (child.local_ts[0].to_string(), child.remote_ts[0].to_string()),
+        ("10.3.0.0/16".into(), "10.1.0.0/16".into())
+    );
     assert_eq!(peer.keying_tries, Some(1));
-    assert_eq!((peer.local_auth[0].class, peer.remote_auth[0].class), (AuthClass::Psk, AuthClass::Psk));
-    assert_eq!(peer.local_auth[0].id, Some(crate::identity::Identity::parse("carol.strongswan.org")));
+    assert_eq!(
+        (peer.local_auth[0].class, peer.remote_auth[0].class),
+        (AuthClass::Psk, AuthClass::Psk)
+    );
+    assert_eq!(
+        peer.local_auth[0].id,
+        Some(crate::identity::Identity::parse("carol.strongswan.org"))
+    );
     assert!(peer.mobike && peer.dpd_delay.is_zero() && child.updown.is_none());
 }
 
@@ -63,15 +93,33 @@ fn the_seeds_connection_is_understood() {
 fn both_ends_may_share_one_file() {
     let conf = IpsecConf::parse(CAROL, "ipsec.conf").expect("it parses");
     let swapped = convert(&conf.conns[0], "192.168.0.2");
-    assert_eq!(swapped.messages, [(2, "left is other host, swapping ends".to_owned())]);
-    assert_eq!(swapped.peer.local_addrs, [Host::Address("192.168.0.2".parse().expect("address"))]);
+    assert_eq!(
+        swapped.messages,
+        [(2, "left is other host, swapping ends".to_owned())]
+    );
+    assert_eq!(
+        swapped.peer.local_addrs,
+        [Host::Address("192.168.0.2".parse().expect("address"))]
+    );
     assert_eq!(swapped.peer.children[0].local_ts[0].to_string(), "10.1.0.0/16");
     let neither = convert(&conf.conns[0], "192.168.0.9");
-    assert_eq!(neither.messages, [(1, "left nor right host is our side, assuming left=local".to_owned())]);
+    assert_eq!(
+        neither.messages,
+        [(
+            1,
+            "left nor right host is our side, assuming left=local".to_owned()
+        )]
+    );
 }
 
 fn one(settings: &str) -> conn::Converted {
-    let text = format!("conn x\n{}", settings.lines().map(|line| format!("  {line}\n")).collect::<String>());
+    let text = format!(
+        "conn x\n{}",
+        settings
+            .lines()
+            .map(|line| format!("  {line}\n"))
+            .collect::<String>()
+    );
     let conf = IpsecConf::parse(&text, "ipsec.conf").expect("it parses");
     assert!(conf.messages.is_empty(), "{:?}", conf.messages);
     convert(&conf.conns[0], "10.0.0.1")
@@ -82,7 +130,10 @@ fn defaults_are_strongswans() {
     let peer = one("left=10.0.0.1").peer;
     assert_eq!(peer.lifetime.reauth, Duration::from_secs(3 * 3600 - 540));
     assert_eq!(peer.children[0].lifetime.time.life, Duration::from_secs(3600));
-    assert_eq!((peer.keying_tries, peer.local_auth[0].class), (Some(3), AuthClass::Pubkey));
+    assert_eq!(
+        (peer.keying_tries, peer.local_auth[0].class),
+        (Some(3), AuthClass::Pubkey)
+    );
     assert!(peer.proposals.entries.is_empty() && peer.proposals.append_defaults);
     assert_eq!(peer.remote_addrs, [Host::Any]);
     assert_eq!(peer.children[0].remote_ts, [SelectorSpec::DYNAMIC]);
@@ -91,10 +142,16 @@ fn defaults_are_strongswans() {
 #[test]
 fn keywords_have_their_meaning() {
     let peer = one("left=10.0.0.1\nright=gate.example.org\nike=aes256-sha256-x25519,aes128-sha256-ecp256!\nreauth=no\nkeyingtries=%forever\ndpdaction=restart\nfragmentation=force\nmobike=no\nleftfirewall=yes\ntype=transport\nleftsubnet=10.1.0.0/24,10.2.0.1[tcp/80]\nrightprotoport=udp/53\nmark=0x10/0xff").peer;
-    assert_eq!(peer.proposals.entries, ["aes256-sha256-x25519", "aes128-sha256-ecp256"]);
+    assert_eq!(
+        peer.proposals.entries,
+        ["aes256-sha256-x25519", "aes128-sha256-ecp256"]
+    );
     assert!(!peer.proposals.append_defaults);
     assert!(peer.lifetime.reauth.is_zero() && !peer.lifetime.rekey.is_zero());
-    assert_eq!((peer.keying_tries, peer.dpd_delay), (None, Duration::from_secs(30)));
+    assert_eq!(
+        (peer.keying_tries, peer.dpd_delay),
+        (None, Duration::from_secs(30))
+    );
     assert_eq!((peer.fragmentation, peer.mobike), (Fragmentation::Force, false));
     let child = &peer.children[0];
     assert_eq!((child.dpd_action, child.mode), (Action::Start, Mode::Transport));
@@ -111,15 +168,33 @@ fn own_values_win_over_also_and_also_over_default() {
     let conf = IpsecConf::parse(text, "ipsec.conf").expect("it parses");
     let settings = &conf.conns[0].settings;
     let get = |key: &str| settings.get(key).map(String::as_str);
-    assert_eq!((get("keyingtries"), get("lifetime"), get("ikelifetime"), get("inactivity")), (Some("1"), Some("2m"), Some("5m"), Some("4m")));
-    assert_eq!(conf.conns[3].settings.get("inactivity"), None, "an empty value clears");
+    assert_eq!(
+        (
+            get("keyingtries"),
+            get("lifetime"),
+            get("ikelifetime"),
+            get("inactivity")
+        ),
+        (Some("1"), Some("2m"), Some("5m"), Some("4m"))
+    );
+    assert_eq!(
+        conf.conns[3].settings.get("inactivity"),
+        None,
+        "an empty value clears"
+    );
 }
 
 #[test]
 fn a_mistake_costs_only_its_own_conn() {
     let text = "config setup\n  uniqueids=perhaps\n  charonstart=yes\nconn good\n  auto=add\n  pfs=yes\n  leftsubnett=1.2.3.4\nconn bad\n  auto=maybe\n  lifetime=soon\nconn loop\n  also=loop\nconn missing\n  also=nowhere\n";
     let conf = IpsecConf::parse(text, "ipsec.conf").expect("it parses");
-    assert_eq!(conf.conns.iter().map(|conn| conn.name.as_str()).collect::<Vec<_>>(), ["good"]);
+    assert_eq!(
+        conf.conns
+            .iter()
+            .map(|conn| conn.name.as_str())
+            .collect::<Vec<_>>(),
+        ["good"]
+    );
     assert_eq!(
         conf.messages,
         [
@@ -144,12 +219,27 @@ fn a_mistake_costs_only_its_own_conn() {
 #[test]
 fn a_broken_form_is_fatal_and_says_where() {
     for (text, expected) in [
-        ("  left=1.2.3.4\n", "ipsec.conf:1: an indented line belongs to a section, expected one before it"),
-        ("conn a\n  left\n", "ipsec.conf:2: unexpected 'left', expected 'key = value'"),
-        ("con a\n", "ipsec.conf:1: unexpected 'con a', expected 'config setup', 'conn NAME', 'ca NAME' or 'include FILE'"),
-        ("conn a\n  leftid=\"x\n", "ipsec.conf:2: quoted string is not closed, expected '\"'"),
+        (
+            "  left=1.2.3.4\n",
+            "ipsec.conf:1: an indented line belongs to a section, expected one before it",
+        ),
+        (
+            "conn a\n  left\n",
+            "ipsec.conf:2: unexpected 'left', expected 'key = value'",
+        ),
+        (
+            "con a\n",
+            "ipsec.conf:1: unexpected 'con a', expected 'config setup', 'conn NAME', 'ca NAME' or 'include FILE'",
+        ),
+        (
+            "conn a\n  leftid=\"x\n",
+            "ipsec.conf:2: quoted string is not closed, expected '\"'",
+        ),
     ] {
-        assert_eq!(IpsecConf::parse(text, "ipsec.conf").expect_err(text).to_string(), expected);
+        assert_eq!(
+            IpsecConf::parse(text, "ipsec.conf").expect_err(text).to_string(),
+            expected
+        );
     }
 }
 
@@ -157,11 +247,21 @@ fn a_broken_form_is_fatal_and_says_where() {
 fn comments_quotes_and_includes() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ipsec.conf");
-    std::fs::write(&path, "# comment\nversion 2.0\ninclude more/*.conf\nconn a # here\n  leftid=\"C=CH, O=x # y\"   # z\n").expect("written");
+    std::fs::write(
+        &path,
+        "# comment\nversion 2.0\ninclude more/*.conf\nconn a # here\n  leftid=\"C=CH, O=x # y\"   # z\n",
+    )
+    .expect("written");
     std::fs::create_dir(directory.path().join("more")).expect("more");
     std::fs::write(directory.path().join("more/b.conf"), "conn b\n  auto=start\n").expect("written");
     let conf = IpsecConf::load(&path).expect("it loads");
-    assert_eq!(conf.conns.iter().map(|conn| conn.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!(
+        conf.conns
+            .iter()
+            .map(|conn| conn.name.as_str())
+            .collect::<Vec<_>>(),
+        ["b", "a"]
+    );
     assert_eq!(conf.conns[1].settings["leftid"], "C=CH, O=x # y");
     std::fs::write(directory.path().join("more/b.conf"), "include b.conf\n").expect("written");
     assert!(IpsecConf::load(&path).is_err(), "a file that includes itself");
@@ -170,15 +270,26 @@ fn comments_quotes_and_includes() {
 #[test]
 fn the_files_of_the_demo_have_three_tunnels_on_both_hosts() {
     for (text, own, net) in [
-        (include_str!("../../../../docker/moon/ipsec.conf"), "192.168.0.2", "10.1.0.0/16"),
-        (include_str!("../../../../docker/carol/ipsec.conf"), "192.168.0.3", "10.3.0.0/16"),
+        (
+            include_str!("../../../../docker/moon/ipsec.conf"),
+            "192.168.0.2",
+            "10.1.0.0/16",
+        ),
+        (
+            include_str!("../../../../docker/carol/ipsec.conf"),
+            "192.168.0.3",
+            "10.3.0.0/16",
+        ),
     ] {
         let conf = IpsecConf::parse(text, "ipsec.conf").expect("it parses");
         assert!(conf.messages.is_empty(), "{:?}", conf.messages);
         let names: Vec<_> = conf.conns.iter().map(|conn| conn.name.as_str()).collect();
         assert_eq!(names, ["Tunnel1", "Tunnel2", "Tunnel3"]);
         let tunnel2 = convert(&conf.conns[1], own).peer;
-        assert_eq!(tunnel2.proposals.entries, ["aes256gcm16-sha512-x25519-ke1_kyber3-ke2_ntrup3-ke3_saber3"]);
+        assert_eq!(
+            tunnel2.proposals.entries,
+            ["aes256gcm16-sha512-x25519-ke1_kyber3-ke2_ntrup3-ke3_saber3"]
+        );
         assert!(!tunnel2.proposals.append_defaults);
         assert_eq!(tunnel2.children[0].local_ts[0].to_string(), net);
     }

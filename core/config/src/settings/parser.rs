@@ -10,14 +10,21 @@ const MAX_DEPTH: usize = 20;
 
 /// Reads a file into a section.
 pub(super) fn file(path: &Path, into: &mut Section, depth: usize) -> Result<(), Error> {
-    let content = fs::read(path)
-        .map_err(|error| Error::Open { file: path.display().to_string(), reason: error.to_string() })?;
+    let content = fs::read(path).map_err(|error| Error::Open {
+        file: path.display().to_string(),
+        reason: error.to_string(),
+    })?;
     text(&String::from_utf8_lossy(&content), path, into, depth)
 }
 
 /// Reads text into a section; `path` is for messages and for relative includes.
 pub(super) fn text(text: &str, path: &Path, into: &mut Section, depth: usize) -> Result<(), Error> {
-    let mut parser = Parser { rest: text, line: 1, path, depth };
+    let mut parser = Parser {
+        rest: text,
+        line: 1,
+        path,
+        depth,
+    };
     parser.section(into, 0)
 }
 
@@ -35,7 +42,11 @@ fn ends_name(c: char) -> bool {
 
 impl<'a> Parser<'a> {
     fn error(&self, expected: impl Into<String>) -> Error {
-        Error::Syntax { file: self.path.display().to_string(), line: self.line, expected: expected.into() }
+        Error::Syntax {
+            file: self.path.display().to_string(),
+            line: self.line,
+            expected: expected.into(),
+        }
     }
 
     fn peek(&self) -> Option<char> {
@@ -125,7 +136,8 @@ impl<'a> Parser<'a> {
                 self.section(into.section_mut(name), nesting + 1)
             }
             found => {
-                let found = found.map_or_else(|| "end of file".to_owned(), |c| format!("'{}'", c.escape_debug()));
+                let found =
+                    found.map_or_else(|| "end of file".to_owned(), |c| format!("'{}'", c.escape_debug()));
                 Err(self.error(format!("unexpected {found} after '{name}', expected '=' or '{{'")))
             }
         }
@@ -136,7 +148,10 @@ impl<'a> Parser<'a> {
         let mut references = Vec::new();
         loop {
             self.skip(true);
-            let end = self.rest.find(|c| c != '.' && ends_name(c)).unwrap_or(self.rest.len());
+            let end = self
+                .rest
+                .find(|c| c != '.' && ends_name(c))
+                .unwrap_or(self.rest.len());
             let (reference, rest) = self.rest.split_at(end);
             if reference.is_empty() {
                 return Err(self.error("expected the name of a section to refer to"));

@@ -11,16 +11,26 @@ fn the_seeds_file_has_its_values() {
     );
     let mut warnings = Vec::new();
     assert_eq!(settings.get("charon.filelog.stderr.default"), Some("1"));
-    assert_eq!(settings.get_int("charon.fragment_size", 1280, &mut warnings), 1480);
+    assert_eq!(
+        settings.get_int("charon.fragment_size", 1280, &mut warnings),
+        1480
+    );
     assert!(settings.get_bool("charon.send_vendor_id", false, &mut warnings));
     assert_eq!(settings.sections("charon.filelog"), ["stderr"]);
-    assert_eq!(settings.keys("charon"), ["send_vendor_id", "fragment_size", "max_packet"]);
+    assert_eq!(
+        settings.keys("charon"),
+        ["send_vendor_id", "fragment_size", "max_packet"]
+    );
     assert!(warnings.is_empty());
 }
 
 #[test]
 fn sections_merge_and_the_last_value_wins() {
-    let settings = settings("a { b = 1 }\na { c = 2 b = 3 }\n".replace(" b = 3", "\n b = 3").as_str());
+    let settings = settings(
+        "a { b = 1 }\na { c = 2 b = 3 }\n"
+            .replace(" b = 3", "\n b = 3")
+            .as_str(),
+    );
     assert_eq!((settings.get("a.b"), settings.get("a.c")), (Some("3"), Some("2")));
 }
 
@@ -58,11 +68,23 @@ fn references_in_a_circle_end() {
 #[test]
 fn mistakes_name_file_line_and_what_was_expected() {
     for (text, expected) in [
-        ("a {\n b = 1\n", "strongswan.conf:3: section is not closed, expected '}'"),
-        ("a\n", "strongswan.conf:2: unexpected end of file after 'a', expected '=' or '{'"),
+        (
+            "a {\n b = 1\n",
+            "strongswan.conf:3: section is not closed, expected '}'",
+        ),
+        (
+            "a\n",
+            "strongswan.conf:2: unexpected end of file after 'a', expected '=' or '{'",
+        ),
         ("x = 1\n}\n", "strongswan.conf:2: unexpected '}', expected a name"),
-        ("a = \"open\n\n", "strongswan.conf:1: quoted string is not closed, expected '\"'"),
-        ("a : { }", "strongswan.conf:1: expected the name of a section to refer to"),
+        (
+            "a = \"open\n\n",
+            "strongswan.conf:1: quoted string is not closed, expected '\"'",
+        ),
+        (
+            "a : { }",
+            "strongswan.conf:1: expected the name of a section to refer to",
+        ),
         ("include\n", "strongswan.conf:1: expected a file after 'include'"),
     ] {
         let error = Settings::parse(text, "strongswan.conf").expect_err(text);
@@ -74,8 +96,14 @@ fn mistakes_name_file_line_and_what_was_expected() {
 fn a_value_of_the_wrong_type_warns_and_the_default_stays() {
     let settings = settings("charon {\n  fragment_size = abc\n}\n");
     let mut warnings = Vec::new();
-    assert_eq!(settings.get_int("charon.fragment_size", 1280, &mut warnings), 1280);
-    assert_eq!(warnings, ["strongswan.conf:2: charon.fragment_size = abc: expected an integer, using 1280"]);
+    assert_eq!(
+        settings.get_int("charon.fragment_size", 1280, &mut warnings),
+        1280
+    );
+    assert_eq!(
+        warnings,
+        ["strongswan.conf:2: charon.fragment_size = abc: expected an integer, using 1280"]
+    );
 }
 
 #[test]
@@ -87,9 +115,15 @@ fn includes_are_relative_to_the_including_file() {
     std::fs::write(directory.path().join("d/a.conf"), "x = 1\ninclude b.inc\n").expect("written");
     std::fs::write(directory.path().join("d/b.inc"), "y = 2\n").expect("written");
     let settings = Settings::load(&path).expect("it loads");
-    assert_eq!((settings.get("charon.x"), settings.get("charon.y")), (Some("1"), Some("2")));
+    assert_eq!(
+        (settings.get("charon.x"), settings.get("charon.y")),
+        (Some("1"), Some("2"))
+    );
     std::fs::write(directory.path().join("d/b.inc"), "include b.inc\n").expect("written");
     let error = Settings::load(&path).expect_err("a file that includes itself");
-    assert!(error.to_string().contains("included more than 20 deep"), "{error}");
+    assert!(
+        error.to_string().contains("included more than 20 deep"),
+        "{error}"
+    );
     assert!(Settings::load(&directory.path().join("missing")).is_ok());
 }

@@ -40,11 +40,21 @@ impl FromStr for SaSelector {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || Error::Request(format!("'{text}' names no SA: write NAME, NAME[], NAME{{}}, [N] or {{N}}, or * within"));
+        let bad = || {
+            Error::Request(format!(
+                "'{text}' names no SA: write NAME, NAME[], NAME{{}}, [N] or {{N}}, or * within"
+            ))
+        };
         let (kind, open) = match text.chars().last() {
             Some(']') => (Some(Kind::Ike), '['),
             Some('}') => (Some(Kind::Child), '{'),
-            Some(_) => return Ok(Self { name: text.to_owned(), kind: None, which: Which::One }),
+            Some(_) => {
+                return Ok(Self {
+                    name: text.to_owned(),
+                    kind: None,
+                    which: Which::One,
+                });
+            }
             None => return Err(bad()),
         };
         let (name, inner) = text[..text.len() - 1].rsplit_once(open).ok_or_else(bad)?;
@@ -56,7 +66,11 @@ impl FromStr for SaSelector {
         if name.is_empty() && !matches!(which, Which::Id(_)) {
             return Err(bad());
         }
-        Ok(Self { name: name.to_owned(), kind, which })
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+            which,
+        })
     }
 }
 

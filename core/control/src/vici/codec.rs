@@ -19,7 +19,11 @@ impl Message {
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         encode(&mut out, &self.elements, 0)?;
-        if out.len() > frame::MAX_LEN { Err(Error::TooLong(out.len())) } else { Ok(out) }
+        if out.len() > frame::MAX_LEN {
+            Err(Error::TooLong(out.len()))
+        } else {
+            Ok(out)
+        }
     }
 
     /// Reads a message. Sections and lists have to be closed, and only items may be in lists.
@@ -60,7 +64,11 @@ impl Message {
                 _ => return Err(Error::Element { kind, at }),
             }
         }
-        if open.is_empty() { Ok(Self { elements }) } else { Err(Error::Unclosed(open.len())) }
+        if open.is_empty() {
+            Ok(Self { elements })
+        } else {
+            Err(Error::Unclosed(open.len()))
+        }
     }
 }
 
@@ -100,7 +108,10 @@ fn put_name(out: &mut Vec<u8>, kind: u8, name: &str) -> Result<(), Error> {
 }
 
 fn put_value(out: &mut Vec<u8>, key: &str, value: &[u8]) -> Result<(), Error> {
-    let too_long = |_| Error::ValueLength { key: key.to_owned(), octets: value.len() };
+    let too_long = |_| Error::ValueLength {
+        key: key.to_owned(),
+        octets: value.len(),
+    };
     out.extend(u16::try_from(value.len()).map_err(too_long)?.to_be_bytes());
     out.extend(value);
     Ok(())
@@ -119,7 +130,11 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, len: usize) -> Result<&[u8], Error> {
-        let taken = self.octets.get(self.at..).and_then(|rest| rest.get(..len)).ok_or(Error::Truncated(self.at))?;
+        let taken = self
+            .octets
+            .get(self.at..)
+            .and_then(|rest| rest.get(..len))
+            .ok_or(Error::Truncated(self.at))?;
         self.at += len;
         Ok(taken)
     }
@@ -128,7 +143,9 @@ impl Reader<'_> {
         let len = self.next().ok_or(Error::Truncated(self.at))?;
         let at = self.at;
         let name = self.take(usize::from(len))?;
-        std::str::from_utf8(name).map(str::to_owned).map_err(|_| Error::Name(at))
+        std::str::from_utf8(name)
+            .map(str::to_owned)
+            .map_err(|_| Error::Name(at))
     }
 
     fn value(&mut self) -> Result<Vec<u8>, Error> {

@@ -45,13 +45,19 @@ impl Message {
 
     /// The items of a list as text, what is no text with replacement characters; empty if there is no such list.
     pub fn get_texts(&self, path: &str) -> Vec<Cow<'_, str>> {
-        self.get_list(path).unwrap_or_default().iter().map(|item| String::from_utf8_lossy(item)).collect()
+        self.get_list(path)
+            .unwrap_or_default()
+            .iter()
+            .map(|item| String::from_utf8_lossy(item))
+            .collect()
     }
 
     /// A section as a message of its own; empty if there is no such section.
     pub fn get_section(&self, path: &str) -> Self {
         match self.get(path) {
-            Some(Element::Section(_, elements)) => Self { elements: elements.clone() },
+            Some(Element::Section(_, elements)) => Self {
+                elements: elements.clone(),
+            },
             _ => Self::new(),
         }
     }
@@ -59,7 +65,12 @@ impl Message {
     /// The sections at the root, with their names.
     pub fn sections(&self) -> impl Iterator<Item = (&str, Self)> {
         self.elements.iter().filter_map(|element| match element {
-            Element::Section(name, elements) => Some((name.as_str(), Self { elements: elements.clone() })),
+            Element::Section(name, elements) => Some((
+                name.as_str(),
+                Self {
+                    elements: elements.clone(),
+                },
+            )),
             _ => None,
         })
     }
@@ -78,7 +89,9 @@ fn find<'a>(elements: &'a [Element], path: &str) -> Option<&'a Element> {
         if element.name() == path {
             return Some(element);
         }
-        let Element::Section(name, inner) = element else { return None };
+        let Element::Section(name, inner) = element else {
+            return None;
+        };
         find(inner, path.strip_prefix(name.as_str())?.strip_prefix('.')?)
     })
 }

@@ -49,7 +49,9 @@ impl From<Vec<Element>> for Message {
 
 impl FromIterator<Element> for Message {
     fn from_iter<T: IntoIterator<Item = Element>>(elements: T) -> Self {
-        Self { elements: elements.into_iter().collect() }
+        Self {
+            elements: elements.into_iter().collect(),
+        }
     }
 }
 
@@ -108,17 +110,22 @@ impl Message {
 impl Message {
     /// Adds a key with a value as text.
     pub fn push_value(&mut self, name: &str, value: impl Display) {
-        self.elements.push(Element::Value(name.to_owned(), value.to_string().into_bytes()));
+        self.elements
+            .push(Element::Value(name.to_owned(), value.to_string().into_bytes()));
     }
 
     /// Adds a section.
     pub fn push_section(&mut self, name: &str, section: Self) {
-        self.elements.push(Element::Section(name.to_owned(), section.elements));
+        self.elements
+            .push(Element::Section(name.to_owned(), section.elements));
     }
 
     /// Adds a list of texts, also an empty one.
     pub fn push_list<T: Display>(&mut self, name: &str, items: impl IntoIterator<Item = T>) {
-        let items = items.into_iter().map(|item| item.to_string().into_bytes()).collect();
+        let items = items
+            .into_iter()
+            .map(|item| item.to_string().into_bytes())
+            .collect();
         self.elements.push(Element::List(name.to_owned(), items));
     }
 }

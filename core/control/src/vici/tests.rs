@@ -8,7 +8,9 @@ fn sample() -> Message {
     Message::new()
         .value("key1", "value1")
         .section("section1", |section| {
-            section.section("sub-section", |sub| sub.value("key2", "value2")).list("list1", ["item1", "item2"])
+            section
+                .section("sub-section", |sub| sub.value("key2", "value2"))
+                .list("list1", ["item1", "item2"])
         })
         .flag("last", true)
 }
@@ -49,10 +51,29 @@ fn names_with_dots_are_found_too() {
 
 #[test]
 fn numbers_are_read_as_c_reads_them() {
-    for (text, number) in [("0", 0), ("12", 12), ("-3", -3), ("010", 8), ("0x1F", 31), ("+7", 7), ("-0x10", -16)] {
+    for (text, number) in [
+        ("0", 0),
+        ("12", 12),
+        ("-3", -3),
+        ("010", 8),
+        ("0x1F", 31),
+        ("+7", 7),
+        ("-0x10", -16),
+    ] {
         assert_eq!(parse_int(text), Some(number), "{text}");
     }
-    for text in ["", "-", "x", "0x", "1.5", "--1", "0x-1", "08", "99999999999999999999", " 1"] {
+    for text in [
+        "",
+        "-",
+        "x",
+        "0x",
+        "1.5",
+        "--1",
+        "0x-1",
+        "08",
+        "99999999999999999999",
+        " 1",
+    ] {
         assert_eq!(parse_int(text), None, "{text}");
     }
     assert_eq!(parse_int("-9223372036854775808"), Some(i64::MIN));
@@ -60,7 +81,13 @@ fn numbers_are_read_as_c_reads_them() {
 
 #[test]
 fn words_other_than_yes_and_no_are_neither() {
-    for (text, value) in [("yes", Some(true)), ("Disabled", Some(false)), ("1", Some(true)), ("maybe", None), ("", None)] {
+    for (text, value) in [
+        ("yes", Some(true)),
+        ("Disabled", Some(false)),
+        ("1", Some(true)),
+        ("maybe", None),
+        ("", None),
+    ] {
         assert_eq!(parse_bool(text), value, "{text}");
     }
 }
@@ -68,18 +95,30 @@ fn words_other_than_yes_and_no_are_neither() {
 #[test]
 fn lists_hold_only_items() {
     let in_list = |octets: &[u8]| Message::decode(&[b"\x04\x01l", octets].concat());
-    assert_eq!(in_list(b"\x03\x01k\x00\x00\x06"), Err(Error::Element { kind: 3, at: 3 }));
+    assert_eq!(
+        in_list(b"\x03\x01k\x00\x00\x06"),
+        Err(Error::Element { kind: 3, at: 3 })
+    );
     assert_eq!(in_list(b"\x01\x01s"), Err(Error::Element { kind: 1, at: 3 }));
-    assert_eq!(in_list(b"\x04\x01l\x06\x06"), Err(Error::Element { kind: 4, at: 3 }));
+    assert_eq!(
+        in_list(b"\x04\x01l\x06\x06"),
+        Err(Error::Element { kind: 4, at: 3 })
+    );
     assert_eq!(in_list(b"\x05\x00\x01x"), Err(Error::Unclosed(1)));
-    assert_eq!(Message::decode(b"\x05\x00\x00"), Err(Error::Element { kind: 5, at: 0 }));
+    assert_eq!(
+        Message::decode(b"\x05\x00\x00"),
+        Err(Error::Element { kind: 5, at: 0 })
+    );
     assert_eq!(Message::decode(b"\x06"), Err(Error::Element { kind: 6, at: 0 }));
 }
 
 #[test]
 fn sections_are_closed_as_often_as_opened() {
     assert_eq!(Message::decode(b"\x02"), Err(Error::Element { kind: 2, at: 0 }));
-    assert_eq!(Message::decode(b"\x01\x01s\x02\x02"), Err(Error::Element { kind: 2, at: 4 }));
+    assert_eq!(
+        Message::decode(b"\x01\x01s\x02\x02"),
+        Err(Error::Element { kind: 2, at: 4 })
+    );
     assert_eq!(Message::decode(b"\x01\x01s"), Err(Error::Unclosed(1)));
     assert_eq!(Message::decode(b"\x00"), Err(Error::Element { kind: 0, at: 0 }));
     assert_eq!(Message::decode(b"\x07"), Err(Error::Element { kind: 7, at: 0 }));
@@ -105,12 +144,24 @@ fn nesting_has_a_limit_in_both_directions() {
 fn what_is_too_long_is_refused() {
     let value = |len: usize| Message::new().octets("k", vec![0; len]);
     assert!(value(65_535).encode().is_ok());
-    assert_eq!(value(65_536).encode(), Err(Error::ValueLength { key: "k".into(), octets: 65_536 }));
+    assert_eq!(
+        value(65_536).encode(),
+        Err(Error::ValueLength {
+            key: "k".into(),
+            octets: 65_536
+        })
+    );
     assert!(Message::new().value(&"n".repeat(255), "").encode().is_ok());
-    assert_eq!(Message::new().value(&"n".repeat(256), "").encode(), Err(Error::NameLength(256)));
+    assert_eq!(
+        Message::new().value(&"n".repeat(256), "").encode(),
+        Err(Error::NameLength(256))
+    );
     let many = (0..9).fold(Message::new(), |message, _| message.octets("k", vec![0; 65_000]));
     assert!(matches!(many.encode(), Err(Error::TooLong(_))));
-    assert!(matches!(Message::decode(&vec![0; frame::MAX_LEN + 1]), Err(Error::TooLong(_))));
+    assert!(matches!(
+        Message::decode(&vec![0; frame::MAX_LEN + 1]),
+        Err(Error::TooLong(_))
+    ));
 }
 
 #[test]

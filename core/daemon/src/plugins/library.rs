@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,7 +21,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), details: String::new() }
+        Self {
+            reason: reason.into(),
+            details: String::new(),
+        }
     }
 }
 
@@ -31,7 +35,10 @@ pub(super) fn open(
     host: &Arc<dyn Host>,
 ) -> Result<Vec<Feature>, Refusal> {
     let Some(path) = super::find(name, directories) else {
-        let places: Vec<_> = directories.iter().map(|directory| directory.display().to_string()).collect();
+        let places: Vec<_> = directories
+            .iter()
+            .map(|directory| directory.display().to_string())
+            .collect();
         return Err(Refusal::new(format!(
             "no file libcharon_{}.so in {}; install it or take it out of charon.load",
             name.replace('-', "_"),
@@ -39,9 +46,9 @@ pub(super) fn open(
         )));
     };
     let shown = path.display();
-    let content = std::fs::read(&path).map_err(|error| Refusal::new(format!("{shown} is not readable: {error}")))?;
-    super::elf::check(&content).map_err(|why| Refusal::new(format!("{shown}: {why}")))?;
-    drop(content);
+    let file =
+        File::open(&path).map_err(|error| Refusal::new(format!("{shown} is not readable: {error}")))?;
+    super::elf::check(&file).map_err(|why| Refusal::new(format!("{shown}: {why}")))?;
 
     // SAFETY: whoever can write to the plugin directory can run code in the daemon anyway; the file is a whole
     // library. It is never closed, so nothing of it is used after it is gone.
@@ -51,9 +58,14 @@ pub(super) fn open(
     // SAFETY: the symbol is read as a pointer to a header, which `upgrade` checks before it believes anything else.
     let header = unsafe { library.get::<AbiHeaderRef>(symbol(name).as_bytes()) };
     let header = header.map_err(|_| {
-        Refusal::new(format!("{shown} is no plugin named '{name}' (it has no symbol {})", symbol(name)))
+        Refusal::new(format!(
+            "{shown} is no plugin named '{name}' (it has no symbol {})",
+            symbol(name)
+        ))
     })?;
-    let header = (*header).upgrade().map_err(|error| library_error(&shown.to_string(), &error))?;
+    let header = (*header)
+        .upgrade()
+        .map_err(|error| library_error(&shown.to_string(), &error))?;
     let root = header
         .init_root_module::<PluginRootRef>()
         .map_err(|error| library_error(&shown.to_string(), &error))?;
@@ -92,9 +104,19 @@ fn library_error(path: &str, error: &LibraryError) -> Refusal {
     let details = error.to_string();
     let first = match error {
         LibraryError::InvalidAbiHeader(_) => "built with another version of abi_stable".to_owned(),
-        LibraryError::AbiInstability(_) => "its root has another layout than this daemon's; build it again".to_owned(),
+        LibraryError::AbiInstability(_) => {
+            "its root has another layout than this daemon's; build it again".to_owned()
+        }
         LibraryError::RootModule { .. } => "it panicked while it was loaded".to_owned(),
-        _ => details.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown error").trim().to_owned(),
+        _ => details
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("unknown error")
+            .trim()
+            .to_owned(),
     };
-    Refusal { reason: format!("{path}: {first}"), details }
+    Refusal {
+        reason: format!("{path}: {first}"),
+        details,
+    }
 }

@@ -38,7 +38,13 @@ pub(super) fn wanted(settings: &Settings) -> Vec<Wanted> {
             continue;
         }
         if let Some(priority) = priority(settings, name, true) {
-            ranked.push((priority, Wanted { name: name.to_owned(), critical }));
+            ranked.push((
+                priority,
+                Wanted {
+                    name: name.to_owned(),
+                    critical,
+                },
+            ));
         }
     }
     // Stable: equal priorities keep the order of the list.
@@ -67,13 +73,21 @@ fn modular_names(settings: &Settings) -> Vec<String> {
         .filter(|name| priority(settings, name, false).is_some())
         .collect();
     names.sort_by_key(|name| {
-        let rank = defaults.iter().position(|known| known == name).unwrap_or(usize::MAX);
+        let rank = defaults
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or(usize::MAX);
         (rank, name.clone())
     });
     let critical = |name: &String| {
-        settings.get(&format!("charon.plugins.{name}.load")).is_some_and(|text| text.ends_with('!'))
+        settings
+            .get(&format!("charon.plugins.{name}.load"))
+            .is_some_and(|text| text.ends_with('!'))
     };
-    names.into_iter().map(|name| if critical(&name) { name + "!" } else { name }).collect()
+    names
+        .into_iter()
+        .map(|name| if critical(&name) { name + "!" } else { name })
+        .collect()
 }
 
 fn is_yes(text: &str) -> bool {
@@ -86,20 +100,31 @@ mod tests {
 
     fn names(text: &str) -> Vec<String> {
         let settings = Settings::parse(text, "strongswan.conf").expect("it parses");
-        let mark = |wanted: Wanted| if wanted.critical { wanted.name + "!" } else { wanted.name };
+        let mark = |wanted: Wanted| {
+            if wanted.critical {
+                wanted.name + "!"
+            } else {
+                wanted.name
+            }
+        };
         wanted(&settings).into_iter().map(mark).collect()
     }
 
     #[test]
     fn the_list_keeps_its_order_and_marks() {
         assert_eq!(names("charon { load = b a! b c\n }"), ["b", "a!", "c"]);
-        assert_eq!(names("").join(" "), DEFAULT_LOAD.split_whitespace().collect::<Vec<_>>().join(" "));
+        assert_eq!(
+            names("").join(" "),
+            DEFAULT_LOAD.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
     }
 
     #[test]
     fn a_plugin_can_be_switched_off_or_ranked() {
         assert_eq!(
-            names("charon { load = a b c d\n plugins { a { load = no\n }\n d { load = 7\n }\n c { load = yes\n }\n }\n }"),
+            names(
+                "charon { load = a b c d\n plugins { a { load = no\n }\n d { load = 7\n }\n c { load = yes\n }\n }\n }"
+            ),
             ["d", "b", "c"]
         );
     }

@@ -21,7 +21,11 @@ pub use list::{DEFAULT_LOAD, Wanted};
 /// # Errors
 ///
 /// If a plugin marked with `!` cannot be loaded, or the daemon would lack something it cannot do without.
-pub fn load(settings: &Settings, directories: &[PathBuf], host: &Arc<dyn Host>) -> Result<Vec<Plugin>, String> {
+pub fn load(
+    settings: &Settings,
+    directories: &[PathBuf],
+    host: &Arc<dyn Host>,
+) -> Result<Vec<Plugin>, String> {
     let mut libraries = Vec::new();
     for wanted in list::wanted(settings) {
         if list::BUILTIN.contains(&wanted.name.as_str()) {
@@ -34,7 +38,11 @@ pub fn load(settings: &Settings, directories: &[PathBuf], host: &Arc<dyn Host>) 
             }
             Err(refusal) => {
                 let name = &wanted.name;
-                host.log(Group::Lib, 1, &format!("plugin '{name}': failed to load - {}", refusal.reason));
+                host.log(
+                    Group::Lib,
+                    1,
+                    &format!("plugin '{name}': failed to load - {}", refusal.reason),
+                );
                 if !refusal.details.is_empty() {
                     host.log(Group::Lib, 3, &refusal.details);
                 }
@@ -65,7 +73,9 @@ fn indispensable(plugins: &[Plugin]) -> Result<(), String> {
             .flat_map(|plugin| &plugin.features)
             .any(|offered| offered.name == name && offered.loaded);
         if !provided {
-            return Err(format!("no loaded plugin provides {name}; add one that does, like '{plugin}', to charon.load"));
+            return Err(format!(
+                "no loaded plugin provides {name}; add one that does, like '{plugin}', to charon.load"
+            ));
         }
     }
     Ok(())
@@ -73,7 +83,10 @@ fn indispensable(plugins: &[Plugin]) -> Result<(), String> {
 
 /// A plugin's file: `libcharon_<name>.so` with underscores for hyphens, or `<name>.so`.
 fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
-    let names = [format!("libcharon_{}.so", name.replace('-', "_")), format!("{name}.so")];
+    let names = [
+        format!("libcharon_{}.so", name.replace('-', "_")),
+        format!("{name}.so"),
+    ];
     directories
         .iter()
         .flat_map(|directory| names.iter().map(|name| directory.join(name)))

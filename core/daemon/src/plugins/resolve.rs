@@ -14,12 +14,22 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn new(name: String, critical: bool, features: Vec<Feature>) -> Self {
-        Self { name, critical, features, builtin: false }
+        Self {
+            name,
+            critical,
+            features,
+            builtin: false,
+        }
     }
 
     /// A part of the daemon that is listed like a plugin.
     pub(super) fn builtin(name: &str) -> Self {
-        Self { name: name.to_owned(), critical: false, features: Vec::new(), builtin: true }
+        Self {
+            name: name.to_owned(),
+            critical: false,
+            features: Vec::new(),
+            builtin: true,
+        }
     }
 }
 
@@ -44,10 +54,7 @@ struct Node {
 /// # Errors
 ///
 /// If a critical plugin has a feature that cannot be loaded.
-pub(super) fn resolve(
-    candidates: Vec<Candidate>,
-    log: &dyn Fn(i8, &str),
-) -> Result<Vec<Plugin>, String> {
+pub(super) fn resolve(candidates: Vec<Candidate>, log: &dyn Fn(i8, &str)) -> Result<Vec<Plugin>, String> {
     let mut nodes = Vec::new();
     for (plugin, candidate) in candidates.iter().enumerate() {
         for feature in &candidate.features {
@@ -60,7 +67,12 @@ pub(super) fn resolve(
         }
         if candidate.builtin {
             let name = FeatureName::Custom("socket".into());
-            nodes.push(Node { plugin, name, dependencies: Vec::new(), state: State::Untried });
+            nodes.push(Node {
+                plugin,
+                name,
+                dependencies: Vec::new(),
+                state: State::Untried,
+            });
         }
     }
     let mut failed = 0;
@@ -96,9 +108,15 @@ pub(super) fn resolve(
             });
         }
         if features.iter().any(|offered| offered.loaded) {
-            plugins.push(Plugin { name: candidate.name, features });
+            plugins.push(Plugin {
+                name: candidate.name,
+                features,
+            });
         } else {
-            log(2, &format!("unloading plugin '{}' without loaded features", candidate.name));
+            log(
+                2,
+                &format!("unloading plugin '{}' without loaded features", candidate.name),
+            );
         }
     }
     Ok(plugins)
@@ -113,9 +131,12 @@ fn load(nodes: &mut Vec<Node>, index: usize, candidates: &[Candidate], log: &dyn
     }
     nodes[index].state = State::Trying;
     for dependency in nodes[index].dependencies.clone() {
-        let providers: Vec<usize> =
-            (0..nodes.len()).filter(|other| nodes[*other].name == dependency.name).collect();
-        let available = providers.into_iter().any(|provider| load(nodes, provider, candidates, log));
+        let providers: Vec<usize> = (0..nodes.len())
+            .filter(|other| nodes[*other].name == dependency.name)
+            .collect();
+        let available = providers
+            .into_iter()
+            .any(|provider| load(nodes, provider, candidates, log));
         if !available && !dependency.soft {
             let candidate = &candidates[nodes[index].plugin];
             let level = if candidate.critical { 1 } else { 2 };
@@ -161,11 +182,15 @@ mod tests {
 
     fn run(candidates: Vec<Candidate>) -> (Result<Vec<String>, String>, Vec<String>) {
         let lines = RefCell::new(Vec::new());
-        let plugins = resolve(candidates, &|level, line| lines.borrow_mut().push(format!("{level} {line}")));
+        let plugins = resolve(candidates, &|level, line| {
+            lines.borrow_mut().push(format!("{level} {line}"))
+        });
         let loaded = plugins.map(|plugins| {
             let names = |plugin: Plugin| {
                 let features = plugin.features.into_iter().filter(|offered| offered.loaded);
-                features.map(move |offered| format!("{}/{}", plugin.name, offered.name)).collect::<Vec<_>>()
+                features
+                    .map(move |offered| format!("{}/{}", plugin.name, offered.name))
+                    .collect::<Vec<_>>()
             };
             plugins.into_iter().flat_map(names).collect()
         });
@@ -179,7 +204,10 @@ mod tests {
     #[test]
     fn what_is_depended_on_may_come_later_in_the_list() {
         let (loaded, lines) = run(vec![
-            plugin("a", vec![feature("x").depends(custom("y")).soft_depends(custom("nowhere"))]),
+            plugin(
+                "a",
+                vec![feature("x").depends(custom("y")).soft_depends(custom("nowhere"))],
+            ),
             plugin("b", vec![feature("y")]),
         ]);
         assert_eq!(loaded.expect("loaded"), ["a/CUSTOM:x", "b/CUSTOM:y"]);
@@ -190,7 +218,13 @@ mod tests {
     fn unmet_dependencies_and_loops_leave_a_feature_out() {
         let (loaded, lines) = run(vec![
             plugin("a", vec![feature("x").depends(custom("nowhere")), feature("z")]),
-            plugin("b", vec![feature("p").depends(custom("q")), feature("q").depends(custom("p"))]),
+            plugin(
+                "b",
+                vec![
+                    feature("p").depends(custom("q")),
+                    feature("q").depends(custom("p")),
+                ],
+            ),
         ]);
         assert_eq!(loaded.expect("loaded"), ["a/CUSTOM:z"]);
         assert_eq!(
@@ -208,7 +242,13 @@ mod tests {
     fn a_critical_plugin_needs_all_its_features() {
         let needy = vec![feature("x").depends(FeatureName::Random(RandomQuality::True))];
         let (loaded, lines) = run(vec![Candidate::new("a".into(), true, needy)]);
-        assert_eq!(loaded.expect_err("refused"), "failed to load 1 critical plugin feature");
-        assert_eq!(lines, ["1 feature CUSTOM:x in plugin 'a' has unmet dependency: RNG:RNG_TRUE"]);
+        assert_eq!(
+            loaded.expect_err("refused"),
+            "failed to load 1 critical plugin feature"
+        );
+        assert_eq!(
+            lines,
+            ["1 feature CUSTOM:x in plugin 'a' has unmet dependency: RNG:RNG_TRUE"]
+        );
     }
 }

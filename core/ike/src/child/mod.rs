@@ -14,7 +14,8 @@ use crypto::proposal::Proposal;
 use crypto::suite::ChildSuite;
 use iana::{Protocol, TrafficSelector};
 use plugin_api::kernel::{
-    Direction, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode, SaParameters, UdpEncap,
+    Direction, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode, SaParameters,
+    UdpEncap,
 };
 
 pub use state::ChildState;
@@ -122,15 +123,26 @@ impl ChildSa {
             inbound,
             reqid: self.reqid,
             mode: self.sa_mode(),
-            src_ts: if inbound { self.remote_ts.clone() } else { self.local_ts.clone() },
-            dst_ts: if inbound { self.local_ts.clone() } else { self.remote_ts.clone() },
+            src_ts: if inbound {
+                self.remote_ts.clone()
+            } else {
+                self.local_ts.clone()
+            },
+            dst_ts: if inbound {
+                self.local_ts.clone()
+            } else {
+                self.remote_ts.clone()
+            },
             encryption: agreed.suite.encryption,
             encryption_key: keys.0,
             integrity: agreed.suite.integrity,
             integrity_key: keys.1,
             encap: self.encap.map(|_| {
                 if inbound {
-                    UdpEncap { src_port: dst_port, dst_port: src_port }
+                    UdpEncap {
+                        src_port: dst_port,
+                        dst_port: src_port,
+                    }
                 } else {
                     UdpEncap { src_port, dst_port }
                 }
@@ -141,7 +153,11 @@ impl ChildSa {
             lifetime: if inbound {
                 lifetime
             } else {
-                SaLifetime { soft_time: Duration::ZERO, hard_time: Duration::ZERO, ..lifetime }
+                SaLifetime {
+                    soft_time: Duration::ZERO,
+                    hard_time: Duration::ZERO,
+                    ..lifetime
+                }
             },
             tfc: if inbound { 0 } else { self.config.tfc },
             mark: self.config.marks[usize::from(!inbound)],
@@ -168,11 +184,17 @@ impl ChildSa {
         if matches!(self.state, ChildState::Created) {
             return vec![KernelOp::DeleteSa(self.inbound())];
         }
-        let mut ops = vec![KernelOp::QuerySa(self.inbound()), KernelOp::QuerySa(self.outbound())];
+        let mut ops = vec![
+            KernelOp::QuerySa(self.inbound()),
+            KernelOp::QuerySa(self.outbound()),
+        ];
         if self.config.policies {
             ops.extend(self.policies().into_iter().rev().map(KernelOp::DeletePolicy));
         }
-        ops.extend([KernelOp::DeleteSa(self.outbound()), KernelOp::DeleteSa(self.inbound())]);
+        ops.extend([
+            KernelOp::DeleteSa(self.outbound()),
+            KernelOp::DeleteSa(self.inbound()),
+        ]);
         ops
     }
 
@@ -189,8 +211,18 @@ impl ChildSa {
             return Vec::new();
         }
         let ops = vec![
-            KernelOp::UpdateSa { id: self.inbound(), src: remote, dst: local, encap },
-            KernelOp::UpdateSa { id: self.outbound(), src: local, dst: remote, encap },
+            KernelOp::UpdateSa {
+                id: self.inbound(),
+                src: remote,
+                dst: local,
+                encap,
+            },
+            KernelOp::UpdateSa {
+                id: self.outbound(),
+                src: local,
+                dst: remote,
+                encap,
+            },
         ];
         self.ends = (local.ip(), remote.ip());
         self.encap = encap.then_some((local.port(), remote.port()));
@@ -219,7 +251,11 @@ impl ChildSa {
 
     /// Both selectors, as log lines have them.
     pub(crate) fn selectors(&self) -> String {
-        format!("{} === {}", selectors::list(&self.local_ts), selectors::list(&self.remote_ts))
+        format!(
+            "{} === {}",
+            selectors::list(&self.local_ts),
+            selectors::list(&self.remote_ts)
+        )
     }
 
     pub(crate) fn info(&self) -> ChildSaInfo {
@@ -243,15 +279,29 @@ impl ChildSa {
     }
 
     fn inbound(&self) -> SaId {
-        SaId { src: self.ends.1, dst: self.ends.0, spi: self.spi_in, protocol: Protocol::ESP }
+        SaId {
+            src: self.ends.1,
+            dst: self.ends.0,
+            spi: self.spi_in,
+            protocol: Protocol::ESP,
+        }
     }
 
     fn outbound(&self) -> SaId {
-        SaId { src: self.ends.0, dst: self.ends.1, spi: self.spi_out, protocol: Protocol::ESP }
+        SaId {
+            src: self.ends.0,
+            dst: self.ends.1,
+            spi: self.spi_out,
+            protocol: Protocol::ESP,
+        }
     }
 
     fn sa_mode(&self) -> SaMode {
-        if self.mode == Mode::Transport { SaMode::Transport } else { SaMode::Tunnel }
+        if self.mode == Mode::Transport {
+            SaMode::Transport
+        } else {
+            SaMode::Tunnel
+        }
     }
 
     fn policies(&self) -> Vec<PolicyParameters> {
@@ -274,7 +324,11 @@ impl ChildSa {
         };
         let mut policies = Vec::new();
         for local in &self.local_ts {
-            for remote in self.remote_ts.iter().filter(|remote| remote.start.is_ipv4() == local.start.is_ipv4()) {
+            for remote in self
+                .remote_ts
+                .iter()
+                .filter(|remote| remote.start.is_ipv4() == local.start.is_ipv4())
+            {
                 policies.push(policy(Direction::In, remote, local));
                 if self.sa_mode() == SaMode::Tunnel {
                     policies.push(policy(Direction::Forward, remote, local));
@@ -287,10 +341,15 @@ impl ChildSa {
 
     fn lifetime(&self, shared: &mut Shared) -> SaLifetime {
         let limits = &self.config.lifetime;
-        let soft_time = limits.time.rekey.saturating_sub(shared.random_below(limits.time.jitter));
+        let soft_time = limits
+            .time
+            .rekey
+            .saturating_sub(shared.random_below(limits.time.jitter));
         let soft = |limit: &Limit<u64>, shared: &mut Shared| match limit.jitter {
             0 => limit.rekey,
-            jitter => limit.rekey.saturating_sub(u64::from_be_bytes(shared.random()) % jitter),
+            jitter => limit
+                .rekey
+                .saturating_sub(u64::from_be_bytes(shared.random()) % jitter),
         };
         SaLifetime {
             soft_time,

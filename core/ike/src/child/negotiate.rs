@@ -49,7 +49,10 @@ pub(crate) enum Refusal {
     /// No configured CHILD_SA has such selectors.
     Selectors,
     /// One has, but no such algorithms.
-    Proposals { configured: Vec<Proposal>, private_skipped: bool },
+    Proposals {
+        configured: Vec<Proposal>,
+        private_skipped: bool,
+    },
 }
 
 /// The first CHILD_SA of a connection that fits selectors and algorithms.
@@ -62,7 +65,11 @@ pub(crate) fn choose(
     theirs: (&[TrafficSelector], SocketAddr),
 ) -> Result<Choice, Refusal> {
     let mut refusal = Refusal::Selectors;
-    for config in peer.children.iter().filter(|child| !matches!(child.mode, Mode::Pass | Mode::Drop)) {
+    for config in peer
+        .children
+        .iter()
+        .filter(|child| !matches!(child.mode, Mode::Pass | Mode::Drop))
+    {
         let local_ts = selectors::narrow(&selectors::resolve(&config.local_ts, ours.1.ip()), ours.0);
         let remote_ts = selectors::narrow(&selectors::resolve(&config.remote_ts, theirs.1.ip()), theirs.0);
         if local_ts.is_empty() || remote_ts.is_empty() {
@@ -70,9 +77,19 @@ pub(crate) fn choose(
         }
         let (configured, _) = proposals(shared, config, 0, how.skip_key_exchanges);
         match crypto::select::select(&configured, supplied, how) {
-            Ok(proposal) => return Ok(Choice { config: Arc::clone(config), proposal, local_ts, remote_ts }),
+            Ok(proposal) => {
+                return Ok(Choice {
+                    config: Arc::clone(config),
+                    proposal,
+                    local_ts,
+                    remote_ts,
+                });
+            }
             Err(no_match) => {
-                refusal = Refusal::Proposals { configured, private_skipped: no_match.private_skipped };
+                refusal = Refusal::Proposals {
+                    configured,
+                    private_skipped: no_match.private_skipped,
+                };
             }
         }
     }

@@ -30,7 +30,9 @@ impl IkeSa {
     }
 
     fn try_send_auth(&mut self, shared: &mut Shared, spi: Option<u32>) -> Result<(), Error> {
-        let Some(config) = self.config.clone() else { return Err(Error::AuthenticationFailed) };
+        let Some(config) = self.config.clone() else {
+            return Err(Error::AuthenticationFailed);
+        };
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.auth_message_id = self.window.next_request();
         }
@@ -42,7 +44,10 @@ impl IkeSa {
         let id = id_payload(&local_id);
         let mut payloads = vec![Payload::Id(IdKind::Initiator, id.clone())];
         if let Some(remote_id) = remote_id.as_ref().filter(|id| !id.is_any()) {
-            let unknown = !shared.established.values().any(|(own, peer)| *own == local_id && peer == remote_id);
+            let unknown = !shared
+                .established
+                .values()
+                .any(|(own, peer)| *own == local_id && peer == remote_id);
             if config.unique != UniquePolicy::Never && unknown {
                 payloads.push(status(NotifyType::INITIAL_CONTACT, Vec::new()));
             }
@@ -79,9 +84,19 @@ impl IkeSa {
         peer: &Identity,
         id: &Id,
     ) -> Result<Payload, Error> {
-        let class = config.local_auth.first().map_or(AuthClass::Any, |auth| auth.class);
+        let class = config
+            .local_auth
+            .first()
+            .map_or(AuthClass::Any, |auth| auth.class);
         if !matches!(class, AuthClass::Psk | AuthClass::Any) {
-            log!(shared, self, Ike, 1, "{class} authentication is not supported, use authby=psk in '{}'", config.name);
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "{class} authentication is not supported, use authby=psk in '{}'",
+                config.name
+            );
             return Err(Error::AuthenticationFailed);
         }
         let Some(psk) = shared.secrets.ike_secrets(own, peer).into_iter().next() else {
@@ -89,8 +104,18 @@ impl IkeSa {
             return Err(Error::AuthenticationFailed);
         };
         let data = self.auth_value(self.role, id, psk.octets())?.expose().to_vec();
-        log!(shared, self, Ike, 1, "authentication of '{own}' (myself) with {}", AuthMethod::SHARED_KEY);
-        Ok(Payload::Auth(Auth { method: AuthMethod::SHARED_KEY, data }))
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "authentication of '{own}' (myself) with {}",
+            AuthMethod::SHARED_KEY
+        );
+        Ok(Payload::Auth(Auth {
+            method: AuthMethod::SHARED_KEY,
+            data,
+        }))
     }
 
     /// The AUTH value of the end with `role`, made with a shared key (RFC 7296, 2.15).
@@ -102,16 +127,19 @@ impl IkeSa {
             Role::Initiator => (&negotiation.init_request, &negotiation.nonce_r, &sk.sk_pi),
             Role::Responder => (&negotiation.init_response, &negotiation.nonce_i, &sk.sk_pr),
         };
-        let int_auth =
-            negotiation.int_auth.as_ref().and_then(|int_auth| int_auth.finish(negotiation.auth_message_id));
+        let int_auth = negotiation
+            .int_auth
+            .as_ref()
+            .and_then(|int_auth| int_auth.finish(negotiation.auth_message_id));
         let prf = suite.prf();
-        let octets =
-            crypto::auth::signed_octets(message, nonce, prf, sk_p, &id.body(), int_auth.as_deref())?;
+        let octets = crypto::auth::signed_octets(message, nonce, prf, sk_p, &id.body(), int_auth.as_deref())?;
         Ok(crypto::auth::psk_auth(prf, psk, &[&octets])?)
     }
 
     pub(crate) fn on_auth_response(&mut self, shared: &mut Shared, inbound: Inbound) {
-        let Phase::AwaitAuth { child } = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        let Phase::AwaitAuth { child } = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return;
+        };
         let id = match self.verify_response(shared, &inbound) {
             Ok(id) => id,
             Err(error) => {
@@ -126,7 +154,9 @@ impl IkeSa {
         self.establish(shared);
         let mut then = AfterAuth::default();
         for payload in &inbound.payloads {
-            let Payload::Notify(notify) = payload else { continue };
+            let Payload::Notify(notify) = payload else {
+                continue;
+            };
             match notify.kind {
                 NotifyType::AUTH_LIFETIME => {
                     then.auth_lifetime = notify.data.as_slice().try_into().ok().map(u32::from_be_bytes);
@@ -150,18 +180,28 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "received {} notify error", notify.kind);
             return Err(Error::Notified(notify.kind));
         }
-        let (Some(auth), Some(id)) =
-            (auth, find!(inbound.payloads, Payload::Id(IdKind::Responder, id) => id))
-        else {
+        let (Some(auth), Some(id)) = (
+            auth,
+            find!(inbound.payloads, Payload::Id(IdKind::Responder, id) => id),
+        ) else {
             log!(shared, self, Ike, 1, "IKE_AUTH response lacks IDr or AUTH");
             return Err(Error::Missing("AUTH"));
         };
         let peer = Identity::new(id.kind, id.data.clone());
-        let wanted = self.config.as_ref().and_then(|config| config.remote_auth.first()?.id.clone());
+        let wanted = self
+            .config
+            .as_ref()
+            .and_then(|config| config.remote_auth.first()?.id.clone());
         if let Some(wanted) = wanted
             && peer.matches(&wanted) == Match::No
         {
-            log!(shared, self, Ike, 1, "peer authenticates as '{peer}', but '{wanted}' is required by rightid");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "peer authenticates as '{peer}', but '{wanted}' is required by rightid"
+            );
             return Err(Error::AuthenticationFailed);
         }
         self.verify_peer(shared, id, &peer, auth)?;
@@ -169,10 +209,22 @@ impl IkeSa {
     }
 
     /// Whether the peer's AUTH payload was made with one of the keys shared with it.
-    fn verify_peer(&mut self, shared: &mut Shared, id: &Id, peer: &Identity, auth: &Auth) -> Result<(), Error> {
+    fn verify_peer(
+        &mut self,
+        shared: &mut Shared,
+        id: &Id,
+        peer: &Identity,
+        auth: &Auth,
+    ) -> Result<(), Error> {
         if auth.method != AuthMethod::SHARED_KEY {
             let method = auth.method;
-            log!(shared, self, Ike, 1, "authentication of '{peer}' with {method} is not supported");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "authentication of '{peer}' with {method} is not supported"
+            );
             return Err(Error::AuthenticationFailed);
         }
         let own = self.local_id.clone().unwrap_or_else(Identity::any);
@@ -184,7 +236,14 @@ impl IkeSa {
         let received = Secret::copy_of(&auth.data);
         for key in &keys {
             if self.auth_value(other(self.role), id, key.octets())? == received {
-                log!(shared, self, Ike, 1, "authentication of '{peer}' with {} successful", auth.method);
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "authentication of '{peer}' with {} successful",
+                    auth.method
+                );
                 return Ok(());
             }
         }
@@ -208,10 +267,20 @@ impl IkeSa {
     /// Both ends are authenticated.
     fn establish(&mut self, shared: &mut Shared) {
         self.transition_to(IkeSaState::establish);
-        log!(shared, self, Ike, 0, "IKE_SA {} established between {}", self.label(), self.ends());
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "IKE_SA {} established between {}",
+            self.label(),
+            self.ends()
+        );
         self.schedule(shared);
         if let (Some(local), Some(remote)) = (&self.local_id, &self.remote_id) {
-            shared.established.insert(self.unique_id, (local.clone(), remote.clone()));
+            shared
+                .established
+                .insert(self.unique_id, (local.clone(), remote.clone()));
         }
         if let Some(negotiation) = self.negotiation.take() {
             self.nonces = (negotiation.nonce_i, negotiation.nonce_r);
@@ -229,8 +298,13 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "peer supports MOBIKE");
         }
         if let Some(command) = self.command.take() {
-            let up = self.initiate.as_ref().is_none_or(|what| what.child.is_none()) || !self.children.is_empty();
-            let result = if up { Ok(()) } else { Err(crate::output::CommandError::Failed) };
+            let up =
+                self.initiate.as_ref().is_none_or(|what| what.child.is_none()) || !self.children.is_empty();
+            let result = if up {
+                Ok(())
+            } else {
+                Err(crate::output::CommandError::Failed)
+            };
             shared.out.command_done(command, result);
         }
         self.start_next_task(shared);
@@ -287,7 +361,12 @@ impl IkeSa {
     }
 
     /// Connections between these addresses and identities that accept the selected proposal, best match first.
-    fn candidates(&self, shared: &mut Shared, peer: &Identity, wanted: Option<&Identity>) -> Vec<Arc<PeerConfig>> {
+    fn candidates(
+        &self,
+        shared: &mut Shared,
+        peer: &Identity,
+        wanted: Option<&Identity>,
+    ) -> Vec<Arc<PeerConfig>> {
         let local = wanted.map_or_else(|| "%any".to_owned(), Identity::to_string);
         log!(
             shared,
@@ -299,7 +378,11 @@ impl IkeSa {
             self.remote.ip()
         );
         let mut candidates: Vec<(Match, Arc<PeerConfig>)> = Vec::new();
-        for config in shared.connections.iter().filter(|config| self.fits_addresses(config)) {
+        for config in shared
+            .connections
+            .iter()
+            .filter(|config| self.fits_addresses(config))
+        {
             let remote_match = config
                 .remote_auth
                 .first()
@@ -309,8 +392,10 @@ impl IkeSa {
                 let own = self.own_id(config, None);
                 wanted.is_any() || own.matches(wanted) != Match::No || wanted.matches(&own) != Match::No
             });
-            let accepted =
-                self.proposal.as_ref().is_some_and(|proposal| accepts_proposal(shared, config, proposal));
+            let accepted = self
+                .proposal
+                .as_ref()
+                .is_some_and(|proposal| accepts_proposal(shared, config, proposal));
             if remote_match != Match::No && local_fits && accepted {
                 candidates.push((remote_match, Arc::clone(config)));
             }
@@ -325,7 +410,11 @@ impl IkeSa {
 
     /// The identity to answer with: the configured one, the one asked for if none is, or the address.
     fn own_id(&self, config: &PeerConfig, wanted: Option<&Identity>) -> Identity {
-        let configured = config.local_auth.first().and_then(|auth| auth.id.clone()).filter(|id| !id.is_any());
+        let configured = config
+            .local_auth
+            .first()
+            .and_then(|auth| auth.id.clone())
+            .filter(|id| !id.is_any());
         configured
             .or_else(|| wanted.filter(|id| !id.is_any()).cloned())
             .unwrap_or_else(|| Identity::address(self.local.ip()))
@@ -338,7 +427,10 @@ impl IkeSa {
         peer: &Identity,
         inbound: &Inbound,
     ) -> Result<(Vec<Payload>, bool), Error> {
-        let own = self.local_id.clone().unwrap_or_else(|| Identity::address(self.local.ip()));
+        let own = self
+            .local_id
+            .clone()
+            .unwrap_or_else(|| Identity::address(self.local.ip()));
         let id = id_payload(&own);
         let auth = self.own_auth(shared, config, &own, peer, &id)?;
         let initial_contact = inbound.payloads.iter().any(|payload| {
@@ -362,8 +454,17 @@ impl IkeSa {
         let except = self.unique_id;
         match config.unique {
             UniquePolicy::Never => {}
-            _ if initial_contact => shared.wishes.push(Wish::InitialContact { local, remote, except }),
-            UniquePolicy::Replace => shared.wishes.push(Wish::Replace { config, local, remote, except }),
+            _ if initial_contact => shared.wishes.push(Wish::InitialContact {
+                local,
+                remote,
+                except,
+            }),
+            UniquePolicy::Replace => shared.wishes.push(Wish::Replace {
+                config,
+                local,
+                remote,
+                except,
+            }),
             UniquePolicy::No | UniquePolicy::Keep => {}
         }
         self.establish(shared);
@@ -398,5 +499,9 @@ impl IkeSa {
 }
 
 pub(crate) fn id_payload(identity: &Identity) -> Id {
-    Id { kind: identity.kind, reserved: [0; 3], data: identity.data.clone() }
+    Id {
+        kind: identity.kind,
+        reserved: [0; 3],
+        data: identity.data.clone(),
+    }
 }

@@ -31,7 +31,13 @@ impl IkeSa {
     ) -> Option<Box<OfferedChild>> {
         let config = Arc::clone(self.initiate.as_ref()?.child.as_ref()?);
         let spi = spi?;
-        let child = ChildSa::new(shared.next_child_id(), Arc::clone(&config), spi, self.local, self.remote);
+        let child = ChildSa::new(
+            shared.next_child_id(),
+            Arc::clone(&config),
+            spi,
+            self.local,
+            self.remote,
+        );
         log!(shared, self, Ike, 0, "establishing CHILD_SA {}", child.label());
         let (proposals, messages) = negotiate::proposals(shared, &config, spi, true);
         for message in messages {
@@ -45,7 +51,12 @@ impl IkeSa {
         payloads.push(proposals::to_wire(&proposals));
         payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(&local_ts)));
         payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(&remote_ts)));
-        Some(Box::new(OfferedChild { child, proposals, local_ts, remote_ts }))
+        Some(Box::new(OfferedChild {
+            child,
+            proposals,
+            local_ts,
+            remote_ts,
+        }))
     }
 
     /// The responder's choice for the first CHILD_SA.
@@ -56,16 +67,35 @@ impl IkeSa {
         inbound: &Inbound,
         then: AfterAuth,
     ) {
-        let OfferedChild { mut child, proposals, local_ts, remote_ts } = *offered;
+        let OfferedChild {
+            mut child,
+            proposals,
+            local_ts,
+            remote_ts,
+        } = *offered;
         if let Some(notify) = error_notify(&inbound.payloads) {
-            log!(shared, self, Ike, 1, "received {} notify, no CHILD_SA built", notify.kind);
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "received {} notify, no CHILD_SA built",
+                notify.kind
+            );
             return self.give_up_child(shared, &child, then);
         }
         let agreed = self.agree(shared, &proposals, (&local_ts, &remote_ts), inbound);
         let agreed = match agreed {
             Ok(agreed) => agreed,
             Err(error) => {
-                log!(shared, self, Ike, 1, "CHILD_SA {} refused: {error}", child.label());
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "CHILD_SA {} refused: {error}",
+                    child.label()
+                );
                 return self.give_up_child(shared, &child, then);
             }
         };
@@ -73,11 +103,20 @@ impl IkeSa {
             matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::USE_TRANSPORT_MODE)
         });
         if child.mode == config::connection::Mode::Transport && !transport {
-            log!(shared, self, Ike, 1, "peer does not want transport mode, using tunnel mode");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "peer does not want transport mode, using tunnel mode"
+            );
             child.mode = config::connection::Mode::Tunnel;
         }
         let ops = child.install(shared, agreed, self.local, self.remote);
-        self.phase = Phase::InstallChild { child: Box::new(child), then };
+        self.phase = Phase::InstallChild {
+            child: Box::new(child),
+            then,
+        };
         self.install(shared, ops);
     }
 
@@ -115,10 +154,23 @@ impl IkeSa {
         local_ts: Vec<TrafficSelector>,
         remote_ts: Vec<TrafficSelector>,
     ) -> Result<Agreed, Error> {
-        log!(shared, self, Cfg, 1, "selected proposal: {}", proposal.to_log(&shared.registry));
+        log!(
+            shared,
+            self,
+            Cfg,
+            1,
+            "selected proposal: {}",
+            proposal.to_log(&shared.registry)
+        );
         let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
-        let spi: [u8; 4] = proposal.spi.as_slice().try_into().map_err(|_| Error::NoProposalChosen)?;
-        let (Some(ike), Some(sk)) = (&self.suite, &self.sk) else { return Err(Error::NoProposalChosen) };
+        let spi: [u8; 4] = proposal
+            .spi
+            .as_slice()
+            .try_into()
+            .map_err(|_| Error::NoProposalChosen)?;
+        let (Some(ike), Some(sk)) = (&self.suite, &self.sk) else {
+            return Err(Error::NoProposalChosen);
+        };
         let (ni, nr) = (&self.nonces.0, &self.nonces.1);
         let keys = keymat::derive_child(ike.prf(), &suite, &sk.sk_d, &[], ni, nr)?;
         Ok(Agreed {
@@ -147,7 +199,13 @@ impl IkeSa {
             self.after_auth(shared, then);
             return self.enqueue(shared, Task::DeleteIke(None));
         }
-        log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "failed to establish CHILD_SA, keeping IKE_SA"
+        );
         self.after_auth(shared, then);
     }
 
@@ -158,7 +216,9 @@ impl IkeSa {
             find!(inbound.payloads, Payload::Ts(TsKind::Initiator, ts) => selectors::from_wire(ts)),
             find!(inbound.payloads, Payload::Ts(TsKind::Responder, ts) => selectors::from_wire(ts)),
         );
-        let (Some(sa), Some(tsi), Some(tsr)) = parts else { return self.send_auth_response(shared, answer) };
+        let (Some(sa), Some(tsi), Some(tsr)) = parts else {
+            return self.send_auth_response(shared, answer);
+        };
         let Some(config) = self.config.clone() else { return };
         let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
         let how = proposals::selection(shared, self.peer.strongswan, true, true);
@@ -166,14 +226,23 @@ impl IkeSa {
         let theirs = (&tsi[..], self.remote);
         match negotiate::choose(shared, &config, &how, &supplied, ours, theirs) {
             Ok(choice) => {
-                self.phase = Phase::AnswerReserveSpi { answer, choice: Box::new(choice) };
+                self.phase = Phase::AnswerReserveSpi {
+                    answer,
+                    choice: Box::new(choice),
+                };
                 let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
                 self.kernel_work.insert(id, KernelWork::ReserveSpi);
             }
             Err(refusal) => {
                 let kind = self.log_refusal(shared, refusal, &supplied, (&tsr, &tsi));
                 answer.push(status(kind, Vec::new()));
-                log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "failed to establish CHILD_SA, keeping IKE_SA"
+                );
                 self.send_auth_response(shared, answer);
             }
         }
@@ -189,10 +258,19 @@ impl IkeSa {
         match refusal {
             Refusal::Selectors => {
                 let (local, remote) = (selectors::list(local), selectors::list(remote));
-                log!(shared, self, Ike, 1, "traffic selectors {local} === {remote} unacceptable");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "traffic selectors {local} === {remote} unacceptable"
+                );
                 NotifyType::TS_UNACCEPTABLE
             }
-            Refusal::Proposals { configured, private_skipped } => {
+            Refusal::Proposals {
+                configured,
+                private_skipped,
+            } => {
                 if private_skipped {
                     log!(
                         shared,
@@ -225,7 +303,13 @@ impl IkeSa {
                 Some(spi) => self.install_answer(shared, answer, *choice, spi),
                 None => {
                     answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
-                    log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "failed to establish CHILD_SA, keeping IKE_SA"
+                    );
                     self.send_auth_response(shared, answer);
                 }
             },
@@ -234,7 +318,12 @@ impl IkeSa {
     }
 
     fn install_answer(&mut self, shared: &mut Shared, mut answer: Vec<Payload>, choice: Choice, spi: u32) {
-        let Choice { config, proposal, local_ts, remote_ts } = choice;
+        let Choice {
+            config,
+            proposal,
+            local_ts,
+            remote_ts,
+        } = choice;
         let mut child = ChildSa::new(shared.next_child_id(), config, spi, self.local, self.remote);
         let ts = (selectors::to_wire(&remote_ts), selectors::to_wire(&local_ts));
         let agreed = match self.agreed(shared, &proposal, local_ts, remote_ts) {
@@ -250,10 +339,16 @@ impl IkeSa {
         if child.mode == config::connection::Mode::Transport {
             answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
-        answer.push(proposals::to_wire(&[Proposal { spi: spi.to_be_bytes().to_vec(), ..proposal }]));
+        answer.push(proposals::to_wire(&[Proposal {
+            spi: spi.to_be_bytes().to_vec(),
+            ..proposal
+        }]));
         answer.push(Payload::Ts(TsKind::Initiator, ts.0));
         answer.push(Payload::Ts(TsKind::Responder, ts.1));
-        self.phase = Phase::AnswerInstallChild { answer, child: Box::new(child) };
+        self.phase = Phase::AnswerInstallChild {
+            answer,
+            child: Box::new(child),
+        };
         self.install(shared, ops);
     }
 
@@ -282,9 +377,26 @@ impl IkeSa {
 
     fn finish_install(&mut self, shared: &mut Shared, mut child: ChildSa, result: &KernelResult) -> bool {
         if let Err(failure) = result {
-            let what = if failure.completed < 2 { "IPsec SA (SAD)" } else { "IPsec policies (SPD)" };
-            log!(shared, self, Ike, 1, "unable to install {what} in kernel: {}", failure.error);
-            log!(shared, self, Ike, 1, "failed to establish CHILD_SA, keeping IKE_SA");
+            let what = if failure.completed < 2 {
+                "IPsec SA (SAD)"
+            } else {
+                "IPsec policies (SPD)"
+            };
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "unable to install {what} in kernel: {}",
+                failure.error
+            );
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "failed to establish CHILD_SA, keeping IKE_SA"
+            );
             shared.out.kernel(child.remove());
             child.release(shared);
             return false;
@@ -301,8 +413,9 @@ impl IkeSa {
         );
         let info = child.info();
         self.children.push(child);
-        shared.out.event(Event::ChildUp(Box::new(self.info()), Box::new(info)));
+        shared
+            .out
+            .event(Event::ChildUp(Box::new(self.info()), Box::new(info)));
         true
     }
 }
-

@@ -20,9 +20,17 @@ impl IkeSa {
             negotiation.last_additional = next.or(negotiation.last_additional);
             next
         });
-        let Some((number, method)) = next else { return self.reserve_spi(shared) };
+        let Some((number, method)) = next else {
+            return self.reserve_spi(shared);
+        };
         let Some(exchange) = shared.registry.key_exchange(method) else {
-            log!(shared, self, Ike, 1, "negotiated key exchange method {method} not supported");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "negotiated key exchange method {method} not supported"
+            );
             return self.destroy();
         };
         self.phase = Phase::MakeAdditional { number, method };
@@ -41,18 +49,32 @@ impl IkeSa {
         let payloads = vec![Payload::Ke(Ke { method, data: public })];
         if let Some(request) = self.request(shared, ExchangeType::IKE_INTERMEDIATE, payloads) {
             self.cover_outbound(Role::Initiator, &request)?;
-            self.phase = Phase::AwaitIntermediate { number, method, pending };
+            self.phase = Phase::AwaitIntermediate {
+                number,
+                method,
+                pending,
+            };
         }
         Ok(())
     }
 
     pub(crate) fn on_intermediate_response(&mut self, shared: &mut Shared, inbound: Inbound) {
-        let Phase::AwaitIntermediate { number, method, pending } = std::mem::replace(&mut self.phase, Phase::Idle)
+        let Phase::AwaitIntermediate {
+            number,
+            method,
+            pending,
+        } = std::mem::replace(&mut self.phase, Phase::Idle)
         else {
             return;
         };
         if let Err(error) = self.accept_intermediate_response(shared, method, pending, inbound) {
-            log!(shared, self, Ike, 1, "additional key exchange {number} ({method}) failed: {error}");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "additional key exchange {number} ({method}) failed: {error}"
+            );
             self.destroy();
         }
     }
@@ -75,7 +97,11 @@ impl IkeSa {
     }
 
     /// The secret of an additional key exchange is there: the next generation of keys, and the next step.
-    pub(crate) fn on_additional_finished(&mut self, shared: &mut Shared, secret: &Secret) -> Result<(), Error> {
+    pub(crate) fn on_additional_finished(
+        &mut self,
+        shared: &mut Shared,
+        secret: &Secret,
+    ) -> Result<(), Error> {
         self.derive_next(shared, secret)?;
         self.next_step(shared);
         Ok(())
@@ -88,10 +114,18 @@ impl IkeSa {
     }
 
     fn accept_intermediate_request(&mut self, shared: &mut Shared, inbound: &Inbound) -> Result<(), Error> {
-        let next = self.negotiation.as_ref().and_then(|negotiation| negotiation.plan.front().copied());
-        let Some((_, method)) = next else { return Err(Error::Missing("KE")) };
+        let next = self
+            .negotiation
+            .as_ref()
+            .and_then(|negotiation| negotiation.plan.front().copied());
+        let Some((_, method)) = next else {
+            return Err(Error::Missing("KE"));
+        };
         let data = key_exchange_data(inbound, method)?;
-        let exchange = shared.registry.key_exchange(method).ok_or(Error::Unsupported(method))?;
+        let exchange = shared
+            .registry
+            .key_exchange(method)
+            .ok_or(Error::Unsupported(method))?;
         self.cover_inbound(Role::Initiator, inbound)?;
         self.phase = Phase::AnswerAdditional { method };
         shared.start_job(self.unique_id, Job::Respond(exchange, data));
@@ -123,9 +157,18 @@ impl IkeSa {
 
     /// Tells the peer that its key exchange cannot be used, and forgets the IKE_SA.
     pub(crate) fn fail_intermediate(&mut self, shared: &mut Shared, error: &Error) {
-        let which = self.negotiation.as_ref().and_then(|negotiation| negotiation.plan.front().copied());
+        let which = self
+            .negotiation
+            .as_ref()
+            .and_then(|negotiation| negotiation.plan.front().copied());
         if let Some((number, method)) = which {
-            log!(shared, self, Ike, 1, "additional key exchange {number} ({method}) failed: {error}");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "additional key exchange {number} ({method}) failed: {error}"
+            );
         }
         let kind = error.notify().unwrap_or(NotifyType::NO_PROPOSAL_CHOSEN);
         self.respond_notify(shared, ExchangeType::IKE_INTERMEDIATE, kind, Vec::new());
@@ -133,7 +176,8 @@ impl IkeSa {
     }
 
     fn derive_next(&mut self, shared: &mut Shared, secret: &Secret) -> Result<(), Error> {
-        let (Some(suite), Some(sk), Some(negotiation)) = (self.suite.clone(), &self.sk, &self.negotiation) else {
+        let (Some(suite), Some(sk), Some(negotiation)) = (self.suite.clone(), &self.sk, &self.negotiation)
+        else {
             return Err(Error::NoProposalChosen);
         };
         let (ni, nr) = (&negotiation.nonce_i, &negotiation.nonce_r);
@@ -142,16 +186,23 @@ impl IkeSa {
     }
 
     fn cover_inbound(&mut self, sender: Role, message: &Inbound) -> Result<(), Error> {
-        self.cover(sender, &wire::int_auth_octets(&message.header, message.first, &message.plaintext))
+        self.cover(
+            sender,
+            &wire::int_auth_octets(&message.header, message.first, &message.plaintext),
+        )
     }
 
     fn cover_outbound(&mut self, sender: Role, message: &Outbound) -> Result<(), Error> {
-        self.cover(sender, &wire::int_auth_octets(&message.header, message.first, &message.plaintext))
+        self.cover(
+            sender,
+            &wire::int_auth_octets(&message.header, message.first, &message.plaintext),
+        )
     }
 
     /// IntAuth covers a message under the keys that protect it.
     fn cover(&mut self, sender: Role, octets: &[u8]) -> Result<(), Error> {
-        let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, &self.sk, &mut self.negotiation) else {
+        let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, &self.sk, &mut self.negotiation)
+        else {
             return Ok(());
         };
         let sk_p = match sender {
@@ -169,7 +220,10 @@ impl IkeSa {
 fn key_exchange_data(inbound: &Inbound, expected: KeyExchangeMethod) -> Result<Vec<u8>, Error> {
     let ke = find!(inbound.payloads, Payload::Ke(ke) => ke).ok_or(Error::Missing("KE"))?;
     if ke.method != expected {
-        return Err(Error::WrongKeyExchange { got: ke.method, expected });
+        return Err(Error::WrongKeyExchange {
+            got: ke.method,
+            expected,
+        });
     }
     Ok(ke.data.clone())
 }

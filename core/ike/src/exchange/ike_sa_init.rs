@@ -26,9 +26,19 @@ const MAX_INIT_TRIES: u32 = 5;
 impl IkeSa {
     /// Starts to establish the IKE_SA.
     pub(crate) fn connect(&mut self, shared: &mut Shared) {
-        let Some(config) = self.config.clone() else { return self.destroy() };
+        let Some(config) = self.config.clone() else {
+            return self.destroy();
+        };
         self.transition_to(IkeSaState::connect);
-        log!(shared, self, Ike, 0, "initiating IKE_SA {} to {}", self.label(), self.remote.ip());
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "initiating IKE_SA {} to {}",
+            self.label(),
+            self.remote.ip()
+        );
         let (proposals, messages) = proposals::of_connection(shared, &config);
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
@@ -72,23 +82,37 @@ impl IkeSa {
         for proposal in &mut proposals {
             proposal.promote_key_exchange(method);
         }
-        let offer = Offer { proposals, method, public };
+        let offer = Offer {
+            proposals,
+            method,
+            public,
+        };
         self.send_init(shared, &offer);
         self.phase = Phase::AwaitInit { offer, pending };
     }
 
     fn send_init(&mut self, shared: &mut Shared, offer: &Offer) {
-        let Some(mut negotiation) = self.negotiation.take() else { return };
+        let Some(mut negotiation) = self.negotiation.take() else {
+            return;
+        };
         negotiation.init_tries += 1;
         let mut payloads = Vec::new();
         if !negotiation.cookie.is_empty() {
             payloads.push(status(NotifyType::COOKIE, negotiation.cookie.clone()));
         }
         payloads.push(proposals::to_wire(&offer.proposals));
-        payloads.push(Payload::Ke(Ke { method: offer.method, data: offer.public.clone() }));
-        payloads.push(Payload::Nonce(Nonce { data: negotiation.nonce_i.clone() }));
+        payloads.push(Payload::Ke(Ke {
+            method: offer.method,
+            data: offer.public.clone(),
+        }));
+        payloads.push(Payload::Nonce(Nonce {
+            data: negotiation.nonce_i.clone(),
+        }));
         let fake = self.fakes_nat(shared);
-        payloads.extend(self.natt.notifies(shared, (self.spi_i, 0), self.local, self.remote, fake));
+        payloads.extend(
+            self.natt
+                .notifies(shared, (self.spi_i, 0), self.local, self.remote, fake),
+        );
         self.push_fragmentation(&mut payloads);
         payloads.push(signature_hashes(shared));
         if shared.settings.follow_redirects {
@@ -110,13 +134,25 @@ impl IkeSa {
         payloads: &[Payload],
     ) -> Vec<u8> {
         let exchange = ExchangeType::IKE_SA_INIT;
-        log!(shared, self, Enc, 1, "generating {}", wire::summary(exchange, response, 0, payloads));
+        log!(
+            shared,
+            self,
+            Enc,
+            1,
+            "generating {}",
+            wire::summary(exchange, response, 0, payloads)
+        );
         let message = wire::write_plain(&self.header(exchange, response, 0), payloads);
         self.transmit(shared, vec![message.clone()]);
         if response {
             self.window.answer(vec![message.clone()]);
         } else {
-            self.window.sent(shared.now, &shared.settings.retransmit, exchange, vec![message.clone()]);
+            self.window.sent(
+                shared.now,
+                &shared.settings.retransmit,
+                exchange,
+                vec![message.clone()],
+            );
         }
         message
     }
@@ -126,17 +162,29 @@ impl IkeSa {
     }
 
     pub(crate) fn push_fragmentation(&self, payloads: &mut Vec<Payload>) {
-        if self.config.as_ref().is_none_or(|config| config.fragmentation != Fragmentation::No) {
+        if self
+            .config
+            .as_ref()
+            .is_none_or(|config| config.fragmentation != Fragmentation::No)
+        {
             payloads.push(status(NotifyType::FRAGMENTATION_SUPPORTED, Vec::new()));
         }
     }
 
     pub(crate) fn on_init_response(&mut self, shared: &mut Shared, inbound: Inbound) {
-        let Phase::AwaitInit { offer, pending } = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        let Phase::AwaitInit { offer, pending } = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return;
+        };
         if let Some(cookie) = find!(inbound.payloads, Payload::Notify(notify)
             if notify.kind == NotifyType::COOKIE => notify.data.clone())
         {
-            log!(shared, self, Ike, 2, "received COOKIE notify, repeating IKE_SA_INIT with it");
+            log!(
+                shared,
+                self,
+                Ike,
+                2,
+                "received COOKIE notify, repeating IKE_SA_INIT with it"
+            );
             return self.repeat_init(shared, offer, pending, cookie);
         }
         if let Some(notify) = error_notify(&inbound.payloads) {
@@ -162,7 +210,9 @@ impl IkeSa {
         pending: Box<dyn PendingKeyExchange>,
         cookie: Vec<u8>,
     ) {
-        let Some(negotiation) = &mut self.negotiation else { return };
+        let Some(negotiation) = &mut self.negotiation else {
+            return;
+        };
         if negotiation.init_tries >= MAX_INIT_TRIES {
             log!(shared, self, Ike, 1, "giving up after {MAX_INIT_TRIES} retries");
             return self.destroy();
@@ -176,8 +226,16 @@ impl IkeSa {
     /// The peer wants another key exchange method of our proposals (RFC 7296, 1.3).
     fn on_other_group(&mut self, shared: &mut Shared, offer: Offer, wanted: KeyExchangeMethod) {
         let own = offer.method;
-        log!(shared, self, Ike, 1, "peer didn't accept DH group {own}, it requested {wanted}");
-        let Some(negotiation) = &mut self.negotiation else { return };
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "peer didn't accept DH group {own}, it requested {wanted}"
+        );
+        let Some(negotiation) = &mut self.negotiation else {
+            return;
+        };
         let again = negotiation.refused_method == Some(wanted) || wanted == own;
         negotiation.refused_method = Some(own);
         if negotiation.init_tries >= MAX_INIT_TRIES {
@@ -185,10 +243,20 @@ impl IkeSa {
             return self.destroy();
         }
         if again {
-            log!(shared, self, Ike, 1, "already retried with DH group {wanted}, ignore requested {wanted}");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "already retried with DH group {wanted}, ignore requested {wanted}"
+            );
             return self.destroy();
         }
-        if !offer.proposals.iter().any(|proposal| proposal.offers(iana::TransformType::KE, wanted.0)) {
+        if !offer
+            .proposals
+            .iter()
+            .any(|proposal| proposal.offers(iana::TransformType::KE, wanted.0))
+        {
             log!(
                 shared,
                 self,
@@ -224,11 +292,20 @@ impl IkeSa {
         }
         let ke = find!(inbound.payloads, Payload::Ke(ke) => ke).ok_or(Error::Missing("KE"))?;
         let nonce = find!(inbound.payloads, Payload::Nonce(nonce) => nonce).ok_or(Error::Missing("Nonce"))?;
-        self.natt.evaluate(shared, &inbound.payloads, (self.spi_i, self.spi_r), inbound.local, inbound.remote);
+        self.natt.evaluate(
+            shared,
+            &inbound.payloads,
+            (self.spi_i, self.spi_r),
+            inbound.local,
+            inbound.remote,
+        );
         self.log_nat(shared);
         self.use_proposal(shared, proposal)?;
         if ke.method != offer.method {
-            return Err(Error::WrongKeyExchange { got: ke.method, expected: offer.method });
+            return Err(Error::WrongKeyExchange {
+                got: ke.method,
+                expected: offer.method,
+            });
         }
         if !self.plan_is_empty() && !self.peer.intermediate {
             log!(
@@ -251,7 +328,14 @@ impl IkeSa {
 
     /// Takes over what was selected: algorithms, profile, and the additional key exchanges to run.
     pub(crate) fn use_proposal(&mut self, shared: &mut Shared, proposal: &Proposal) -> Result<(), Error> {
-        log!(shared, self, Cfg, 1, "selected proposal: {}", proposal.to_log(&shared.registry));
+        log!(
+            shared,
+            self,
+            Cfg,
+            1,
+            "selected proposal: {}",
+            proposal.to_log(&shared.registry)
+        );
         let suite = Suite::new(proposal, &shared.registry).map_err(|error| {
             log!(shared, self, Ike, 1, "{error}");
             Error::NoProposalChosen
@@ -270,18 +354,32 @@ impl IkeSa {
     }
 
     pub(crate) fn plan_is_empty(&self) -> bool {
-        self.negotiation.as_ref().is_none_or(|negotiation| negotiation.plan.is_empty())
+        self.negotiation
+            .as_ref()
+            .is_none_or(|negotiation| negotiation.plan.is_empty())
     }
 
     pub(crate) fn log_nat(&self, shared: &mut Shared) {
         if self.natt.local {
-            log!(shared, self, Ike, 1, "local host is behind NAT, sending keep alives");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "local host is behind NAT, sending keep alives"
+            );
         }
         if self.natt.remote {
             log!(shared, self, Ike, 1, "remote host is behind NAT");
         }
         if self.natt.fake && !self.natt.local && !self.natt.remote {
-            log!(shared, self, Ike, 1, "faking NAT situation to enforce UDP encapsulation");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "faking NAT situation to enforce UDP encapsulation"
+            );
         }
     }
 
@@ -343,7 +441,11 @@ pub(crate) fn status(kind: NotifyType, data: Vec<u8>) -> Payload {
 
 /// SHA-2 as far as plugins provide it; "identity" is for schemes that hash by themselves (RFC 8420).
 pub(crate) fn signature_hashes(shared: &Shared) -> Payload {
-    let hashes = [HashAlgorithm::SHA2_256, HashAlgorithm::SHA2_384, HashAlgorithm::SHA2_512];
+    let hashes = [
+        HashAlgorithm::SHA2_256,
+        HashAlgorithm::SHA2_384,
+        HashAlgorithm::SHA2_512,
+    ];
     let data = hashes
         .into_iter()
         .filter(|hash| shared.registry.hasher(*hash).is_some())
@@ -355,6 +457,8 @@ pub(crate) fn signature_hashes(shared: &Shared) -> Payload {
 
 pub(crate) fn push_vendor_id(shared: &Shared, payloads: &mut Vec<Payload>) {
     if shared.settings.send_vendor_id {
-        payloads.push(Payload::VendorId(VendorId { data: STRONGSWAN_VENDOR_ID.to_vec() }));
+        payloads.push(Payload::VendorId(VendorId {
+            data: STRONGSWAN_VENDOR_ID.to_vec(),
+        }));
     }
 }

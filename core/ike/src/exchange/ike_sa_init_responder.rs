@@ -24,7 +24,14 @@ impl IkeSa {
         let summary = wire::summary(ExchangeType::IKE_SA_INIT, false, 0, &inbound.payloads);
         log!(shared, self, Enc, 1, "parsed {summary}");
         self.learn(shared, &inbound.payloads);
-        log!(shared, self, Ike, 0, "{} is initiating an IKE_SA", self.remote.ip());
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "{} is initiating an IKE_SA",
+            self.remote.ip()
+        );
         if let Err(error) = self.accept_init_request(shared, inbound) {
             if let Some(kind) = error.notify() {
                 self.refuse_init(shared, kind, Vec::new());
@@ -40,17 +47,38 @@ impl IkeSa {
         let supplied = proposals::from_wire(sa, Protocol::IKE, 0);
         let (config, proposal) = self.choose_config(shared, &supplied)?;
         self.use_init_config(config);
-        let Some(method) = proposal.key_exchange() else { return Err(Error::NoProposalChosen) };
+        let Some(method) = proposal.key_exchange() else {
+            return Err(Error::NoProposalChosen);
+        };
         if ke.method != method {
             let got = ke.method;
-            log!(shared, self, Ike, 1, "DH group {got} unacceptable, requesting {method}");
-            self.refuse_init(shared, NotifyType::INVALID_KE_PAYLOAD, method.0.to_be_bytes().to_vec());
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "DH group {got} unacceptable, requesting {method}"
+            );
+            self.refuse_init(
+                shared,
+                NotifyType::INVALID_KE_PAYLOAD,
+                method.0.to_be_bytes().to_vec(),
+            );
             self.destroy();
             return Ok(());
         }
         self.use_proposal(shared, &proposal)?;
-        self.natt.evaluate(shared, &inbound.payloads, (self.spi_i, 0), self.local, self.remote);
-        let exchange = shared.registry.key_exchange(method).ok_or(Error::Unsupported(method))?;
+        self.natt.evaluate(
+            shared,
+            &inbound.payloads,
+            (self.spi_i, 0),
+            self.local,
+            self.remote,
+        );
+        let exchange = shared
+            .registry
+            .key_exchange(method)
+            .ok_or(Error::Unsupported(method))?;
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.nonce_i = nonce.data.clone();
             negotiation.init_request = inbound.octets;
@@ -66,8 +94,12 @@ impl IkeSa {
         shared: &mut Shared,
         supplied: &[Proposal],
     ) -> Result<(Arc<PeerConfig>, Proposal), Error> {
-        let candidates: Vec<_> =
-            shared.connections.iter().filter(|config| self.fits_addresses(config)).cloned().collect();
+        let candidates: Vec<_> = shared
+            .connections
+            .iter()
+            .filter(|config| self.fits_addresses(config))
+            .cloned()
+            .collect();
         if candidates.is_empty() {
             let (local, remote) = (self.local.ip(), self.remote.ip());
             log!(
@@ -105,7 +137,13 @@ impl IkeSa {
             let configured = crypto::select::list(configured, &shared.registry);
             log!(shared, self, Cfg, 1, "configured proposals: {configured}");
             if n + 1 < refused.len() {
-                log!(shared, self, Ike, 1, "no matching proposal found, trying alternative config");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "no matching proposal found, trying alternative config"
+                );
             }
         }
         log!(shared, self, Ike, 1, "received proposals unacceptable");
@@ -115,8 +153,14 @@ impl IkeSa {
     /// Whether a connection is between these two addresses, in a version that is spoken here.
     pub(crate) fn fits_addresses(&self, config: &PeerConfig) -> bool {
         config.version != IkeVersion::V1
-            && config.local_addrs.iter().any(|host| host.matches(self.local.ip()))
-            && config.remote_addrs.iter().any(|host| host.matches(self.remote.ip()))
+            && config
+                .local_addrs
+                .iter()
+                .any(|host| host.matches(self.local.ip()))
+            && config
+                .remote_addrs
+                .iter()
+                .any(|host| host.matches(self.remote.ip()))
     }
 
     /// Parameters are taken from the configuration already, its name only once the peer is known.
@@ -168,7 +212,11 @@ impl IkeSa {
         if !self.peer.hashes.is_empty() {
             payloads.push(signature_hashes(shared));
         }
-        if self.config.as_ref().is_some_and(|config| config.childless != Childless::Never) {
+        if self
+            .config
+            .as_ref()
+            .is_some_and(|config| config.childless != Childless::Never)
+        {
             payloads.push(status(NotifyType::CHILDLESS_IKEV2_SUPPORTED, Vec::new()));
         }
         if proposal.has_additional() {
@@ -186,7 +234,13 @@ impl IkeSa {
 
     /// The public value could not be answered: the peer's fault, or ours.
     pub(crate) fn on_init_failed(&mut self, shared: &mut Shared, error: &Error) {
-        log!(shared, self, Ike, 1, "applying key exchange public key failed: {error}");
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "applying key exchange public key failed: {error}"
+        );
         if let Some(kind) = error.notify() {
             self.refuse_init(shared, kind, Vec::new());
         }
@@ -208,8 +262,9 @@ impl IkeSa {
 pub(crate) fn accepts_proposal(shared: &Shared, config: &PeerConfig, proposal: &Proposal) -> bool {
     let (configured, _) = proposals::of_connection(shared, config);
     configured.iter().any(|own| {
-        proposal.transforms.iter().all(|transform| {
-            own.transforms.contains(transform) || transform.kind == TransformType::INTEG
-        })
+        proposal
+            .transforms
+            .iter()
+            .all(|transform| own.transforms.contains(transform) || transform.kind == TransformType::INTEG)
     })
 }

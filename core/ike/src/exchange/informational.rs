@@ -16,7 +16,9 @@ impl IkeSa {
     /// Starts what waits first, if the window is free.
     pub(crate) fn start_next_task(&mut self, shared: &mut Shared) {
         while self.is_established() && !self.window.is_busy() && self.active.is_none() {
-            let Some(task) = self.tasks.pop_front() else { return };
+            let Some(task) = self.tasks.pop_front() else {
+                return;
+            };
             self.active = Some(task);
             match task {
                 Task::DeleteIke(_) => self.send_ike_delete(shared),
@@ -31,10 +33,21 @@ impl IkeSa {
     }
 
     fn send_ike_delete(&mut self, shared: &mut Shared) {
-        log!(shared, self, Ike, 0, "deleting IKE_SA {} between {}", self.label(), self.ends());
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "deleting IKE_SA {} between {}",
+            self.label(),
+            self.ends()
+        );
         log!(shared, self, Ike, 1, "sending DELETE for IKE_SA {}", self.label());
         self.transition_to(IkeSaState::delete);
-        let delete = Payload::Delete(Delete { protocol: Protocol::IKE, spis: Vec::new() });
+        let delete = Payload::Delete(Delete {
+            protocol: Protocol::IKE,
+            spis: Vec::new(),
+        });
         self.request(shared, ExchangeType::INFORMATIONAL, vec![delete]);
     }
 
@@ -61,7 +74,14 @@ impl IkeSa {
                     Ok(Some(KernelAnswer::Spi(spi))) => Some(*spi),
                     Ok(_) => None,
                     Err(failure) => {
-                        log!(shared, self, Ike, 1, "unable to allocate SPI from kernel: {}", failure.error);
+                        log!(
+                            shared,
+                            self,
+                            Ike,
+                            1,
+                            "unable to allocate SPI from kernel: {}",
+                            failure.error
+                        );
                         None
                     }
                 };
@@ -72,23 +92,41 @@ impl IkeSa {
             KernelWork::CloseByPeer(ids) => self.on_closed_by_peer(shared, &ids, result),
             KernelWork::Relocate => {
                 if let Err(failure) = result {
-                    log!(shared, self, Knl, 1, "moving IPsec SAs to other addresses failed: {}", failure.error);
+                    log!(
+                        shared,
+                        self,
+                        Knl,
+                        1,
+                        "moving IPsec SAs to other addresses failed: {}",
+                        failure.error
+                    );
                 }
             }
         }
     }
 
     fn on_closed_by_us(&mut self, shared: &mut Shared, id: u32, result: &KernelResult) {
-        let Some(index) = self.children.iter().position(|child| child.unique_id == id) else { return };
+        let Some(index) = self.children.iter().position(|child| child.unique_id == id) else {
+            return;
+        };
         self.log_closing(shared, index, usages(result));
         let spi = self.children[index].spi_in;
         self.send_child_delete(shared, spi);
     }
 
     fn send_child_delete(&mut self, shared: &mut Shared, spi: u32) {
-        log!(shared, self, Ike, 1, "sending DELETE for ESP CHILD_SA with SPI {spi:08x}");
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "sending DELETE for ESP CHILD_SA with SPI {spi:08x}"
+        );
         let spis = vec![spi.to_be_bytes().to_vec()];
-        let delete = Payload::Delete(Delete { protocol: Protocol::ESP, spis });
+        let delete = Payload::Delete(Delete {
+            protocol: Protocol::ESP,
+            spis,
+        });
         self.request(shared, ExchangeType::INFORMATIONAL, vec![delete]);
     }
 
@@ -111,13 +149,17 @@ impl IkeSa {
 
     /// A CHILD_SA is gone.
     fn drop_child(&mut self, shared: &mut Shared, id: u32) {
-        let Some(index) = self.children.iter().position(|child| child.unique_id == id) else { return };
+        let Some(index) = self.children.iter().position(|child| child.unique_id == id) else {
+            return;
+        };
         let mut child = self.children.remove(index);
         let info = child.info();
         child.transition_to(ChildState::destroy);
         child.release(shared);
         log!(shared, self, Ike, 1, "CHILD_SA closed");
-        shared.out.event(Event::ChildDown(Box::new(self.info()), Box::new(info)));
+        shared
+            .out
+            .event(Event::ChildDown(Box::new(self.info()), Box::new(info)));
     }
 
     pub(crate) fn on_informational_response(&mut self, shared: &mut Shared, inbound: Inbound) {
@@ -125,7 +167,13 @@ impl IkeSa {
             Some(Task::DeleteIke(command)) => self.on_deleted(shared, command),
             Some(Task::DeleteChild(id, command)) => {
                 for spi in deleted_spis(&inbound.payloads) {
-                    log!(shared, self, Ike, 1, "received DELETE for ESP CHILD_SA with SPI {spi:08x}");
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "received DELETE for ESP CHILD_SA with SPI {spi:08x}"
+                    );
                 }
                 self.drop_child(shared, id);
                 if let Some(command) = command {
@@ -158,8 +206,23 @@ impl IkeSa {
             .iter()
             .any(|payload| matches!(payload, Payload::Delete(delete) if delete.protocol == Protocol::IKE));
         if deletes_ike {
-            log!(shared, self, Ike, 1, "received DELETE for IKE_SA {}", self.label());
-            log!(shared, self, Ike, 0, "deleting IKE_SA {} between {}", self.label(), self.ends());
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "received DELETE for IKE_SA {}",
+                self.label()
+            );
+            log!(
+                shared,
+                self,
+                Ike,
+                0,
+                "deleting IKE_SA {} between {}",
+                self.label(),
+                self.ends()
+            );
             self.respond(shared, ExchangeType::INFORMATIONAL, Vec::new());
             log!(shared, self, Ike, 0, "IKE_SA deleted");
             return self.destroy();
@@ -191,14 +254,26 @@ impl IkeSa {
         for spi in deleted_spis(payloads) {
             let child = self.children.iter_mut().find(|child| child.spi_out == spi);
             let Some(child) = child else {
-                log!(shared, self, Ike, 1, "received DELETE for unknown ESP CHILD_SA with SPI {spi:08x}");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "received DELETE for unknown ESP CHILD_SA with SPI {spi:08x}"
+                );
                 continue;
             };
             // Both ends may delete it at once; who asked first removes it from the kernel (RFC 7296, 1.4.1).
             if child.state == ChildState::Installed && !closing.contains(&child.unique_id) {
                 closing.push(child.unique_id);
             }
-            log!(shared, self, Ike, 1, "received DELETE for ESP CHILD_SA with SPI {spi:08x}");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "received DELETE for ESP CHILD_SA with SPI {spi:08x}"
+            );
         }
         closing
     }
@@ -207,19 +282,30 @@ impl IkeSa {
         let mut spis = Vec::new();
         let mut answers = result.as_deref().unwrap_or_default();
         for id in ids {
-            let Some(index) = self.children.iter().position(|child| child.unique_id == *id) else { continue };
+            let Some(index) = self.children.iter().position(|child| child.unique_id == *id) else {
+                continue;
+            };
             let count = self.children[index].remove().len().min(answers.len());
             let (own, rest) = answers.split_at(count);
             answers = rest;
             self.log_closing(shared, index, usages(&Ok(own.to_vec())));
             let spi = self.children[index].spi_in;
-            log!(shared, self, Ike, 1, "sending DELETE for ESP CHILD_SA with SPI {spi:08x}");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "sending DELETE for ESP CHILD_SA with SPI {spi:08x}"
+            );
             spis.push(spi.to_be_bytes().to_vec());
         }
         for id in ids {
             self.drop_child(shared, *id);
         }
-        let delete = Payload::Delete(Delete { protocol: Protocol::ESP, spis });
+        let delete = Payload::Delete(Delete {
+            protocol: Protocol::ESP,
+            spis,
+        });
         self.respond(shared, ExchangeType::INFORMATIONAL, vec![delete]);
     }
 
@@ -228,16 +314,23 @@ impl IkeSa {
         match self.state {
             IkeSaState::Connecting => self.try_again(shared),
             IkeSaState::Deleting => {
-                log!(shared, self, Ike, 1, "proper IKE_SA delete failed, peer not responding");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "proper IKE_SA delete failed, peer not responding"
+                );
                 if self.reauthenticate {
                     self.wish_again(shared);
                 }
                 self.destroy();
             }
             _ => {
-                let restart = self.children.iter().any(|child| {
-                    child.config.dpd_action == config::connection::Action::Start
-                });
+                let restart = self
+                    .children
+                    .iter()
+                    .any(|child| child.config.dpd_action == config::connection::Action::Start);
                 if restart {
                     for child in &self.children {
                         log!(shared, self, Ike, 1, "restarting CHILD_SA {}", child.config.name);
@@ -252,12 +345,24 @@ impl IkeSa {
     fn try_again(&mut self, shared: &mut Shared) {
         let tries = self.config.as_ref().map_or(Some(1), |config| config.keying_tries);
         if tries.is_some_and(|tries| self.attempts >= tries) || self.initiate.is_none() {
-            log!(shared, self, Ike, 1, "establishing IKE_SA failed, peer not responding");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "establishing IKE_SA failed, peer not responding"
+            );
             return self.destroy();
         }
         self.attempts += 1;
         let (attempt, of) = (self.attempts, tries.unwrap_or(0));
-        log!(shared, self, Ike, 1, "peer not responding, trying again ({attempt}/{of})");
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "peer not responding, trying again ({attempt}/{of})"
+        );
         if let Some(child) = self.phase.take_child() {
             shared.out.kernel(child.remove());
         }
@@ -267,14 +372,25 @@ impl IkeSa {
 
     /// A limit of a CHILD_SA was reached.
     pub(crate) fn on_expire(&mut self, shared: &mut Shared, spi: u32, hard: bool) {
-        let Some(child) = self.children.iter().find(|child| child.spi_in == spi || child.spi_out == spi) else {
+        let Some(child) = self
+            .children
+            .iter()
+            .find(|child| child.spi_in == spi || child.spi_out == spi)
+        else {
             return;
         };
         if !hard || child.state != ChildState::Installed {
             return;
         }
         let id = child.unique_id;
-        log!(shared, self, Knl, 1, "creating delete job for CHILD_SA ESP/0x{spi:08x}/{}", self.local.ip());
+        log!(
+            shared,
+            self,
+            Knl,
+            1,
+            "creating delete job for CHILD_SA ESP/0x{spi:08x}/{}",
+            self.local.ip()
+        );
         self.enqueue(shared, Task::DeleteChild(id, None));
     }
 
@@ -284,7 +400,14 @@ impl IkeSa {
             self.reauthenticate = false;
             return self.enqueue(shared, Task::DeleteIke(Some(command)));
         }
-        log!(shared, self, Ike, 0, "destroying IKE_SA in state {} without notification", self.state);
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "destroying IKE_SA in state {} without notification",
+            self.state
+        );
         shared.out.command_done(command, Ok(()));
         self.phase_child_removed(shared);
         self.destroy();

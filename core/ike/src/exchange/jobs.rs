@@ -23,7 +23,9 @@ impl IkeSa {
             (Phase::MakeAdditional { number, method }, JobOutcome::Initiated(public, pending)) => {
                 self.on_additional_made(shared, number, method, public, pending)
             }
-            (Phase::FinishAdditional, JobOutcome::Finished(secret)) => self.on_additional_finished(shared, &secret),
+            (Phase::FinishAdditional, JobOutcome::Finished(secret)) => {
+                self.on_additional_finished(shared, &secret)
+            }
             (Phase::AnswerInit { proposal, method }, JobOutcome::Responded(public, secret)) => {
                 self.on_init_answered(shared, &proposal, method, public, &secret)
             }
@@ -47,9 +49,18 @@ impl IkeSa {
             Phase::AnswerInit { .. } => self.on_init_failed(shared, &error),
             Phase::AnswerAdditional { .. } => self.fail_intermediate(shared, &error),
             Phase::FinishAdditional => {
-                let which = self.negotiation.as_ref().and_then(|negotiation| negotiation.last_additional);
+                let which = self
+                    .negotiation
+                    .as_ref()
+                    .and_then(|negotiation| negotiation.last_additional);
                 if let Some((number, method)) = which {
-                    log!(shared, self, Ike, 1, "additional key exchange {number} ({method}) failed: {error}");
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "additional key exchange {number} ({method}) failed: {error}"
+                    );
                 }
                 self.destroy();
             }

@@ -46,15 +46,25 @@ pub(crate) enum Phase {
     /// Nothing: it is new, or established.
     Idle,
     /// The own public value for IKE_SA_INIT (job).
-    MakeInit { proposals: Vec<Proposal>, method: KeyExchangeMethod },
+    MakeInit {
+        proposals: Vec<Proposal>,
+        method: KeyExchangeMethod,
+    },
     /// The response to IKE_SA_INIT.
-    AwaitInit { offer: Offer, pending: Box<dyn PendingKeyExchange> },
+    AwaitInit {
+        offer: Offer,
+        pending: Box<dyn PendingKeyExchange>,
+    },
     /// The secret of IKE_SA_INIT (job).
     FinishInit,
     /// The own public value for IKE_INTERMEDIATE (job).
     MakeAdditional { number: u8, method: KeyExchangeMethod },
     /// The response to IKE_INTERMEDIATE.
-    AwaitIntermediate { number: u8, method: KeyExchangeMethod, pending: Box<dyn PendingKeyExchange> },
+    AwaitIntermediate {
+        number: u8,
+        method: KeyExchangeMethod,
+        pending: Box<dyn PendingKeyExchange>,
+    },
     /// The secret of an additional key exchange (job).
     FinishAdditional,
     /// An SPI for the first CHILD_SA (kernel).
@@ -65,15 +75,24 @@ pub(crate) enum Phase {
     InstallChild { child: Box<ChildSa>, then: AfterAuth },
 
     /// Responder: the public value for the IKE_SA_INIT response (job).
-    AnswerInit { proposal: Proposal, method: KeyExchangeMethod },
+    AnswerInit {
+        proposal: Proposal,
+        method: KeyExchangeMethod,
+    },
     /// Responder: IKE_INTERMEDIATE or IKE_AUTH, as the plan says.
     AwaitRequest,
     /// Responder: the ciphertext for the IKE_INTERMEDIATE response (job).
     AnswerAdditional { method: KeyExchangeMethod },
     /// Responder: an SPI for the first CHILD_SA (kernel).
-    AnswerReserveSpi { answer: Vec<Payload>, choice: Box<crate::child::negotiate::Choice> },
+    AnswerReserveSpi {
+        answer: Vec<Payload>,
+        choice: Box<crate::child::negotiate::Choice>,
+    },
     /// Responder: the first CHILD_SA (kernel).
-    AnswerInstallChild { answer: Vec<Payload>, child: Box<ChildSa> },
+    AnswerInstallChild {
+        answer: Vec<Payload>,
+        child: Box<ChildSa>,
+    },
 }
 
 /// What was offered in IKE_SA_INIT.

@@ -44,7 +44,9 @@ impl IkeSa {
         let mut update = false;
         let mut detection = false;
         for payload in &inbound.payloads {
-            let Payload::Notify(notify) = payload else { continue };
+            let Payload::Notify(notify) = payload else {
+                continue;
+            };
             match notify.kind {
                 NotifyType::UPDATE_SA_ADDRESSES => update = true,
                 NotifyType::NAT_DETECTION_SOURCE_IP => detection = true,
@@ -59,9 +61,14 @@ impl IkeSa {
         }
         if detection && self.natt.supported {
             let spis = (self.spi_i, self.spi_r);
-            self.natt.evaluate(shared, &inbound.payloads, spis, inbound.local, inbound.remote);
+            self.natt
+                .evaluate(shared, &inbound.payloads, spis, inbound.local, inbound.remote);
             let fake = self.fakes_nat(shared);
-            answer.splice(0..0, self.natt.notifies(shared, spis, inbound.local, inbound.remote, fake));
+            answer.splice(
+                0..0,
+                self.natt
+                    .notifies(shared, spis, inbound.local, inbound.remote, fake),
+            );
         }
         answer
     }
@@ -91,8 +98,11 @@ impl IkeSa {
         );
         (self.local, self.remote) = (local, remote);
         let encap = self.natt.encap();
-        let ops: Vec<KernelOp> =
-            self.children.iter_mut().flat_map(|child| child.relocate(local, remote, encap)).collect();
+        let ops: Vec<KernelOp> = self
+            .children
+            .iter_mut()
+            .flat_map(|child| child.relocate(local, remote, encap))
+            .collect();
         if !ops.is_empty() {
             let id = shared.start_kernel(self.unique_id, ops);
             self.kernel_work.insert(id, KernelWork::Relocate);

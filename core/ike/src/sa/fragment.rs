@@ -55,7 +55,11 @@ impl Reassembly {
             return Added::TooMany;
         }
         if self.message_id != message_id || total > self.total {
-            *self = Self { message_id, total, ..Self::default() };
+            *self = Self {
+                message_id,
+                total,
+                ..Self::default()
+            };
         } else if total < self.total {
             return Added::Stale;
         }
@@ -95,7 +99,10 @@ mod tests {
         let mut message = Reassembly::default();
         assert_eq!(add(&mut message, 2, 2, b"world"), Added::Waiting);
         assert_eq!(add(&mut message, 2, 2, b"again"), Added::Duplicate);
-        assert_eq!(add(&mut message, 1, 2, b"hello "), Added::Complete(PayloadType::KE, b"hello world".to_vec()));
+        assert_eq!(
+            add(&mut message, 1, 2, b"hello "),
+            Added::Complete(PayloadType::KE, b"hello world".to_vec())
+        );
     }
 
     #[test]
@@ -105,7 +112,10 @@ mod tests {
         assert_eq!(add(&mut message, 2, 3, b"c"), Added::Waiting);
         assert_eq!(add(&mut message, 2, 2, b"cd"), Added::Stale);
         assert_eq!(add(&mut message, 1, 3, b"a"), Added::Waiting);
-        assert_eq!(add(&mut message, 3, 3, b"d"), Added::Complete(PayloadType::KE, b"acd".to_vec()));
+        assert_eq!(
+            add(&mut message, 3, 3, b"d"),
+            Added::Complete(PayloadType::KE, b"acd".to_vec())
+        );
     }
 
     #[test]
@@ -114,14 +124,21 @@ mod tests {
         assert_eq!(add(&mut message, 1, 300, b"a"), Added::TooMany);
         assert_eq!(add(&mut message, 1, 2, b"0123456789"), Added::Waiting);
         assert_eq!(add(&mut message, 2, 2, b"0123456789"), Added::TooLong);
-        assert_eq!(add(&mut message, 2, 2, b"0"), Added::Waiting, "fragment 1 went with the rest");
+        assert_eq!(
+            add(&mut message, 2, 2, b"0"),
+            Added::Waiting,
+            "fragment 1 went with the rest"
+        );
     }
 
     #[test]
     fn another_message_takes_the_place_of_an_incomplete_one() {
         let mut message = Reassembly::default();
         assert_eq!(add(&mut message, 1, 2, b"a"), Added::Waiting);
-        assert_eq!(message.add(2, 2, 2, PayloadType::NONE, b"y".to_vec(), 16), Added::Waiting);
+        assert_eq!(
+            message.add(2, 2, 2, PayloadType::NONE, b"y".to_vec(), 16),
+            Added::Waiting
+        );
         assert_eq!(
             message.add(2, 1, 2, PayloadType::SA, b"x".to_vec(), 16),
             Added::Complete(PayloadType::SA, b"xy".to_vec())

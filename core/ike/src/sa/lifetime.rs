@@ -51,19 +51,40 @@ impl IkeSa {
         let mut soonest: Option<Duration> = None;
         if !limits.rekey.is_zero() {
             let rekey = limits.rekey.saturating_sub(shared.random_below(limits.jitter));
-            log!(shared, self, Ike, 1, "scheduling rekeying in {}s", rekey.as_secs());
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "scheduling rekeying in {}s",
+                rekey.as_secs()
+            );
             soonest = Some(rekey);
         }
         if !limits.reauth.is_zero() {
             let reauth = limits.reauth.saturating_sub(shared.random_below(limits.jitter));
             self.lifetime.reauth = Timer::at(now + reauth);
-            log!(shared, self, Ike, 1, "scheduling reauthentication in {}s", reauth.as_secs());
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "scheduling reauthentication in {}s",
+                reauth.as_secs()
+            );
             soonest = Some(soonest.map_or(reauth, |rekey| rekey.min(reauth)));
         }
         if let Some(soonest) = soonest {
             let over = soonest + limits.over;
             self.lifetime.over = Timer::at(now + over);
-            log!(shared, self, Ike, 1, "maximum IKE_SA lifetime {}s", over.as_secs());
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "maximum IKE_SA lifetime {}s",
+                over.as_secs()
+            );
         }
         self.lifetime.liveness = Timer::after(now, config.dpd_delay);
     }
@@ -76,11 +97,20 @@ impl IkeSa {
 
     /// The peer will not take this IKE_SA any longer than that (RFC 4478).
     pub(crate) fn on_auth_lifetime(&mut self, shared: &mut Shared, seconds: u32) {
-        let over = self.config.as_ref().map_or(Duration::ZERO, |config| config.lifetime.over);
+        let over = self
+            .config
+            .as_ref()
+            .map_or(Duration::ZERO, |config| config.lifetime.over);
         let left = Duration::from_secs(u64::from(seconds));
         let now = shared.now;
         let Some(soft) = left.checked_sub(over).filter(|soft| !soft.is_zero()) else {
-            log!(shared, self, Ike, 1, "received AUTH_LIFETIME of {seconds}s, starting reauthentication");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "received AUTH_LIFETIME of {seconds}s, starting reauthentication"
+            );
             return self.reauthenticate(shared);
         };
         match self.lifetime.reauth.deadline() {
@@ -113,7 +143,13 @@ impl IkeSa {
     /// to reach it, and relies on AUTH_LIFETIME.
     pub(crate) fn reauthenticate(&mut self, shared: &mut Shared) {
         if self.initiate.is_none() {
-            log!(shared, self, Ike, 1, "initiator did not reauthenticate as requested");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "initiator did not reauthenticate as requested"
+            );
             return;
         }
         log!(shared, self, Ike, 0, "reauthenticating IKE_SA {}", self.label());
@@ -131,7 +167,9 @@ impl IkeSa {
 
     /// Asks a peer that was not heard for a while whether it lives (RFC 7296, 2.4).
     pub(crate) fn check_liveness(&mut self, shared: &mut Shared) {
-        let Some(delay) = self.config.as_ref().map(|config| config.dpd_delay) else { return };
+        let Some(delay) = self.config.as_ref().map(|config| config.dpd_delay) else {
+            return;
+        };
         let quiet = shared.now.saturating_duration_since(self.lifetime.last_inbound);
         if quiet < delay {
             self.lifetime.liveness = Timer::at(self.lifetime.last_inbound + delay);

@@ -48,7 +48,14 @@ impl IkeSa {
         let packet = match wire::parse_datagram(octets) {
             Ok(packet) => packet,
             Err(error) => {
-                log!(shared, self, Enc, 1, "message from {} does not parse: {error}", endpoint(remote));
+                log!(
+                    shared,
+                    self,
+                    Enc,
+                    1,
+                    "message from {} does not parse: {error}",
+                    endpoint(remote)
+                );
                 return;
             }
         };
@@ -69,13 +76,21 @@ impl IkeSa {
         if header.is_response() {
             if !self.window.awaits(header.message_id, header.exchange) {
                 let id = header.message_id;
-                log!(shared, self, Ike, 2, "received response with message ID {id} nobody waits for, ignored");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    2,
+                    "received response with message ID {id} nobody waits for, ignored"
+                );
                 return;
             }
         } else if !self.takes_request(shared, &packet, octets) {
             return;
         }
-        let Some(inbound) = self.unprotect(shared, packet, octets, local, remote) else { return };
+        let Some(inbound) = self.unprotect(shared, packet, octets, local, remote) else {
+            return;
+        };
         self.handle_message(shared, inbound);
     }
 
@@ -92,14 +107,24 @@ impl IkeSa {
         let id = packet.header().message_id;
         // Of a fragmented request the first fragment stands for the whole.
         let is_later_fragment = matches!(packet, Packet::Fragment { number, .. } if *number != 1);
-        let digest = if is_later_fragment { [0; 20] } else { shared.sha1(&[octets]) };
+        let digest = if is_later_fragment {
+            [0; 20]
+        } else {
+            shared.sha1(&[octets])
+        };
         if id == self.window.expected() && !is_later_fragment {
             self.request_digest = digest;
         }
         match self.window.standing(id, &digest) {
             Standing::New => true,
             Standing::InProgress => {
-                log!(shared, self, Ike, 2, "received request with ID {id} again while it is processed, ignored");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    2,
+                    "received request with ID {id} again while it is processed, ignored"
+                );
                 false
             }
             Standing::Repeated(_) if is_later_fragment => false,
@@ -117,7 +142,13 @@ impl IkeSa {
             }
             Standing::Stale { expected } => {
                 let level = if is_later_fragment { 2 } else { 1 };
-                log!(shared, self, Ike, level, "received message ID {id}, expected {expected}, ignored");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    level,
+                    "received message ID {id}, expected {expected}, ignored"
+                );
                 false
             }
         }
@@ -136,24 +167,53 @@ impl IkeSa {
         let (first, body_offset, fragment) = match packet {
             Packet::Plain(message) => {
                 if header.exchange != ExchangeType::IKE_SA_INIT {
-                    log!(shared, self, Ike, 2, "received unprotected {} message, ignored", header.exchange);
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        2,
+                        "received unprotected {} message, ignored",
+                        header.exchange
+                    );
                     return None;
                 }
                 let payloads = message.payloads;
                 let first = header.next_payload;
                 let octets = octets.to_vec();
-                return Some(Inbound { header, first, plaintext: Vec::new(), payloads, octets, local, remote });
+                return Some(Inbound {
+                    header,
+                    first,
+                    plaintext: Vec::new(),
+                    payloads,
+                    octets,
+                    local,
+                    remote,
+                });
             }
-            Packet::Encrypted { inner_first, body_offset, .. } => (inner_first, body_offset, None),
-            Packet::Fragment { inner_first, number, total, body_offset, .. } => {
-                (inner_first, body_offset, Some((number, total)))
-            }
+            Packet::Encrypted {
+                inner_first,
+                body_offset,
+                ..
+            } => (inner_first, body_offset, None),
+            Packet::Fragment {
+                inner_first,
+                number,
+                total,
+                body_offset,
+                ..
+            } => (inner_first, body_offset, Some((number, total))),
         };
         if header.exchange == ExchangeType::IKE_SA_INIT {
             return None;
         }
         let Some(keys) = &self.keys else {
-            log!(shared, self, Ike, 1, "found encrypted message, but no keys available");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "found encrypted message, but no keys available"
+            );
             return None;
         };
         let mut message = octets.to_vec();
@@ -161,16 +221,20 @@ impl IkeSa {
             log!(shared, self, Enc, 1, "integrity check failed");
             let direction = direction(&header);
             let (exchange, id) = (header.exchange, header.message_id);
-            log!(shared, self, Ike, 1, "{exchange} {direction} with message ID {id} processing failed");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "{exchange} {direction} with message ID {id} processing failed"
+            );
             self.suspect_key_exchange(shared);
             return None;
         };
         self.lifetime.last_inbound = shared.now;
         let (first, plaintext) = match fragment {
             None => (first, content),
-            Some((number, total)) => {
-                self.reassemble(shared, &header, number, total, first, content)?
-            }
+            Some((number, total)) => self.reassemble(shared, &header, number, total, first, content)?,
         };
         let payloads = match wire::parse_payloads(first, &plaintext) {
             Ok(payloads) => payloads,
@@ -179,12 +243,23 @@ impl IkeSa {
                 return None;
             }
         };
-        Some(Inbound { header, first, plaintext, payloads, octets: Vec::new(), local, remote })
+        Some(Inbound {
+            header,
+            first,
+            plaintext,
+            payloads,
+            octets: Vec::new(),
+            local,
+            remote,
+        })
     }
 
     /// A corrupted ciphertext of a KEM goes unnoticed until the first message under the keys made with it.
     fn suspect_key_exchange(&self, shared: &mut Shared) {
-        let last = self.negotiation.as_ref().and_then(|negotiation| negotiation.last_additional);
+        let last = self
+            .negotiation
+            .as_ref()
+            .and_then(|negotiation| negotiation.last_additional);
         if let Some((number, method)) = last {
             log!(
                 shared,
@@ -210,7 +285,11 @@ impl IkeSa {
         log!(shared, self, Enc, 1, "parsed {summary}");
         let overhead = self.keys.as_ref().map_or(0, |keys| wire::sealed_len(keys, 0));
         let max = shared.settings.max_packet;
-        let reassembly = if response { &mut self.responses } else { &mut self.requests };
+        let reassembly = if response {
+            &mut self.responses
+        } else {
+            &mut self.requests
+        };
         match reassembly.add(header.message_id, number, total, first, content, max) {
             Added::Complete(first, whole) => {
                 let octets = overhead + whole.len();
@@ -236,7 +315,13 @@ impl IkeSa {
                 log!(shared, self, Enc, 1, "received duplicate fragment #{number}");
             }
             Added::Stale => {
-                log!(shared, self, Enc, 1, "received fragment #{number} of {total}, but the total was larger before");
+                log!(
+                    shared,
+                    self,
+                    Enc,
+                    1,
+                    "received fragment #{number} of {total}, but the total was larger before"
+                );
             }
             Added::TooMany => {
                 log!(shared, self, Enc, 1, "maximum fragment count exceeded");
@@ -289,7 +374,13 @@ impl IkeSa {
             }
             ExchangeType::CREATE_CHILD_SA if self.is_established() => {
                 self.take_on();
-                log!(shared, self, Ike, 1, "peer wants another CHILD_SA or a rekeying, sending NO_ADDITIONAL_SAS");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "peer wants another CHILD_SA or a rekeying, sending NO_ADDITIONAL_SAS"
+                );
                 self.respond_notify(shared, exchange, NotifyType::NO_ADDITIONAL_SAS, Vec::new());
             }
             ExchangeType::IKE_FOLLOWUP_KE | ExchangeType::IKE_FOLLOWUP_KE_DRAFT if self.is_established() => {
@@ -298,7 +389,13 @@ impl IkeSa {
             }
             _ => {
                 let state = self.state;
-                log!(shared, self, Ike, 1, "ignoring {exchange} request in IKE_SA state {state}");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "ignoring {exchange} request in IKE_SA state {state}"
+                );
             }
         }
     }
@@ -329,7 +426,13 @@ impl IkeSa {
     fn on_malformed(&mut self, shared: &mut Shared, header: &Header, error: &wire::Error) {
         let (exchange, id, direction) = (header.exchange, header.message_id, direction(header));
         log!(shared, self, Enc, 1, "message verification failed: {error}");
-        log!(shared, self, Ike, 1, "{exchange} {direction} with message ID {id} processing failed");
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "{exchange} {direction} with message ID {id} processing failed"
+        );
         if exchange == ExchangeType::IKE_SA_INIT {
             return;
         }
@@ -353,7 +456,11 @@ impl IkeSa {
         kind: NotifyType,
         data: Vec<u8>,
     ) {
-        self.respond(shared, exchange, vec![Payload::Notify(Notify::status(kind, data))]);
+        self.respond(
+            shared,
+            exchange,
+            vec![Payload::Notify(Notify::status(kind, data))],
+        );
     }
 
     /// Answers the request in progress.
@@ -380,7 +487,12 @@ impl IkeSa {
         let id = self.window.next_request();
         let message = self.seal(shared, exchange, false, id, &payloads)?;
         self.transmit(shared, message.packets.clone());
-        self.window.sent(shared.now, &shared.settings.retransmit, exchange, message.packets.clone());
+        self.window.sent(
+            shared.now,
+            &shared.settings.retransmit,
+            exchange,
+            message.packets.clone(),
+        );
         Some(message)
     }
 
@@ -403,7 +515,10 @@ impl IkeSa {
         };
         let whole = wire::sealed_len(keys, plaintext.len());
         let limit = max_message(
-            self.config.as_ref().map(|config| config.fragmentation).unwrap_or_default(),
+            self.config
+                .as_ref()
+                .map(|config| config.fragmentation)
+                .unwrap_or_default(),
             self.peer.fragmentation,
             shared.settings.fragment_size,
             self.remote.is_ipv6(),
@@ -423,7 +538,13 @@ impl IkeSa {
         };
         if packets.len() > 1 {
             let count = packets.len();
-            log!(shared, self, Enc, 1, "splitting IKE message ({whole} bytes) into {count} fragments");
+            log!(
+                shared,
+                self,
+                Enc,
+                1,
+                "splitting IKE message ({whole} bytes) into {count} fragments"
+            );
             for number in 1..=count {
                 // seal_fragments makes at most 65535.
                 let (number, count) = (number as u16, count as u16);
@@ -431,7 +552,12 @@ impl IkeSa {
                 log!(shared, self, Enc, 1, "generating {summary}");
             }
         }
-        Some(Outbound { header, first, plaintext, packets })
+        Some(Outbound {
+            header,
+            first,
+            plaintext,
+            packets,
+        })
     }
 
     /// The header of a message of ours; the codec fills in length and first payload.
@@ -455,7 +581,13 @@ impl IkeSa {
     pub(crate) fn repeat_init_response(&mut self, shared: &mut Shared, digest: &[u8; 20]) {
         if let Standing::Repeated(response) = self.window.standing(0, digest) {
             let response = response.to_vec();
-            log!(shared, self, Ike, 1, "received retransmit of request with ID 0, retransmitting response");
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "received retransmit of request with ID 0, retransmitting response"
+            );
             self.transmit(shared, response);
         }
     }
@@ -473,14 +605,26 @@ impl IkeSa {
                 octets.len()
             );
             let non_esp_marker = shared.needs_marker(self.local, self.remote);
-            shared.out.transmit(Transmit { local: self.local, remote: self.remote, non_esp_marker, octets });
+            shared.out.transmit(Transmit {
+                local: self.local,
+                remote: self.remote,
+                non_esp_marker,
+                octets,
+            });
         }
         self.rest_keepalive(shared);
     }
 
     /// Keeps the mapping of a NAT in front of us alive (RFC 3948, 4).
     pub(crate) fn send_keepalive(&mut self, shared: &mut Shared) {
-        log!(shared, self, Ike, 2, "sending keep alive to {}", endpoint(self.remote));
+        log!(
+            shared,
+            self,
+            Ike,
+            2,
+            "sending keep alive to {}",
+            endpoint(self.remote)
+        );
         shared.out.transmit(Transmit {
             local: self.local,
             remote: self.remote,
@@ -500,5 +644,9 @@ impl IkeSa {
 }
 
 fn direction(header: &Header) -> &'static str {
-    if header.is_response() { "response" } else { "request" }
+    if header.is_response() {
+        "response"
+    } else {
+        "request"
+    }
 }

@@ -156,10 +156,22 @@ impl IkeSa {
     }
 
     /// An IKE_SA that this end wants; [`connect`](Self::connect) starts it.
-    pub(crate) fn initiator(shared: &mut Shared, unique_id: u32, what: Initiate, command: Option<CommandId>) -> Self {
+    pub(crate) fn initiator(
+        shared: &mut Shared,
+        unique_id: u32,
+        what: Initiate,
+        command: Option<CommandId>,
+    ) -> Self {
         let spi = shared.random_spi();
-        let mut sa =
-            Self::new(unique_id, Role::Initiator, shared.now, spi, what.local, what.remote, Phase::Idle);
+        let mut sa = Self::new(
+            unique_id,
+            Role::Initiator,
+            shared.now,
+            spi,
+            what.local,
+            what.remote,
+            Phase::Idle,
+        );
         sa.use_config(Arc::clone(&what.peer));
         sa.command = command;
         sa.initiate = Some(what);
@@ -176,7 +188,15 @@ impl IkeSa {
         init_digest: [u8; 20],
     ) -> Self {
         let spi = shared.random_spi();
-        let mut sa = Self::new(unique_id, Role::Responder, shared.now, spi, local, remote, Phase::Idle);
+        let mut sa = Self::new(
+            unique_id,
+            Role::Responder,
+            shared.now,
+            spi,
+            local,
+            remote,
+            Phase::Idle,
+        );
         sa.spi_i = spi_i;
         sa.init_digest = Some(init_digest);
         sa.lifetime.half_open = Timer::after(shared.now, shared.settings.half_open_timeout);
@@ -217,7 +237,8 @@ impl IkeSa {
     }
 
     pub(crate) fn is_established(&self) -> bool {
-        matches!(self.state, IkeSaState::Established | IkeSaState::Deleting) && self.lifetime.established.is_some()
+        matches!(self.state, IkeSaState::Established | IkeSaState::Deleting)
+            && self.lifetime.established.is_some()
     }
 
     /// Whether it counts against the limits of half-open IKE_SAs.
@@ -236,7 +257,8 @@ impl IkeSa {
 
     /// Both ends with their identities, as log lines have them.
     pub(crate) fn ends(&self) -> String {
-        let identity = |id: &Option<Identity>| id.as_ref().map_or_else(|| "%any".to_owned(), Identity::to_string);
+        let identity =
+            |id: &Option<Identity>| id.as_ref().map_or_else(|| "%any".to_owned(), Identity::to_string);
         format!(
             "{}[{}]...{}[{}]",
             self.local.ip(),
@@ -273,7 +295,9 @@ impl IkeSa {
         let mut ops: Vec<KernelOp> = Vec::new();
         for child in std::mem::take(&mut self.children) {
             if child.is_installed() {
-                shared.out.event(Event::ChildDown(Box::new(info.clone()), Box::new(child.info())));
+                shared
+                    .out
+                    .event(Event::ChildDown(Box::new(info.clone()), Box::new(child.info())));
             }
             ops.extend(child.remove());
             child.release(shared);
@@ -313,7 +337,14 @@ impl IkeSa {
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
         let now = shared.now;
         if self.lifetime.half_open.expire(now) {
-            log!(shared, self, Job, 1, "deleting half open IKE_SA with {} after timeout", self.remote.ip());
+            log!(
+                shared,
+                self,
+                Job,
+                1,
+                "deleting half open IKE_SA with {} after timeout",
+                self.remote.ip()
+            );
             return self.destroy();
         }
         if self.lifetime.over.expire(now) {
@@ -324,12 +355,20 @@ impl IkeSa {
         }
         let retransmit = shared.settings.retransmit;
         let cut = u64::from_be_bytes(shared.random());
-        let due = self.window.on_timeout(now, &retransmit, |delay| lifetime::shorten(delay, retransmit.jitter, cut));
+        let due = self.window.on_timeout(now, &retransmit, |delay| {
+            lifetime::shorten(delay, retransmit.jitter, cut)
+        });
         match due {
             Some(Due::Again(n)) => {
                 if let Some(request) = self.window.outstanding() {
                     let (id, packets) = (request.message_id, request.packets.clone());
-                    log!(shared, self, Ike, 1, "retransmit {n} of request with message ID {id}");
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "retransmit {n} of request with message ID {id}"
+                    );
                     self.transmit(shared, packets);
                 }
             }
@@ -367,7 +406,12 @@ impl IkeSa {
             remote: self.remote,
             local_id: self.local_id.clone(),
             remote_id: self.remote_id.clone(),
-            local_auth: self.config.iter().flat_map(|config| &config.local_auth).map(|auth| auth.class).collect::<Vec<AuthClass>>(),
+            local_auth: self
+                .config
+                .iter()
+                .flat_map(|config| &config.local_auth)
+                .map(|auth| auth.class)
+                .collect::<Vec<AuthClass>>(),
             nat_local: self.natt.local,
             nat_remote: self.natt.remote,
             nat_fake: self.natt.fake,

@@ -7,8 +7,9 @@ use crate::sa::IkeSa;
 use crate::shared::{Shared, log};
 
 /// MD5 of `strongSwan`: who sends it means the same by private-use numbers.
-pub(crate) const STRONGSWAN_VENDOR_ID: [u8; 16] =
-    [0x88, 0x2f, 0xe5, 0x6d, 0x6f, 0xd2, 0x0d, 0xbc, 0x22, 0x51, 0x61, 0x3b, 0x2e, 0xbe, 0x5b, 0xeb];
+pub(crate) const STRONGSWAN_VENDOR_ID: [u8; 16] = [
+    0x88, 0x2f, 0xe5, 0x6d, 0x6f, 0xd2, 0x0d, 0xbc, 0x22, 0x51, 0x61, 0x3b, 0x2e, 0xbe, 0x5b, 0xeb,
+];
 
 /// Capabilities that the peer announced.
 #[derive(Debug, Default)]
@@ -37,7 +38,14 @@ impl IkeSa {
                 Payload::VendorId(vendor) => {
                     let shown = &vendor.data[..vendor.data.len().min(32)];
                     let hex: Vec<_> = shown.iter().map(|octet| format!("{octet:02x}")).collect();
-                    log!(shared, self, Enc, 2, "received unknown vendor ID: {}", hex.join(":"));
+                    log!(
+                        shared,
+                        self,
+                        Enc,
+                        2,
+                        "received unknown vendor ID: {}",
+                        hex.join(":")
+                    );
                 }
                 Payload::Notify(notify) => match notify.kind {
                     NotifyType::FRAGMENTATION_SUPPORTED => self.peer.fragmentation = true,

@@ -33,7 +33,13 @@ impl Keys {
             Role::Initiator => (from_initiator, from_responder),
             Role::Responder => (from_responder, from_initiator),
         };
-        Ok(Self { outbound: Outbound { key: outbound, sealed: Cell::new(0) }, inbound })
+        Ok(Self {
+            outbound: Outbound {
+                key: outbound,
+                sealed: Cell::new(0),
+            },
+            inbound,
+        })
     }
 }
 
@@ -71,7 +77,9 @@ impl Protection for Keys {
                 write_counter(iv, count);
                 key.seal(iv, before, data, icv).map_err(|_| ProtectError)
             }
-            ProtectionKey::Classic { cipher, integrity, .. } => {
+            ProtectionKey::Classic {
+                cipher, integrity, ..
+            } => {
                 // An encrypted counter is as unpredictable as CBC needs it (NIST SP 800-38A, appendix C).
                 write_counter(iv, count);
                 cipher.encrypt(&vec![0; iv_len], iv).map_err(|_| ProtectError)?;
@@ -89,8 +97,12 @@ impl Protection for Keys {
         let (iv, data) = rest.split_at_mut_checked(iv_len).ok_or(ProtectError)?;
         match &self.inbound {
             ProtectionKey::Aead(key) => key.open(iv, before, data, icv).map_err(|_| ProtectError)?,
-            ProtectionKey::Classic { cipher, integrity, .. } => {
-                integrity.verify(&[before, iv, data], icv).map_err(|_| ProtectError)?;
+            ProtectionKey::Classic {
+                cipher, integrity, ..
+            } => {
+                integrity
+                    .verify(&[before, iv, data], icv)
+                    .map_err(|_| ProtectError)?;
                 if data.is_empty() || data.len() % cipher.block_len() != 0 {
                     return Err(ProtectError);
                 }
@@ -149,7 +161,10 @@ mod tests {
         assert_eq!(max(1280, false, false), Some(1252));
         assert_eq!(max(0, false, true), Some(544));
         assert_eq!(max_message(Fragmentation::Yes, false, 1280, false, true), None);
-        assert_eq!(max_message(Fragmentation::Force, false, 1280, false, true), Some(1248));
+        assert_eq!(
+            max_message(Fragmentation::Force, false, 1280, false, true),
+            Some(1248)
+        );
         assert_eq!(max_message(Fragmentation::Accept, true, 1280, false, true), None);
     }
 }

@@ -35,7 +35,11 @@ mod tests {
     #[test]
     fn only_a_connecting_ike_sa_becomes_established() {
         for state in IkeSaState::ALL {
-            assert_eq!(state.establish().is_ok(), *state == IkeSaState::Connecting, "{state}");
+            assert_eq!(
+                state.establish().is_ok(),
+                *state == IkeSaState::Connecting,
+                "{state}"
+            );
         }
     }
 

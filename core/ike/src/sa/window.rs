@@ -61,13 +61,19 @@ impl Window {
     /// Where a request with this ID stands; `digest` is that of its packet, or of its first fragment.
     pub(crate) fn standing(&self, message_id: u32, digest: &[u8; 20]) -> Standing<'_> {
         if message_id == self.expected {
-            return if self.processing.is_some() { Standing::InProgress } else { Standing::New };
+            return if self.processing.is_some() {
+                Standing::InProgress
+            } else {
+                Standing::New
+            };
         }
         match &self.answered {
             Some(answered) if answered.message_id == message_id && answered.digest == *digest => {
                 Standing::Repeated(&answered.packets)
             }
-            _ => Standing::Stale { expected: self.expected },
+            _ => Standing::Stale {
+                expected: self.expected,
+            },
         }
     }
 
@@ -79,7 +85,11 @@ impl Window {
     /// Stores the response to the request taken on, and expects the next.
     pub(crate) fn answer(&mut self, packets: Vec<Vec<u8>>) {
         if let Some(digest) = self.processing.take() {
-            self.answered = Some(Answered { message_id: self.expected, digest, packets });
+            self.answered = Some(Answered {
+                message_id: self.expected,
+                digest,
+                packets,
+            });
             self.expected = self.expected.wrapping_add(1);
         }
     }
@@ -122,9 +132,9 @@ impl Window {
 
     /// Whether a response with this ID and exchange answers our request.
     pub(crate) fn awaits(&self, message_id: u32, exchange: ExchangeType) -> bool {
-        self.outstanding.as_ref().is_some_and(|request| {
-            request.message_id == message_id && request.exchange == exchange
-        })
+        self.outstanding
+            .as_ref()
+            .is_some_and(|request| request.message_id == message_id && request.exchange == exchange)
     }
 
     /// Our request was answered.
@@ -140,7 +150,9 @@ impl Window {
     }
 
     pub(crate) fn timer(&self) -> Timer {
-        self.outstanding.as_ref().map_or(Timer::OFF, |request| request.timer)
+        self.outstanding
+            .as_ref()
+            .map_or(Timer::OFF, |request| request.timer)
     }
 
     /// What the retransmission timer says; `shorten` cuts a random part of the next delay.
@@ -176,7 +188,11 @@ mod tests {
         assert_eq!(window.standing(0, &[1; 20]), Standing::InProgress);
         window.answer(vec![vec![7]]);
         assert_eq!(window.standing(0, &[1; 20]), Standing::Repeated(&[vec![7]]));
-        assert_eq!(window.standing(0, &[2; 20]), Standing::Stale { expected: 1 }, "other octets, same ID");
+        assert_eq!(
+            window.standing(0, &[2; 20]),
+            Standing::Stale { expected: 1 },
+            "other octets, same ID"
+        );
         assert_eq!(window.standing(1, &[3; 20]), Standing::New);
         assert_eq!(window.standing(2, &[3; 20]), Standing::Stale { expected: 1 });
     }
@@ -196,7 +212,10 @@ mod tests {
         now += Duration::from_secs(75);
         assert!(window.on_timeout(now, &retransmit, |d| d).is_none());
         now += Duration::from_secs(1);
-        assert!(matches!(window.on_timeout(now, &retransmit, |d| d), Some(Due::GiveUp(5))));
+        assert!(matches!(
+            window.on_timeout(now, &retransmit, |d| d),
+            Some(Due::GiveUp(5))
+        ));
         assert_eq!((now - start).as_secs(), 165);
     }
 }

@@ -26,7 +26,10 @@ impl Auth {
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
         let method = AuthMethod(body.u8()?);
         body.take(3)?;
-        Ok(Self { method, data: body.rest().to_vec() })
+        Ok(Self {
+            method,
+            data: body.rest().to_vec(),
+        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -33,7 +33,10 @@ pub struct CertReq {
 
 impl Cert {
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
-        Ok(Self { encoding: CertificateEncoding(body.u8()?), data: body.rest().to_vec() })
+        Ok(Self {
+            encoding: CertificateEncoding(body.u8()?),
+            data: body.rest().to_vec(),
+        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -44,7 +47,10 @@ impl Cert {
 
 impl CertReq {
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
-        Ok(Self { encoding: CertificateEncoding(body.u8()?), data: body.rest().to_vec() })
+        Ok(Self {
+            encoding: CertificateEncoding(body.u8()?),
+            data: body.rest().to_vec(),
+        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -30,9 +30,14 @@ impl Delete {
         let count = body.u16()?;
         // Without octets a count would cost memory for nothing.
         if spi_len == 0 && count != 0 {
-            return Err(Error::Field { field: "number of SPIs", offset });
+            return Err(Error::Field {
+                field: "number of SPIs",
+                offset,
+            });
         }
-        let spis = (0..count).map(|_| Ok(body.take(spi_len)?.to_vec())).collect::<Result<_, Error>>()?;
+        let spis = (0..count)
+            .map(|_| Ok(body.take(spi_len)?.to_vec()))
+            .collect::<Result<_, Error>>()?;
         Ok(Self { protocol, spis })
     }
 

@@ -28,9 +28,16 @@ impl Eap {
         let (code, identifier, len) = (body.u8()?, body.u8()?, body.u16()?);
         let data = body.rest().to_vec();
         if usize::from(len) == data.len() + 4 {
-            Ok(Self { code, identifier, data })
+            Ok(Self {
+                code,
+                identifier,
+                data,
+            })
         } else {
-            Err(Error::Field { field: "EAP length", offset })
+            Err(Error::Field {
+                field: "EAP length",
+                offset,
+            })
         }
     }
 

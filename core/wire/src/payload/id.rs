@@ -42,7 +42,11 @@ impl Id {
     }
 
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
-        Ok(Self { kind: IdType(body.u8()?), reserved: body.array()?, data: body.rest().to_vec() })
+        Ok(Self {
+            kind: IdType(body.u8()?),
+            reserved: body.array()?,
+            data: body.rest().to_vec(),
+        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

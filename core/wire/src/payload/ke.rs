@@ -26,7 +26,10 @@ impl Ke {
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
         let method = KeyExchangeMethod(body.u16()?);
         body.u16()?;
-        Ok(Self { method, data: body.rest().to_vec() })
+        Ok(Self {
+            method,
+            data: body.rest().to_vec(),
+        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

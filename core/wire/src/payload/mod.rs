@@ -49,7 +49,11 @@ pub enum Payload {
     Cp(Cp),
     Eap(Eap),
     /// Of a type nobody here knows; to be ignored unless critical (RFC 7296, 2.5).
-    Unknown { kind: PayloadType, critical: bool, data: Vec<u8> },
+    Unknown {
+        kind: PayloadType,
+        critical: bool,
+        data: Vec<u8>,
+    },
 }
 
 impl Payload {
@@ -97,12 +101,19 @@ impl Payload {
             PayloadType::TS_R => Self::Ts(TsKind::Responder, Ts::parse(&mut body)?),
             PayloadType::CP => Self::Cp(Cp::parse(&mut body)?),
             PayloadType::EAP => Self::Eap(Eap::parse(&mut body)?),
-            _ => Self::Unknown { kind, critical, data: body.rest().to_vec() },
+            _ => Self::Unknown {
+                kind,
+                critical,
+                data: body.rest().to_vec(),
+            },
         };
         if body.is_empty() {
             Ok(payload)
         } else {
-            Err(Error::Field { field: "octets after the payload's end", offset: body.offset() })
+            Err(Error::Field {
+                field: "octets after the payload's end",
+                offset: body.offset(),
+            })
         }
     }
 

@@ -17,7 +17,10 @@ impl Nonce {
         if (16..=256).contains(&data.len()) {
             Ok(Self { data })
         } else {
-            Err(Error::Field { field: "nonce length", offset })
+            Err(Error::Field {
+                field: "nonce length",
+                offset,
+            })
         }
     }
 }

@@ -31,7 +31,12 @@ pub struct Notify {
 impl Notify {
     /// A notify that is about no CHILD_SA.
     pub fn status(kind: NotifyType, data: Vec<u8>) -> Self {
-        Self { protocol: 0, spi: Vec::new(), kind, data }
+        Self {
+            protocol: 0,
+            spi: Vec::new(),
+            kind,
+            data,
+        }
     }
 
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
@@ -39,7 +44,12 @@ impl Notify {
         let spi_len = usize::from(body.u8()?);
         let kind = NotifyType(body.u16()?);
         let spi = body.take(spi_len)?.to_vec();
-        Ok(Self { protocol, spi, kind, data: body.rest().to_vec() })
+        Ok(Self {
+            protocol,
+            spi,
+            kind,
+            data: body.rest().to_vec(),
+        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -63,11 +63,19 @@ impl Sa {
             more = match body.u8()? {
                 0 => false,
                 2 => true,
-                _ => return Err(Error::Field { field: "proposal chain", offset }),
+                _ => {
+                    return Err(Error::Field {
+                        field: "proposal chain",
+                        offset,
+                    });
+                }
             };
             body.u8()?;
             let len = usize::from(body.u16()?);
-            let len = len.checked_sub(4).ok_or(Error::Field { field: "proposal length", offset })?;
+            let len = len.checked_sub(4).ok_or(Error::Field {
+                field: "proposal length",
+                offset,
+            })?;
             proposals.push(Proposal::parse(&mut body.sub(len)?)?);
         }
         Ok(Self { proposals })
@@ -98,22 +106,37 @@ impl Proposal {
         let spi_len = usize::from(body.u8()?);
         let count = body.u8()?;
         let spi = body.take(spi_len)?.to_vec();
-        let mut proposal = Self { number, protocol, spi, transforms: Vec::new(), unusable: false };
+        let mut proposal = Self {
+            number,
+            protocol,
+            spi,
+            transforms: Vec::new(),
+            unusable: false,
+        };
         for index in 1..=count {
             let offset = body.offset();
             let more = body.u8()?;
             if more != if index < count { 3 } else { 0 } {
-                return Err(Error::Field { field: "transform chain", offset });
+                return Err(Error::Field {
+                    field: "transform chain",
+                    offset,
+                });
             }
             body.u8()?;
             let len = usize::from(body.u16()?);
-            let len = len.checked_sub(4).ok_or(Error::Field { field: "transform length", offset })?;
+            let len = len.checked_sub(4).ok_or(Error::Field {
+                field: "transform length",
+                offset,
+            })?;
             proposal.parse_transform(&mut body.sub(len)?)?;
         }
         if body.is_empty() {
             Ok(proposal)
         } else {
-            Err(Error::Field { field: "octets after the last transform", offset: body.offset() })
+            Err(Error::Field {
+                field: "octets after the last transform",
+                offset: body.offset(),
+            })
         }
     }
 

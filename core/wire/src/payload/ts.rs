@@ -62,7 +62,10 @@ impl Ts {
             let kind = TrafficSelectorType(body.u8()?);
             let protocol = body.u8()?;
             let len = usize::from(body.u16()?);
-            let len = len.checked_sub(4).ok_or(Error::Field { field: "selector length", offset })?;
+            let len = len.checked_sub(4).ok_or(Error::Field {
+                field: "selector length",
+                offset,
+            })?;
             let mut selector = body.sub(len)?;
             let expected = match kind {
                 TrafficSelectorType::IPV4_ADDR_RANGE => 12,
@@ -70,7 +73,10 @@ impl Ts {
                 _ => continue,
             };
             if len != expected {
-                return Err(Error::Field { field: "selector length", offset });
+                return Err(Error::Field {
+                    field: "selector length",
+                    offset,
+                });
             }
             let (start_port, end_port) = (selector.u16()?, selector.u16()?);
             let (start, end) = if kind == TrafficSelectorType::IPV4_ADDR_RANGE {
@@ -78,7 +84,13 @@ impl Ts {
             } else {
                 (selector.array::<16>()?.into(), selector.array::<16>()?.into())
             };
-            selectors.push(Selector { protocol, start_port, end_port, start, end });
+            selectors.push(Selector {
+                protocol,
+                start_port,
+                end_port,
+                start,
+                end,
+            });
         }
         Ok(Self { selectors })
     }

@@ -11,6 +11,8 @@ pub struct VendorId {
 
 impl VendorId {
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Self {
-        Self { data: body.rest().to_vec() }
+        Self {
+            data: body.rest().to_vec(),
+        }
     }
 }

@@ -32,11 +32,17 @@ fn one(text: &mut String, name: &str, connection: &Message) {
     }
     text.push('\n');
     for (side, word) in [("local-", "local: "), ("remote-", "remote:")] {
-        let rounds = connection.sections().filter(|(section, _)| section.starts_with(side));
+        let rounds = connection
+            .sections()
+            .filter(|(section, _)| section.starts_with(side));
         rounds.for_each(|(_, round)| authentication(text, name, word, &round));
     }
     for (child_name, child) in connection.get_section("children").sections() {
-        text.push_str(&format!("{:>12}:   child:  {}", clean(child_name), selectors(&child)));
+        text.push_str(&format!(
+            "{:>12}:   child:  {}",
+            clean(child_name),
+            selectors(&child)
+        ));
         text.push_str(&format!(" {}", or_empty(&child, "mode")));
         if dpd.is_some() {
             text.push_str(&format!(", dpdaction={}", or_empty(&child, "dpd_action")));
@@ -56,13 +62,20 @@ fn authentication(text: &mut String, name: &str, word: &str, round: &Message) {
     };
     text.push_str(&format!(" uses {class} authentication"));
     if class == "XAuth" {
-        text.push_str(&format!(": {}", value(round, "xauth").unwrap_or_else(|| "any".into())));
+        text.push_str(&format!(
+            ": {}",
+            value(round, "xauth").unwrap_or_else(|| "any".into())
+        ));
     }
     if let Some(id) = value(round, "eap_id") {
         text.push_str(&format!(" with EAP identity '{id}'"));
     }
     text.push('\n');
-    for (key, word, quote) in [("cacerts", "ca:   ", "\""), ("certs", "cert: ", "\""), ("groups", "group:", "")] {
+    for (key, word, quote) in [
+        ("cacerts", "ca:   ", "\""),
+        ("certs", "cert: ", "\""),
+        ("groups", "group:", ""),
+    ] {
         for item in round.get_texts(key) {
             text.push_str(&format!("{name:>12}:    {word} {quote}{}{quote}\n", clean(&item)));
         }
@@ -71,7 +84,11 @@ fn authentication(text: &mut String, name: &str, word: &str, round: &Message) {
 
 /// `TS TS === TS TS`.
 pub(super) fn selectors(message: &Message) -> String {
-    format!("{} === {}", joined(message, "local-ts", " "), joined(message, "remote-ts", " "))
+    format!(
+        "{} === {}",
+        joined(message, "local-ts", " "),
+        joined(message, "remote-ts", " ")
+    )
 }
 
 /// Collects the events of `list-policies`.
@@ -92,20 +109,26 @@ impl Policies {
             let (name, mode) = (or_empty(&policy, "child"), or_empty(&policy, "mode"));
             let selectors = selectors(&policy);
             if matches!(mode.as_str(), "PASS" | "DROP") {
-                self.shunts.push_str(&format!("{name:>12}:  {selectors} {mode}\n"));
+                self.shunts
+                    .push_str(&format!("{name:>12}:  {selectors} {mode}\n"));
                 continue;
             }
             let id = policy.get_int("uniqueid").unwrap_or(0);
             let reqid = policy.get_int("reqid").unwrap_or(0);
-            self.traps.push_str(&format!("{name:>12}{{{id}}}:  ROUTED, {mode}, reqid {reqid}\n"));
-            self.traps.push_str(&format!("{name:>12}{{{id}}}:   {selectors}\n"));
+            self.traps
+                .push_str(&format!("{name:>12}{{{id}}}:  ROUTED, {mode}, reqid {reqid}\n"));
+            self.traps
+                .push_str(&format!("{name:>12}{{{id}}}:   {selectors}\n"));
         }
     }
 
     /// The lines, each kind under its heading.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for (heading, lines) in [("Shunted Connections:\n", &self.shunts), ("Routed Connections:\n", &self.traps)] {
+        for (heading, lines) in [
+            ("Shunted Connections:\n", &self.shunts),
+            ("Routed Connections:\n", &self.traps),
+        ] {
             if !lines.is_empty() {
                 text.push_str(heading);
                 text.push_str(lines);

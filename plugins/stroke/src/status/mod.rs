@@ -1,4 +1,7 @@
 //! `ipsec status` and `ipsec statusall`, from what vici's commands say.
+//!
+//! Beyond vici's keys, these are ours: `listening` (addresses) in `stats`; `local-class` (how this end authenticates) in
+//! `list-sa`; `uniqueid` in `list-policy`. `version` comes with the product's name before it.
 
 mod connections;
 mod sas;
@@ -17,7 +20,9 @@ pub fn daemon(version: &Message, stats: &Message, pools: &Message) -> String {
     let of = |key: &str| or_empty(version, key);
     let number = |key: &str| or_zero(stats, key);
     let quadruple = |section: &str| {
-        ["critical", "high", "medium", "low"].map(|priority| number(&format!("{section}.{priority}"))).join("/")
+        ["critical", "high", "medium", "low"]
+            .map(|priority| number(&format!("{section}.{priority}")))
+            .join("/")
     };
     let mut text = format!(
         "Status of IKE charon daemon ({}, {} {}, {}):\n",
@@ -51,7 +56,13 @@ pub fn daemon(version: &Message, stats: &Message, pools: &Message) -> String {
     for (name, pool) in pools.sections() {
         let number = |key| or_zero(&pool, key);
         text.push_str(std::mem::take(&mut heading));
-        text.push_str(&format!("  {}: {}/{}/{}\n", clean(name), number("size"), number("online"), number("offline")));
+        text.push_str(&format!(
+            "  {}: {}/{}/{}\n",
+            clean(name),
+            number("size"),
+            number("online"),
+            number("offline")
+        ));
     }
     text.push_str("Listening IP addresses:\n");
     for address in stats.get_texts("listening") {
@@ -70,5 +81,9 @@ pub fn counts(stats: &Message) -> String {
 
 /// What is said if there is no SA.
 pub fn none(name: Option<&str>) -> &'static str {
-    if name.is_some() { "  no match\n" } else { "  none\n" }
+    if name.is_some() {
+        "  no match\n"
+    } else {
+        "  none\n"
+    }
 }

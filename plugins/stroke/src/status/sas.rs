@@ -30,7 +30,10 @@ fn ike_sa(text: &mut String, name: &str, sa: &Message, all: bool) {
     let label = format!("{name:>12}[{}]", or_zero(sa, "uniqueid"));
     let state = of("state");
     text.push_str(&format!("{label}: {state}"));
-    if let Some(since) = sa.get_int("established").and_then(|since| u64::try_from(since).ok()) {
+    if let Some(since) = sa
+        .get_int("established")
+        .and_then(|since| u64::try_from(since).ok())
+    {
         text.push_str(&format!(" {} ago", span(since)));
     }
     let end = |side: &str| format!("{}[{}]", of(&format!("{side}-host")), of(&format!("{side}-id")));
@@ -41,7 +44,11 @@ fn ike_sa(text: &mut String, name: &str, sa: &Message, all: bool) {
     if let Some(id) = value(sa, "remote-eap-id").or_else(|| value(sa, "remote-xauth-id")) {
         text.push_str(&format!("{label}: Remote EAP identity: {id}\n"));
     }
-    let (own_i, own_r) = if sa.get_bool("initiator") == Some(true) { ("*", "") } else { ("", "*") };
+    let (own_i, own_r) = if sa.get_bool("initiator") == Some(true) {
+        ("*", "")
+    } else {
+        ("", "*")
+    };
     text.push_str(&format!(
         "{label}: IKEv{} SPIs: {}_i{own_i} {}_r{own_r}",
         of("version"),
@@ -54,7 +61,11 @@ fn ike_sa(text: &mut String, name: &str, sa: &Message, all: bool) {
         text.push_str(&format!(", rekeying {}", when(time)));
     }
     if let Some(time) = reauthentication {
-        text.push_str(&format!(", {} reauthentication {}", of("local-class"), when(time)));
+        text.push_str(&format!(
+            ", {} reauthentication {}",
+            of("local-class"),
+            when(time)
+        ));
     }
     if state == "ESTABLISHED" && rekeying.is_none() && reauthentication.is_none() {
         text.push_str(", rekeying disabled");
@@ -76,10 +87,18 @@ fn child_sa(text: &mut String, child: &Message, all: bool) {
     let of = |key: &str| or_empty(child, key);
     let label = format!("{:>12}{{{}}}", of("name"), or_zero(child, "uniqueid"));
     let state = of("state");
-    text.push_str(&format!("{label}:  {state}, {}, reqid {}", of("mode"), or_zero(child, "reqid")));
+    text.push_str(&format!(
+        "{label}:  {state}, {}, reqid {}",
+        of("mode"),
+        or_zero(child, "reqid")
+    ));
     match state.as_str() {
         "INSTALLED" => {
-            let in_udp = if child.get_bool("encap") == Some(true) { " in UDP" } else { "" };
+            let in_udp = if child.get_bool("encap") == Some(true) {
+                " in UDP"
+            } else {
+                ""
+            };
             text.push_str(&format!(
                 ", {}{in_udp} SPIs: {}_i {}_o",
                 of("protocol"),
@@ -95,7 +114,10 @@ fn child_sa(text: &mut String, child: &Message, all: bool) {
             }
         }
         "REKEYING" | "REKEYED" => {
-            if let Some(left) = child.get_int("life-time").and_then(|left| u64::try_from(left).ok()) {
+            if let Some(left) = child
+                .get_int("life-time")
+                .and_then(|left| u64::try_from(left).ok())
+            {
                 text.push_str(&format!(", expires in {}", span(left)));
             }
             text.push('\n');
@@ -108,7 +130,10 @@ fn child_sa(text: &mut String, child: &Message, all: bool) {
 fn installed(text: &mut String, label: &str, child: &Message) {
     // Key exchanges beyond the first are not shown here, as by charon.
     let mut algorithms = algorithm(child, "encr-alg", "encr-keysize");
-    for part in [algorithm(child, "integ-alg", "integ-keysize"), or_empty(child, "dh-group")] {
+    for part in [
+        algorithm(child, "integ-alg", "integ-keysize"),
+        or_empty(child, "dh-group"),
+    ] {
         if !part.is_empty() {
             algorithms.push('/');
             algorithms.push_str(&part);
@@ -119,14 +144,19 @@ fn installed(text: &mut String, label: &str, child: &Message) {
     }
     text.push_str(&format!("{label}:  {algorithms}"));
     for (side, suffix) in [("in", "i"), ("out", "o")] {
-        text.push_str(&format!(", {} bytes_{suffix}", or_zero(child, &format!("bytes-{side}"))));
+        text.push_str(&format!(
+            ", {} bytes_{suffix}",
+            or_zero(child, &format!("bytes-{side}"))
+        ));
         if let Some(ago) = value(child, &format!("use-{side}")) {
             let packets = or_zero(child, &format!("packets-{side}"));
             let unit = if packets == "1" { "pkt" } else { "pkts" };
             text.push_str(&format!(" ({packets} {unit}, {ago}s ago)"));
         }
     }
-    let rekeying = child.get_int("rekey-time").map_or_else(|| "disabled".to_owned(), when);
+    let rekeying = child
+        .get_int("rekey-time")
+        .map_or_else(|| "disabled".to_owned(), when);
     text.push_str(&format!(", rekeying {rekeying}\n"));
 }
 

@@ -10,22 +10,43 @@ fn version() -> Message {
 }
 
 fn stats(total: u32, half_open: u32) -> Message {
-    let four = |s: Message, medium| s.value("critical", 5).value("high", 0).value("medium", medium).value("low", 0);
+    let four = |s: Message, medium| {
+        s.value("critical", 5)
+            .value("high", 0)
+            .value("medium", medium)
+            .value("low", 0)
+    };
     Message::new()
-        .section("uptime", |s| s.value("running", "99 seconds").value("since", "Nov 19 12:59:35 2020"))
-        .section("workers", |s| s.value("total", 16).value("idle", 11).section("active", |s| four(s, 0)))
+        .section("uptime", |s| {
+            s.value("running", "99 seconds")
+                .value("since", "Nov 19 12:59:35 2020")
+        })
+        .section("workers", |s| {
+            s.value("total", 16)
+                .value("idle", 11)
+                .section("active", |s| four(s, 0))
+        })
         .section("queues", |s| four(s, 2))
         .value("scheduled", 3)
-        .section("ikesas", |s| s.value("total", total).value("half-open", half_open))
+        .section("ikesas", |s| {
+            s.value("total", total).value("half-open", half_open)
+        })
         .list("plugins", ["charon", "oqs", "stroke"])
         .section("mallinfo", |s| {
-            s.value("sbrk", 1_351_680).value("mmap", 0).value("used", 333_888).value("free", 1_017_792)
+            s.value("sbrk", 1_351_680)
+                .value("mmap", 0)
+                .value("used", 333_888)
+                .value("free", 1_017_792)
         })
         .list("listening", ["192.168.0.3"])
 }
 
 fn connection_event() -> Message {
-    let auth = |s: Message, id: &str| s.value("class", "pre-shared key").value("id", id).list("groups", [""; 0]);
+    let auth = |s: Message, id: &str| {
+        s.value("class", "pre-shared key")
+            .value("id", id)
+            .list("groups", [""; 0])
+    };
     Message::new().section("Tunnel1", |s| {
         s.list("local_addrs", ["192.168.0.3"])
             .list("remote_addrs", ["192.168.0.2"])
@@ -92,7 +113,9 @@ fn child_keys(s: Message) -> Message {
 }
 
 fn sa_event(ike: impl Fn(Message) -> Message, child: impl Fn(Message) -> Message) -> Message {
-    Message::new().section("Tunnel1", |s| ike(s).section("child-sas", |s| s.section("Tunnel1-1", child)))
+    Message::new().section("Tunnel1", |s| {
+        ike(s).section("child-sas", |s| s.section("Tunnel1-1", child))
+    })
 }
 
 #[test]
@@ -111,9 +134,14 @@ Listening IP addresses:
 
 #[test]
 fn pools_come_before_the_addresses() {
-    let pools = Message::new().section("rw", |s| s.value("size", 254).value("online", 1).value("offline", 2));
+    let pools = Message::new().section("rw", |s| {
+        s.value("size", 254).value("online", 1).value("offline", 2)
+    });
     let text = daemon(&version(), &stats(0, 0), &pools);
-    assert!(text.contains("Virtual IP pools (size/online/offline):\n  rw: 254/1/2\nListening IP"), "{text}");
+    assert!(
+        text.contains("Virtual IP pools (size/online/offline):\n  rw: 254/1/2\nListening IP"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -134,7 +162,10 @@ fn liveness_checks_show_their_delay_and_action() {
     let Some(control::vici::Element::Section(_, connection_elements)) = event.elements.first_mut() else {
         panic!("a section")
     };
-    connection_elements.insert(2, control::vici::Element::Value("dpd_delay".into(), b"30".to_vec()));
+    connection_elements.insert(
+        2,
+        control::vici::Element::Value("dpd_delay".into(), b"30".to_vec()),
+    );
     let text = connection(&event, None);
     assert!(text.contains("192.168.0.2  IKEv2, dpddelay=30s\n"), "{text}");
     assert!(text.contains("10.1.0.0/16 TUNNEL, dpdaction=restart\n"), "{text}");
@@ -152,7 +183,10 @@ Security Associations (1 up, 0 connecting):
      Tunnel1{1}:  AES_GCM_16_256, 168 bytes_i (2 pkts, 1s ago), 168 bytes_o (2 pkts, 1s ago), rekeying in 15 minutes
      Tunnel1{1}:   10.3.0.0/16 === 10.1.0.0/16
 ";
-    assert_eq!(counts(&stats(1, 0)) + &security_association(&event, true, None), expected);
+    assert_eq!(
+        counts(&stats(1, 0)) + &security_association(&event, true, None),
+        expected
+    );
 }
 
 #[test]
@@ -161,15 +195,26 @@ fn status_leaves_the_details_out() {
      Tunnel1{1}:  INSTALLED, TUNNEL, reqid 1, ESP SPIs: c2f347ac_i c55a612d_o
      Tunnel1{1}:   10.3.0.0/16 === 10.1.0.0/16
 ";
-    assert_eq!(security_association(&sa_event(ike_sa_keys, child_keys), false, None), expected);
+    assert_eq!(
+        security_association(&sa_event(ike_sa_keys, child_keys), false, None),
+        expected
+    );
 }
 
 #[test]
 fn a_name_selects_an_ike_sa_or_its_child_sas() {
     let event = Message::new().section("gw", |s| {
         ike_sa_keys(s).section("child-sas", |s| {
-            s.section("a-1", |s| s.value("name", "a").value("uniqueid", 1).value("state", "INSTALLING"))
-                .section("b-2", |s| s.value("name", "b").value("uniqueid", 2).value("state", "INSTALLING"))
+            s.section("a-1", |s| {
+                s.value("name", "a")
+                    .value("uniqueid", 1)
+                    .value("state", "INSTALLING")
+            })
+            .section("b-2", |s| {
+                s.value("name", "b")
+                    .value("uniqueid", 2)
+                    .value("state", "INSTALLING")
+            })
         })
     });
     let text = |only| security_association(&event, false, only);
@@ -252,7 +297,10 @@ fn unused_single_and_overdue_have_words_of_their_own() {
     let text = security_association(&sa_event(ike, child), true, None);
     assert!(text.contains("ESTABLISHED 1 second ago, "), "{text}");
     assert!(text.contains("_r*, rekeying disabled\n"), "{text}");
-    assert!(text.contains(", ESP in UDP SPIs: c0000001_i c0000002_o\n"), "{text}");
+    assert!(
+        text.contains(", ESP in UDP SPIs: c0000001_i c0000002_o\n"),
+        "{text}"
+    );
     let detail = "net{4}:  AES_CBC_128/HMAC_SHA2_256_128/MODP_3072/ESN, 84 bytes_i (1 pkt, 3s ago), 0 bytes_o, rekeying active\n";
     assert!(text.contains(detail), "{text}");
 }
@@ -263,8 +311,13 @@ fn shunts_and_traps_have_headings_only_if_there_are_any() {
     assert_eq!(policies.text(), "");
     let policy = |name: &str, mode: &str| {
         Message::new().section(&format!("gw/{name}"), |s| {
-            s.value("child", name).value("ike", "gw").value("mode", mode).value("uniqueid", 5).value("reqid", 6)
-                .list("local-ts", ["10.1.0.0/16"]).list("remote-ts", ["10.2.0.0/16"])
+            s.value("child", name)
+                .value("ike", "gw")
+                .value("mode", mode)
+                .value("uniqueid", 5)
+                .value("reqid", 6)
+                .list("local-ts", ["10.1.0.0/16"])
+                .list("remote-ts", ["10.2.0.0/16"])
         })
     };
     policies.add(&policy("local", "PASS"), None);
