@@ -26,7 +26,10 @@ impl Aead for Gcm {
 
     fn create(&self, key: &[u8]) -> Result<Box<dyn AeadKey>, PluginError> {
         let (key, salt) = key.split_at(32);
-        Ok(Box::new(GcmKey(Aes256Gcm::new_from_slice(key).unwrap(), salt.try_into().unwrap())))
+        Ok(Box::new(GcmKey(
+            Aes256Gcm::new_from_slice(key).unwrap(),
+            salt.try_into().unwrap(),
+        )))
     }
 }
 
@@ -155,9 +158,7 @@ pub fn registry() -> Arc<Registry> {
 }
 
 /// The same, each key exchange wrapped by `wrap`.
-pub fn registry_with(
-    wrap: impl Fn(Ke, Arc<dyn KeyExchange>) -> Arc<dyn KeyExchange>,
-) -> Arc<Registry> {
+pub fn registry_with(wrap: impl Fn(Ke, Arc<dyn KeyExchange>) -> Arc<dyn KeyExchange>) -> Arc<Registry> {
     let mut registry = Registry::new();
     let mut features = vec![
         Feature::aead(EncryptionAlgorithm::AES_GCM_16, 32, Gcm),

@@ -20,7 +20,10 @@ pub struct Kernel {
 impl Kernel {
     /// A kernel whose SPIs differ from those of other hosts, so that tests can tell them apart.
     pub fn new(host: u32) -> Self {
-        Self { next_spi: host << 16, ..Self::default() }
+        Self {
+            next_spi: host << 16,
+            ..Self::default()
+        }
     }
 
     pub fn run(&mut self, ops: Vec<KernelOp>) -> KernelResult {
@@ -28,15 +31,22 @@ impl Kernel {
         for op in ops {
             match self.one(op) {
                 Ok(answer) => answers.push(answer),
-                Err(error) => return Err(KernelFailure { completed: answers.len(), error }),
+                Err(error) => {
+                    return Err(KernelFailure {
+                        completed: answers.len(),
+                        error,
+                    });
+                }
             }
         }
         Ok(answers)
     }
 
     fn one(&mut self, op: KernelOp) -> Result<KernelAnswer, PluginError> {
-        if matches!(op, KernelOp::AllocateSpi { .. } | KernelOp::AddSa(_) | KernelOp::AddPolicy(_))
-            && let Some(left) = &mut self.fail_add
+        if matches!(
+            op,
+            KernelOp::AllocateSpi { .. } | KernelOp::AddSa(_) | KernelOp::AddPolicy(_)
+        ) && let Some(left) = &mut self.fail_add
         {
             if *left == 0 {
                 return Err(PluginError::new(ErrorKind::System, "told to fail"));
@@ -52,10 +62,16 @@ impl Kernel {
             }
             KernelOp::AddSa(sa) => {
                 if sa.inbound {
-                    let at = self.reserved.iter().position(|spi| *spi == sa.id.spi).expect("a reserved SPI");
+                    let at = self
+                        .reserved
+                        .iter()
+                        .position(|spi| *spi == sa.id.spi)
+                        .expect("a reserved SPI");
                     self.reserved.remove(at);
                 }
-                let old = self.sas.insert(sa.id.spi, (sa.inbound, sa.encryption_key.expose().to_vec()));
+                let old = self
+                    .sas
+                    .insert(sa.id.spi, (sa.inbound, sa.encryption_key.expose().to_vec()));
                 assert!(old.is_none(), "SPI {:08x} is installed twice", sa.id.spi);
                 KernelAnswer::Done
             }
@@ -75,16 +91,16 @@ impl Kernel {
                 self.policies.push(policy);
                 KernelAnswer::Done
             }
-            KernelOp::DeletePolicy(policy) => {
-                match self.policies.iter().position(|known| *known == policy) {
-                    Some(at) => {
-                        self.policies.remove(at);
-                        KernelAnswer::Done
-                    }
-                    None => KernelAnswer::Failed,
+            KernelOp::DeletePolicy(policy) => match self.policies.iter().position(|known| *known == policy) {
+                Some(at) => {
+                    self.policies.remove(at);
+                    KernelAnswer::Done
                 }
+                None => KernelAnswer::Failed,
+            },
+            KernelOp::QuerySa(id) if self.sas.contains_key(&id.spi) => {
+                KernelAnswer::Usage(SaUsage::default())
             }
-            KernelOp::QuerySa(id) if self.sas.contains_key(&id.spi) => KernelAnswer::Usage(SaUsage::default()),
             KernelOp::QuerySa(_) => KernelAnswer::Failed,
         })
     }

@@ -2,7 +2,12 @@
 //!
 //! [`world`] is a simulated network with a clock of its own; [`crypto`] are plain algorithms, so that simulations need
 //! no plugins.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "everything here is test code")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "everything here is test code"
+)]
 
 pub mod crypto;
 pub mod kernel;

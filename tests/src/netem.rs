@@ -27,7 +27,12 @@ pub struct Netem {
 
 impl Netem {
     pub fn new(conditions: Conditions, seed: u64) -> Self {
-        Self { conditions, random: ChaCha8Rng::seed_from_u64(seed), queue: BTreeMap::new(), sent: 0 }
+        Self {
+            conditions,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            queue: BTreeMap::new(),
+            sent: 0,
+        }
     }
 
     fn chance(&mut self, percent: u32) -> bool {
@@ -39,7 +44,11 @@ impl Netem {
         if self.conditions.mtu > 0 && datagram.octets.len() > self.conditions.mtu {
             return;
         }
-        let copies = if self.chance(self.conditions.duplication) { 2 } else { 1 };
+        let copies = if self.chance(self.conditions.duplication) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             if self.chance(self.conditions.loss) {
                 continue;

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::connection::{
-    Action, AuthClass, AuthConfig, ChildConfig, ChildLifetime, Childless, Fragmentation, Host as End, IkeLifetime,
-    IkeVersion, Limit, Mode, PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
+    Action, AuthClass, AuthConfig, ChildConfig, ChildLifetime, Childless, Fragmentation, Host as End,
+    IkeLifetime, IkeVersion, Limit, Mode, PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
 };
 use config::identity::Identity;
 use config::secret::{SecretKind, SharedSecret};
 use crypto::registry::Registry;
 use iana::TrafficSelector;
 use ike::{
-    CommandError, CommandId, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job, JobId, Output, Randomness,
-    Settings, Transmit,
+    CommandError, CommandId, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job, JobId, Output,
+    Randomness, Settings, Transmit,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -67,13 +67,21 @@ fn beginning() -> Instant {
 }
 
 impl World {
-    pub fn new(addresses: &[&str], settings: &Settings, registry: &Arc<Registry>, conditions: Conditions, seed: u64) -> Self {
+    pub fn new(
+        addresses: &[&str],
+        settings: &Settings,
+        registry: &Arc<Registry>,
+        conditions: Conditions,
+        seed: u64,
+    ) -> Self {
         let now = beginning();
         let hosts = addresses
             .iter()
             .zip(1..)
             .map(|(address, number)| {
-                let random = Seeded(ChaCha8Rng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(number)));
+                let random = Seeded(ChaCha8Rng::seed_from_u64(
+                    seed.wrapping_mul(31).wrapping_add(number),
+                ));
                 let registry = Arc::clone(registry);
                 let mut endpoint = Endpoint::new(settings.clone(), registry, Box::new(random), now);
                 endpoint.set_log_levels(|_| 2);
@@ -127,12 +135,25 @@ impl World {
     pub fn initiate(&mut self, host: usize) -> CommandId {
         self.next_command += 1;
         let id = CommandId(self.next_command);
-        let Host { endpoint, address, .. } = &mut self.hosts[host];
+        let Host {
+            endpoint, address, ..
+        } = &mut self.hosts[host];
         let peer = Arc::clone(&endpoint.connections()[0]);
-        let End::Address(remote) = peer.remote_addrs[0] else { panic!("no address") };
+        let End::Address(remote) = peer.remote_addrs[0] else {
+            panic!("no address")
+        };
         let child = peer.children.first().cloned();
         let (local, remote) = (SocketAddr::new(*address, 500), SocketAddr::new(remote, 500));
-        endpoint.initiate(self.now, id, Initiate { peer, child, local, remote });
+        endpoint.initiate(
+            self.now,
+            id,
+            Initiate {
+                peer,
+                child,
+                local,
+                remote,
+            },
+        );
         self.drain(host);
         id
     }
@@ -183,13 +204,20 @@ impl World {
             self.deliver(datagram);
         }
         for index in 0..self.hosts.len() {
-            while let Some(at) = self.hosts[index].jobs.iter().position(|(when, ..)| *when <= self.now) {
+            while let Some(at) = self.hosts[index]
+                .jobs
+                .iter()
+                .position(|(when, ..)| *when <= self.now)
+            {
                 let (_, id, job) = self.hosts[index].jobs.remove(at).unwrap();
                 let result = job.run();
                 self.hosts[index].endpoint.handle_done(self.now, id, result);
                 self.drain(index);
             }
-            let due = self.hosts[index].endpoint.poll_timeout().is_some_and(|(when, _)| when <= self.now);
+            let due = self.hosts[index]
+                .endpoint
+                .poll_timeout()
+                .is_some_and(|(when, _)| when <= self.now);
             if due {
                 self.hosts[index].endpoint.handle_timeout(self.now);
                 self.drain(index);
@@ -199,7 +227,10 @@ impl World {
 
     /// Hands a datagram to the host that has its destination, as if the network had.
     pub fn deliver(&mut self, datagram: Transmit) {
-        let to = self.hosts.iter().position(|host| host.address == datagram.remote.ip());
+        let to = self
+            .hosts
+            .iter()
+            .position(|host| host.address == datagram.remote.ip());
         if let Some(index) = to
             && datagram.octets != [0xff]
         {
@@ -227,13 +258,17 @@ impl World {
                 }
                 Output::Kernel(id, ops) => {
                     let result = self.hosts[index].kernel.run(ops);
-                    self.hosts[index].endpoint.handle_kernel_done(self.now, id, result);
+                    self.hosts[index]
+                        .endpoint
+                        .handle_kernel_done(self.now, id, result);
                 }
                 Output::Event(event) => self.hosts[index].events.push(event),
                 Output::CommandDone(id, result) => self.hosts[index].done.push((id, result)),
                 Output::Log(line) => {
                     if line.level <= 1 {
-                        self.hosts[index].log.push(format!("[{}] {}", line.group, line.text));
+                        self.hosts[index]
+                            .log
+                            .push(format!("[{}] {}", line.group, line.text));
                     }
                 }
             }
@@ -243,7 +278,9 @@ impl World {
     /// Whether both hosts have exactly one established IKE_SA with one CHILD_SA, and agree on it.
     pub fn is_established(&self) -> bool {
         let (moon, carol) = (self.sas(0), self.sas(1));
-        let ([moon], [carol]) = (&moon[..], &carol[..]) else { return false };
+        let ([moon], [carol]) = (&moon[..], &carol[..]) else {
+            return false;
+        };
         moon.state == IkeSaState::Established
             && carol.state == IkeSaState::Established
             && moon.children.len() == 1
@@ -261,7 +298,10 @@ impl World {
             }
             believed.sort_unstable();
             let installed: Vec<u32> = host.kernel.sas.keys().copied().collect();
-            assert_eq!(believed, installed, "host {index}: believed and installed SAs differ");
+            assert_eq!(
+                believed, installed,
+                "host {index}: believed and installed SAs differ"
+            );
         }
         let (moon, carol) = (&self.sas(0)[0], &self.sas(1)[0]);
         assert_eq!((moon.spi_i, moon.spi_r), (carol.spi_i, carol.spi_r));
@@ -289,18 +329,32 @@ impl World {
 }
 
 pub fn share(endpoint: &mut Endpoint, psk: &str) {
-    let owners = ["moon.strongswan.org", "carol.strongswan.org"].map(Identity::parse).to_vec();
-    endpoint.secrets_mut().insert(SecretKind::Ike, owners, SharedSecret::new(psk.as_bytes().to_vec()));
+    let owners = ["moon.strongswan.org", "carol.strongswan.org"]
+        .map(Identity::parse)
+        .to_vec();
+    endpoint.secrets_mut().insert(
+        SecretKind::Ike,
+        owners,
+        SharedSecret::new(psk.as_bytes().to_vec()),
+    );
 }
 
 /// The seed's Tunnel1 as moon has it.
 pub fn moon(proposal: &str) -> PeerConfig {
-    tunnel(proposal, (MOON, "moon.strongswan.org", "10.1.0.0"), (CAROL, "carol.strongswan.org", "10.3.0.0"))
+    tunnel(
+        proposal,
+        (MOON, "moon.strongswan.org", "10.1.0.0"),
+        (CAROL, "carol.strongswan.org", "10.3.0.0"),
+    )
 }
 
 /// The seed's Tunnel1 as carol has it.
 pub fn carol(proposal: &str) -> PeerConfig {
-    tunnel(proposal, (CAROL, "carol.strongswan.org", "10.3.0.0"), (MOON, "moon.strongswan.org", "10.1.0.0"))
+    tunnel(
+        proposal,
+        (CAROL, "carol.strongswan.org", "10.3.0.0"),
+        (MOON, "moon.strongswan.org", "10.1.0.0"),
+    )
 }
 
 type Side<'a> = (&'a str, &'a str, &'a str);
@@ -312,9 +366,17 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         append_defaults: !strict,
     };
     let subnet = |address: &str| {
-        vec![SelectorSpec::Fixed(TrafficSelector::subnet(address.parse().unwrap(), 16))]
+        vec![SelectorSpec::Fixed(TrafficSelector::subnet(
+            address.parse().unwrap(),
+            16,
+        ))]
     };
-    let auth = |id: &str| vec![AuthConfig { class: AuthClass::Psk, id: Some(Identity::parse(id)) }];
+    let auth = |id: &str| {
+        vec![AuthConfig {
+            class: AuthClass::Psk,
+            id: Some(Identity::parse(id)),
+        }]
+    };
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let child = ChildConfig {
         name: "Tunnel1".to_owned(),
@@ -323,7 +385,11 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         remote_ts: subnet(right.2),
         mode: Mode::Tunnel,
         lifetime: ChildLifetime {
-            time: Limit { rekey: minutes(17), life: minutes(20), jitter: minutes(3) },
+            time: Limit {
+                rekey: minutes(17),
+                life: minutes(20),
+                jitter: minutes(3),
+            },
             ..ChildLifetime::default()
         },
         updown: None,

@@ -16,7 +16,10 @@ const RUNS: [&str; 2] = [
 ];
 
 fn octets(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
+        .collect()
 }
 
 /// One direction of one generation of keys; it seals with the IV of the message it opened last.
@@ -30,7 +33,11 @@ impl Key {
     fn new(material: &[u8]) -> Self {
         let (key, salt) = material.split_at(32);
         let cipher = Aes256Gcm::new_from_slice(key).expect("32 octets");
-        Self { cipher, salt: salt.to_vec(), iv: Cell::default() }
+        Self {
+            cipher,
+            salt: salt.to_vec(),
+            iv: Cell::default(),
+        }
     }
 
     fn nonce(&self, iv: &[u8]) -> Nonce<aes_gcm::aead::consts::U12> {
@@ -58,7 +65,10 @@ impl Protection for Key {
         let (before, body) = sealed.split_at_mut(body);
         let (iv, data) = body.split_at_mut(8);
         iv.copy_from_slice(&self.iv.get());
-        let tag = self.cipher.encrypt_inout_detached(&self.nonce(iv), before, data.into()).map_err(|_| ProtectError)?;
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(&self.nonce(iv), before, data.into())
+            .map_err(|_| ProtectError)?;
         icv.copy_from_slice(&tag);
         Ok(())
     }
@@ -106,7 +116,11 @@ impl Run {
         let log = log
             .iter()
             .filter_map(|entry| entry["event"].as_str())
-            .filter_map(|event| event.strip_prefix("generating ").or_else(|| event.strip_prefix("parsed ")))
+            .filter_map(|event| {
+                event
+                    .strip_prefix("generating ")
+                    .or_else(|| event.strip_prefix("parsed "))
+            })
             .map(str::to_owned)
             .collect();
         Self { messages, keys, log }
@@ -138,20 +152,42 @@ fn every_message_opens_prints_as_in_the_log_and_seals_again() {
                     assert_eq!(Some(&line), log.next());
                     continue;
                 }
-                Packet::Encrypted { header, inner_first, body_offset, .. } => {
+                Packet::Encrypted {
+                    header,
+                    inner_first,
+                    body_offset,
+                    ..
+                } => {
                     let (key, plaintext) = run.open(message, body_offset);
                     let sealed = wire::seal(key, &header, inner_first, &plaintext).expect("seals");
                     (header, inner_first, plaintext, sealed)
                 }
-                Packet::Fragment { header, inner_first, number, total, body_offset, .. } => {
+                Packet::Fragment {
+                    header,
+                    inner_first,
+                    number,
+                    total,
+                    body_offset,
+                    ..
+                } => {
                     let (_, plaintext) = run.open(message, body_offset);
                     fragments.push((plaintext, inner_first));
                     if number == 1 {
                         let line = log.next().expect("the whole");
-                        assert!(line.starts_with(&format!("{} request {} [ KE", header.exchange, header.message_id)));
+                        assert!(
+                            line.starts_with(&format!(
+                                "{} request {} [ KE",
+                                header.exchange, header.message_id
+                            ))
+                        );
                     }
-                    let line =
-                        wire::fragment_summary(header.exchange, header.is_response(), header.message_id, number, total);
+                    let line = wire::fragment_summary(
+                        header.exchange,
+                        header.is_response(),
+                        header.message_id,
+                        number,
+                        total,
+                    );
                     assert_eq!(Some(&line), log.next());
                     if number < total {
                         continue;
@@ -159,16 +195,27 @@ fn every_message_opens_prints_as_in_the_log_and_seals_again() {
                     let first = fragments[0].1;
                     let whole: Vec<u8> = fragments.drain(..).flat_map(|(part, _)| part).collect();
                     let payloads = wire::parse_payloads(first, &whole).expect("payloads");
-                    assert_eq!(wire::verify(header.exchange, header.is_response(), &payloads), Ok(()));
+                    assert_eq!(
+                        wire::verify(header.exchange, header.is_response(), &payloads),
+                        Ok(())
+                    );
                     assert_eq!(wire::write_payloads(&payloads), (first, whole));
                     continue;
                 }
             };
             let payloads = wire::parse_payloads(first, &plaintext).expect("payloads");
-            assert_eq!(wire::verify(header.exchange, header.is_response(), &payloads), Ok(()));
+            assert_eq!(
+                wire::verify(header.exchange, header.is_response(), &payloads),
+                Ok(())
+            );
             assert_eq!(wire::write_payloads(&payloads), (first, plaintext));
             assert_eq!(&sealed, message, "sealed again it is the same");
-            let line = wire::summary(header.exchange, header.is_response(), header.message_id, &payloads);
+            let line = wire::summary(
+                header.exchange,
+                header.is_response(),
+                header.message_id,
+                &payloads,
+            );
             assert_eq!(Some(&line), log.next());
         }
         assert_eq!(log.next(), None, "every line of the log was met");
@@ -202,21 +249,38 @@ fn the_input_of_int_auth_is_what_the_daemon_logged() {
         let mut parts = Vec::new();
         for message in &run.messages {
             let (header, first, plaintext) = match wire::parse_datagram(message).expect("a message") {
-                Packet::Encrypted { header, inner_first, body_offset, .. } => {
-                    (header, inner_first, run.open(message, body_offset).1)
-                }
-                Packet::Fragment { header, inner_first, number, total, body_offset, .. } => {
+                Packet::Encrypted {
+                    header,
+                    inner_first,
+                    body_offset,
+                    ..
+                } => (header, inner_first, run.open(message, body_offset).1),
+                Packet::Fragment {
+                    header,
+                    inner_first,
+                    number,
+                    total,
+                    body_offset,
+                    ..
+                } => {
                     parts.push((inner_first, run.open(message, body_offset).1));
                     if number < total {
                         continue;
                     }
                     let first = parts[0].0;
-                    (header, first, parts.drain(..).flat_map(|(_, part)| part).collect())
+                    (
+                        header,
+                        first,
+                        parts.drain(..).flat_map(|(_, part)| part).collect(),
+                    )
                 }
                 Packet::Plain(_) => continue,
             };
             if header.exchange == iana::ExchangeType::IKE_INTERMEDIATE {
-                assert_eq!(Some(wire::int_auth_octets(&header, first, &plaintext)), expected.next());
+                assert_eq!(
+                    Some(wire::int_auth_octets(&header, first, &plaintext)),
+                    expected.next()
+                );
             }
         }
         assert_eq!(expected.next(), None);

@@ -33,7 +33,10 @@ pub(crate) fn check() -> Result<(), String> {
     let mut wrong = Vec::new();
     for package in packages {
         let text = |key: &str| package[key].as_str().unwrap_or_default();
-        if !permitted(text("license"), &allowed) {
+        if !permitted(
+            text("license"),
+            &[allowed.as_slice(), &excepted(&deny, text("name"))].concat(),
+        ) {
             wrong.push(format!(
                 "{} {}: {:?}",
                 text("name"),
@@ -66,6 +69,13 @@ fn allowed(deny: &str) -> Vec<&str> {
     list.split('"').skip(1).step_by(2).collect()
 }
 
+/// What `{ crate = "name", allow = [...] }` adds for one package.
+fn excepted<'a>(deny: &'a str, package: &str) -> Vec<&'a str> {
+    deny.split_once(&format!("crate = \"{package}\""))
+        .map(|(_, rest)| allowed(rest))
+        .unwrap_or_default()
+}
+
 /// Whether an SPDX expression can be satisfied: an OR by one side, an AND by both.
 fn permitted(expression: &str, allowed: &[&str]) -> bool {
     let expression = expression.trim();
@@ -96,6 +106,14 @@ fn split<'a>(expression: &'a str, operator: &str) -> Option<(&'a str, &'a str)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_exception_is_for_one_package() {
+        let deny = "allow = [\"MIT\"]\nexceptions = [\n  { crate = \"arena\", allow = [\"MPL-2.0\"] },\n]\n";
+        assert_eq!(allowed(deny), ["MIT"]);
+        assert_eq!(excepted(deny, "arena"), ["MPL-2.0"]);
+        assert_eq!(excepted(deny, "other"), [""; 0]);
+    }
 
     #[test]
     fn an_or_needs_one_side_and_an_and_both() {

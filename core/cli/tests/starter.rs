@@ -177,7 +177,13 @@ fn a_charon_that_cannot_start_is_told() {
         "{}",
         stderr(&output)
     );
-    assert_eq!(code(&tree.ipsec(&["start"])), 1, "in the background too");
+    let output = tree.ipsec(&["start"]);
+    assert_eq!(code(&output), 1, "in the background too");
+    let text = stderr(&output);
+    assert!(
+        text.ends_with("pqswan could not be started, see the log\n"),
+        "{text}"
+    );
     assert!(!tree.path("var/run/starter.charon.pid").exists());
 }
 

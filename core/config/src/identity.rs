@@ -3,9 +3,16 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use iana::IdType;
+use iana::{IdType, TrafficSelector};
 
-use crate::dn;
+use crate::dn::{self, Fit};
+use crate::ipsec_conf::selector;
+
+/// Types without a place in IKEv2 that configuration files can name, and secrets be selected by (RFC 2407, 4.6.2.1).
+const IPV4_ADDR_SUBNET: IdType = IdType(4);
+const IPV6_ADDR_SUBNET: IdType = IdType(6);
+const IPV4_ADDR_RANGE: IdType = IdType(7);
+const IPV6_ADDR_RANGE: IdType = IdType(8);
 
 /// Who somebody is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,20 +88,63 @@ impl Identity {
             "" | "%any" | "%any6" | "0.0.0.0" | "*" | "::" | "0::0" => Self::any(),
             _ => match text.parse::<IpAddr>() {
                 Ok(address) => Self::address(address),
-                Err(_) if text.contains(':') => key_id(text.as_bytes()),
-                Err(_) => Self::new(IdType::FQDN, text.into()),
+                Err(_) => network(text).unwrap_or_else(|| {
+                    if text.contains(':') {
+                        key_id(text.as_bytes())
+                    } else {
+                        Self::new(IdType::FQDN, text.into())
+                    }
+                }),
             },
         }
     }
 
+    /// The address, if it is one.
+    fn as_address(&self) -> Option<IpAddr> {
+        match self.kind {
+            IdType::IPV4_ADDR => Some(Ipv4Addr::from(<[u8; 4]>::try_from(self.data.as_slice()).ok()?).into()),
+            IdType::IPV6_ADDR => {
+                Some(Ipv6Addr::from(<[u8; 16]>::try_from(self.data.as_slice()).ok()?).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// First and last address, if it is a subnet or range.
+    fn as_range(&self) -> Option<(IpAddr, IpAddr)> {
+        let (first, second) = self.data.split_at_checked(self.data.len() / 2)?;
+        let kind = if first.len() == 4 {
+            IdType::IPV4_ADDR
+        } else {
+            IdType::IPV6_ADDR
+        };
+        let address = |octets: &[u8]| Self::new(kind, octets.to_vec()).as_address();
+        match (self.kind, first.len()) {
+            (IPV4_ADDR_RANGE, 4) | (IPV6_ADDR_RANGE, 16) => Some((address(first)?, address(second)?)),
+            (IPV4_ADDR_SUBNET, 4) | (IPV6_ADDR_SUBNET, 16) => {
+                let last: Vec<u8> = first
+                    .iter()
+                    .zip(second)
+                    .map(|(octet, mask)| octet | !mask)
+                    .collect();
+                Some((address(first)?, address(&last)?))
+            }
+            _ => None,
+        }
+    }
+
     /// How well this identity fits a pattern: `*` stands for a relative name in a DN, and for any start of a name or
-    /// mail address.
+    /// mail address; a subnet or range for the addresses within.
     pub fn matches(&self, pattern: &Self) -> Match {
         if pattern.is_any() {
             return Match::Any;
         }
         if self.kind != pattern.kind {
-            return Match::No;
+            let within = self.as_address().zip(pattern.as_range());
+            let within = within.is_some_and(|(own, (start, end))| {
+                own.is_ipv4() == start.is_ipv4() && (start..=end).contains(&own)
+            });
+            return if within { Match::Wildcard } else { Match::No };
         }
         match self.kind {
             IdType::FQDN | IdType::RFC822_ADDR => {
@@ -108,14 +158,12 @@ impl Identity {
                 });
                 if fits { Match::Wildcard } else { Match::No }
             }
-            IdType::DER_ASN1_DN if self.data != pattern.data => {
-                if dn::matches(&self.data, &pattern.data) {
-                    Match::Wildcard
-                } else {
-                    Match::No
-                }
-            }
             _ if self.data == pattern.data => Match::Exact,
+            IdType::DER_ASN1_DN => match dn::matches(&self.data, &pattern.data) {
+                Fit::Same => Match::Exact,
+                Fit::Wildcard => Match::Wildcard,
+                Fit::No => Match::No,
+            },
             _ => Match::No,
         }
     }
@@ -131,10 +179,14 @@ fn typed(text: &str) -> Option<Identity> {
     let kind = match prefix {
         "ipv4" => IdType::IPV4_ADDR,
         "ipv6" => IdType::IPV6_ADDR,
+        "ipv4net" => IPV4_ADDR_SUBNET,
+        "ipv6net" => IPV6_ADDR_SUBNET,
+        "ipv4range" => IPV4_ADDR_RANGE,
+        "ipv6range" => IPV6_ADDR_RANGE,
         "rfc822" | "email" | "userfqdn" => IdType::RFC822_ADDR,
         "fqdn" | "dns" => IdType::FQDN,
         "asn1dn" => IdType::DER_ASN1_DN,
-        "asn1gn" => IdType::DER_ASN1_GN,
+        "asn1gn" | "xmppaddr" => IdType::DER_ASN1_GN,
         "keyid" => IdType::KEY_ID,
         _ => return None,
     };
@@ -145,9 +197,41 @@ fn typed(text: &str) -> Option<Identity> {
         IdType::IPV4_ADDR => value.parse::<Ipv4Addr>().ok()?.octets().to_vec(),
         IdType::IPV6_ADDR => value.parse::<Ipv6Addr>().ok()?.octets().to_vec(),
         IdType::DER_ASN1_DN => dn::parse(value)?,
+        IdType::DER_ASN1_GN if prefix == "xmppaddr" => xmpp(value)?,
+        IPV4_ADDR_SUBNET | IPV6_ADDR_SUBNET | IPV4_ADDR_RANGE | IPV6_ADDR_RANGE => {
+            return network(value).filter(|identity| identity.kind == kind);
+        }
         _ => value.into(),
     };
     Some(Identity::new(kind, data))
+}
+
+/// `10.1.0.0/16` or `10.1.0.1-10.1.0.9`.
+fn network(text: &str) -> Option<Identity> {
+    let range = selector::addresses_of(text)?;
+    let octets = |address: IpAddr| Identity::address(address).data;
+    let (start, end) = (octets(range.start), octets(range.end));
+    let v4 = range.start.is_ipv4();
+    if text.contains('/') {
+        let mask = start
+            .iter()
+            .zip(&end)
+            .map(|(first, last)| !(first ^ last))
+            .collect();
+        let kind = if v4 { IPV4_ADDR_SUBNET } else { IPV6_ADDR_SUBNET };
+        return Some(Identity::new(kind, [start, mask].concat()));
+    }
+    let kind = if v4 { IPV4_ADDR_RANGE } else { IPV6_ADDR_RANGE };
+    text.contains('-')
+        .then(|| Identity::new(kind, [start, end].concat()))
+}
+
+/// A GeneralName of the form otherName with an XMPP address (RFC 5280, 4.2.1.6; RFC 6120, 13.7.1.4).
+fn xmpp(address: &str) -> Option<Vec<u8>> {
+    const ID_ON_XMPP_ADDR: [u8; 8] = [0x2b, 6, 1, 5, 5, 7, 8, 5];
+    const CONTEXT_0: u8 = 0xa0;
+    let value = dn::tlv(CONTEXT_0, &dn::tlv(dn::UTF8, address.as_bytes())?)?;
+    dn::tlv(CONTEXT_0, &[dn::tlv(dn::OID, &ID_ON_XMPP_ADDR)?, value].concat())
 }
 
 /// `{11}:value`: a numeric type.
@@ -207,6 +291,22 @@ impl fmt::Display for Identity {
                 Some(text) => escaped(f, text.as_bytes()),
                 None => f.write_str("(invalid ID_DER_ASN1_DN)"),
             },
+            IPV4_ADDR_SUBNET | IPV6_ADDR_SUBNET | IPV4_ADDR_RANGE | IPV6_ADDR_RANGE => {
+                match self.as_range() {
+                    Some((start, end)) if matches!(self.kind, IPV4_ADDR_RANGE | IPV6_ADDR_RANGE) => {
+                        write!(f, "{start}-{end}")
+                    }
+                    Some((start, end)) => {
+                        let (network, prefix, _) = TrafficSelector {
+                            end,
+                            ..TrafficSelector::host(start)
+                        }
+                        .covering_subnet();
+                        write!(f, "{network}/{prefix}")
+                    }
+                    None => write!(f, "(invalid {})", self.kind),
+                }
+            }
             _ => {
                 let printable = self.data.iter().all(|octet| (b' '..=b'~').contains(octet));
                 if printable {
@@ -296,6 +396,58 @@ mod tests {
             Match::Wildcard
         );
         assert_eq!(dn.matches(&Identity::parse("C=CH, O=other, CN=*")), Match::No);
+    }
+
+    #[test]
+    fn subnets_and_ranges_stand_for_the_addresses_within() {
+        for (text, shown) in [
+            ("10.1.0.7/16", "10.1.0.0/16"),
+            ("10.1.0.1-10.1.0.9", "10.1.0.1-10.1.0.9"),
+            ("ipv4net:10.1.0.0/16", "10.1.0.0/16"),
+            ("ipv6range:fec0::1-fec0::9", "fec0::1-fec0::9"),
+            ("fec0::/16", "fec0::/16"),
+        ] {
+            assert_eq!(Identity::parse(text).to_string(), shown);
+        }
+        let host = Identity::parse("10.1.0.5");
+        assert_eq!(host.matches(&Identity::parse("10.1.0.0/16")), Match::Wildcard);
+        assert_eq!(
+            host.matches(&Identity::parse("10.1.0.1-10.1.0.9")),
+            Match::Wildcard
+        );
+        assert_eq!(host.matches(&Identity::parse("10.2.0.0/16")), Match::No);
+        assert_eq!(host.matches(&Identity::parse("fec0::/16")), Match::No);
+        assert_eq!(Identity::parse("ipv4net:fec0::/16").kind, IdType::KEY_ID);
+    }
+
+    #[test]
+    fn a_mail_address_has_a_wildcard_too_and_names_of_a_peer_none() {
+        let carol = Identity::parse("carol@strongswan.org");
+        assert_eq!(
+            carol.matches(&Identity::parse("*@strongswan.org")),
+            Match::Wildcard
+        );
+        let peer = Identity::parse("*.strongswan.org");
+        assert_eq!(peer.matches(&Identity::parse("moon.strongswan.org")), Match::No);
+        let sent_any = Identity::any();
+        assert_eq!(
+            sent_any.matches(&Identity::parse("moon.strongswan.org")),
+            Match::No
+        );
+    }
+
+    #[test]
+    fn names_that_differ_in_encoding_alone_are_the_same() {
+        let upper = Identity::parse("C=CH, CN=Moon");
+        assert_eq!(upper.matches(&Identity::parse("C=ch, CN=moon")), Match::Exact);
+        let xmpp = Identity::parse("xmppaddr:a@b");
+        assert_eq!(xmpp.kind, IdType::DER_ASN1_GN);
+        assert_eq!(
+            xmpp.data,
+            [
+                0xa0, 0x11, 6, 8, 0x2b, 6, 1, 5, 5, 7, 8, 5, 0xa0, 5, 0x0c, 3, b'a', b'@', b'b'
+            ]
+        );
     }
 
     #[test]

@@ -9,13 +9,17 @@
 
 mod parser;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::time;
 
-/// Sections that refer to others may do so this deep; a loop ends here.
-const MAX_REFERENCES: usize = 16;
+/// Sections that refer to others may do so this deep.
+const MAX_DEPTH: usize = 32;
+
+/// References that one look-up follows; those that make ever longer paths of themselves end here.
+const MAX_REFERENCES: usize = 1000;
 
 /// Why a file was not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +110,7 @@ impl Settings {
             return Ok(Self::default());
         }
         let mut root = Section::default();
-        parser::file(path, &mut root, 0)?;
+        parser::file(path, &mut root)?;
         Ok(Self { root })
     }
 
@@ -117,7 +121,7 @@ impl Settings {
     /// If it breaks the grammar.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
         let mut root = Section::default();
-        parser::text(text, Path::new(name), &mut root, 0)?;
+        parser::text(text, Path::new(name), &mut root)?;
         Ok(Self { root })
     }
 
@@ -129,73 +133,46 @@ impl Settings {
     }
 
     fn value(&self, key: &str) -> Option<&Value> {
-        let parts: Vec<&str> = key.split('.').collect();
-        self.find(&self.root, &parts, 0)
-    }
-
-    /// Own values come first, then those of references, from left to right.
-    fn find<'a>(&'a self, section: &'a Section, parts: &[&str], depth: usize) -> Option<&'a Value> {
-        if depth > MAX_REFERENCES {
-            return None;
-        }
-        let own = match parts {
-            [] => None,
-            [key] => section.value(key),
-            [name, rest @ ..] => section
-                .section(name)
-                .and_then(|inner| self.find(inner, rest, depth + 1)),
-        };
-        own.or_else(|| {
-            section.references.iter().find_map(|reference| {
-                let path: Vec<&str> = reference.split('.').chain(parts.iter().copied()).collect();
-                self.find(&self.root, &path, depth + 1)
-            })
-        })
-    }
-
-    /// The sections within a section, own ones first, inherited ones after them.
-    pub fn sections(&self, key: &str) -> Vec<String> {
-        self.names(key, |section| {
-            section.sections.iter().map(|(name, _)| name.clone()).collect()
-        })
-    }
-
-    /// The keys within a section, own ones first, inherited ones after them.
-    pub fn keys(&self, key: &str) -> Vec<String> {
-        self.names(key, |section| {
-            section.values.iter().map(|(name, _)| name.clone()).collect()
-        })
-    }
-
-    fn names(&self, key: &str, of: impl Fn(&Section) -> Vec<String>) -> Vec<String> {
-        let parts: Vec<&str> = key.split('.').filter(|part| !part.is_empty()).collect();
-        let mut found = Vec::new();
-        self.each(&self.root, &parts, 0, &mut |section| {
-            for name in of(section) {
-                if !found.contains(&name) {
-                    found.push(name);
-                }
-            }
+        let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut found = None;
+        self.walk(section, &mut |section| {
+            found = section.value(key);
+            found.is_some()
         });
         found
     }
 
-    fn each(&self, section: &Section, parts: &[&str], depth: usize, visit: &mut impl FnMut(&Section)) {
-        if depth > MAX_REFERENCES {
-            return;
-        }
-        match parts {
-            [] => visit(section),
-            [name, rest @ ..] => {
-                if let Some(inner) = section.section(name) {
-                    self.each(inner, rest, depth + 1, visit);
-                }
-            }
-        }
-        for reference in &section.references {
-            let path: Vec<&str> = reference.split('.').chain(parts.iter().copied()).collect();
-            self.each(&self.root, &path, depth + 1, visit);
-        }
+    /// The sections within a section, own ones first, inherited ones after them.
+    pub fn sections(&self, key: &str) -> Vec<String> {
+        self.names(key, |section| section.sections.iter().map(|(name, _)| name))
+    }
+
+    /// The keys within a section, own ones first, inherited ones after them. Those set to nothing are among them.
+    pub fn keys(&self, key: &str) -> Vec<String> {
+        self.names(key, |section| section.values.iter().map(|(name, _)| name))
+    }
+
+    fn names<'a, I>(&'a self, key: &str, of: impl Fn(&'a Section) -> I) -> Vec<String>
+    where
+        I: Iterator<Item = &'a String>,
+    {
+        let (mut found, mut known) = (Vec::new(), BTreeSet::new());
+        self.walk(key, &mut |section| {
+            found.extend(of(section).filter(|name| known.insert(*name)).cloned());
+            false
+        });
+        found
+    }
+
+    /// Visits a section and those it inherits from, until a visitor has what it wants: own ones first, then references
+    /// from left to right, those of the section before those of the sections around it.
+    fn walk<'a>(&'a self, key: &str, visit: &mut dyn FnMut(&'a Section) -> bool) {
+        let mut walk = Walk {
+            root: &self.root,
+            seen: BTreeSet::new(),
+            visit,
+        };
+        walk.go(key.to_owned(), 0);
     }
 
     /// A value read by `read`, or the default with a warning if it does not read.
@@ -223,10 +200,12 @@ impl Settings {
     /// A boolean.
     pub fn get_bool(&self, key: &str, default: bool, warnings: &mut Vec<String>) -> bool {
         let shown = if default { "yes" } else { "no" };
-        self.typed(key, default, "yes or no", shown, warnings, |text| match text {
-            "1" | "yes" | "true" | "enabled" => Some(true),
-            "0" | "no" | "false" | "disabled" => Some(false),
-            _ => None,
+        self.typed(key, default, "yes or no", shown, warnings, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "1" | "yes" | "true" | "enabled" => Some(true),
+                "0" | "no" | "false" | "disabled" => Some(false),
+                _ => None,
+            }
         })
     }
 
@@ -238,10 +217,7 @@ impl Settings {
             "an integer",
             &default.to_string(),
             warnings,
-            |text| match text.strip_prefix("0x") {
-                Some(hex) => i64::from_str_radix(hex, 16).ok(),
-                None => text.parse().ok(),
-            },
+            integer,
         )
     }
 
@@ -263,6 +239,50 @@ impl Settings {
             warnings,
             time::parse,
         )
+    }
+}
+
+/// One look-up. References are evaluated when it meets them, and each at most once.
+struct Walk<'a, 'v> {
+    root: &'a Section,
+    seen: BTreeSet<String>,
+    visit: &'v mut dyn FnMut(&'a Section) -> bool,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// Follows a path from the root; whether the visitor has what it wants.
+    fn go(&mut self, path: String, depth: usize) -> bool {
+        if depth > MAX_DEPTH || self.seen.len() >= MAX_REFERENCES || !self.seen.insert(path.clone()) {
+            return false;
+        }
+        let parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
+        self.follow(self.root, &parts, depth)
+    }
+
+    fn follow(&mut self, section: &'a Section, parts: &[&str], depth: usize) -> bool {
+        let own = match parts {
+            [] => (self.visit)(section),
+            [name, rest @ ..] => section
+                .section(name)
+                .is_some_and(|inner| self.follow(inner, rest, depth)),
+        };
+        own || section.references.iter().any(|reference| {
+            let path: Vec<&str> = std::iter::once(reference.as_str())
+                .chain(parts.iter().copied())
+                .collect();
+            self.go(path.join("."), depth + 1)
+        })
+    }
+}
+
+/// Decimal, or hexadecimal with `0x`.
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    match digits {
+        Some(hex) => i64::from_str_radix(hex, 16)
+            .ok()
+            .filter(|_| !hex.starts_with(['+', '-'])),
+        None => text.parse().ok(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What plugins may ask of the daemon, from any thread.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -17,6 +18,8 @@ pub struct DaemonHost {
     logger: Arc<Logger>,
     input: Sender,
     kernel_net: Mutex<Option<Arc<dyn KernelNet>>>,
+    /// Where control sockets go, whether or not the settings say so.
+    piddir: Option<String>,
 }
 
 impl DaemonHost {
@@ -27,6 +30,15 @@ impl DaemonHost {
             logger,
             input,
             kernel_net: Mutex::default(),
+            piddir: None,
+        }
+    }
+
+    /// Tells plugins where control sockets go in a tree that lies elsewhere than at the root.
+    pub fn with_piddir(self, piddir: &Path) -> Self {
+        Self {
+            piddir: Some(piddir.display().to_string()),
+            ..self
         }
     }
 
@@ -62,7 +74,8 @@ impl DaemonHost {
 
 impl Host for DaemonHost {
     fn setting(&self, key: &str) -> Option<String> {
-        self.settings.load().get(key).map(str::to_owned)
+        let set = self.settings.load().get(key).map(str::to_owned);
+        set.or_else(|| self.piddir.clone().filter(|_| key == "charon.piddir"))
     }
 
     fn log_enabled(&self, group: Group, level: i8) -> bool {

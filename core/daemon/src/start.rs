@@ -124,11 +124,8 @@ fn run(
         .for_each(|problem| logger.log(Group::Cfg, 1, problem));
 
     let (input, inputs) = input::channel();
-    let host = Arc::new(DaemonHost::new(
-        settings.clone(),
-        Arc::clone(logger),
-        input.clone(),
-    ));
+    let host = DaemonHost::new(settings.clone(), Arc::clone(logger), input.clone());
+    let host = Arc::new(host.with_piddir(&paths.pid));
     let mut plugins = loaded::load(&settings, &paths.plugins, &host, logger).map_err(Failure::new)?;
     logger.log(
         Group::Lib,

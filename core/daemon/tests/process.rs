@@ -14,7 +14,7 @@ use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
 
 /// What a daemon needs at the least.
-const PLUGINS: &str = "random nonce sha1 kernel-netlink kernel-libipsec";
+const PLUGINS: &str = "random nonce sha1 kernel-netlink kernel-libipsec socket-default";
 
 struct World {
     directory: TempDir,
@@ -191,7 +191,9 @@ fn a_missing_critical_plugin_ends_the_start() {
 #[test]
 fn without_a_kernel_back_end_nothing_is_started() {
     let Some(world) = World::new() else { return };
-    let (code, errors) = world.start("random nonce sha1", "").wait_for_failure();
+    let (code, errors) = world
+        .start("random nonce sha1 socket-default", "")
+        .wait_for_failure();
     assert_eq!(code, Some(66));
     assert!(
         errors.contains("kernel-ipsec") && errors.contains("charon.load"),

@@ -13,6 +13,15 @@ pub enum Error {
         /// How many.
         missing: usize,
     },
+    /// The datagram is too short for a header.
+    #[error("datagram of {0} octets is shorter than an IKE header")]
+    NoHeader(usize),
+    /// The major version is not 2.
+    #[error("IKE version {}.{}", .0 >> 4, .0 & 0x0f)]
+    Version(u8),
+    /// The exchange is none that this daemon knows.
+    #[error("unknown exchange type {}", .0.0)]
+    UnknownExchange(ExchangeType),
     /// The header's length is not that of the datagram.
     #[error("header says {header} octets, the datagram has {datagram}")]
     Length {
@@ -78,7 +87,14 @@ impl Error {
     pub fn notify(&self) -> Option<NotifyType> {
         match self {
             Self::UnknownCritical(_) => Some(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD),
-            Self::Length { .. } | Self::ZeroSpi | Self::Protect | Self::TooLong(_) => None,
+            // Whoever speaks a lower version could not read the answer.
+            Self::Version(version) => (version >> 4 > 2).then_some(NotifyType::INVALID_MAJOR_VERSION),
+            Self::NoHeader(_)
+            | Self::UnknownExchange(_)
+            | Self::Length { .. }
+            | Self::ZeroSpi
+            | Self::Protect
+            | Self::TooLong(_) => None,
             _ => Some(NotifyType::INVALID_SYNTAX),
         }
     }

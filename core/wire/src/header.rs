@@ -102,12 +102,18 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header of a datagram, whose length it must tell.
+    /// Reads the header of a datagram, whose length it must tell. The version is left to [`parse_datagram`], because
+    /// the fields up to here are those of every version and needed to answer (RFC 7296, 2.5).
     ///
     /// # Errors
     ///
     /// If the datagram is too short, has another length, or an initiator SPI of zero.
+    ///
+    /// [`parse_datagram`]: crate::parse_datagram
     pub fn parse(octets: &[u8]) -> Result<Self, Error> {
+        if octets.len() < HEADER_LEN {
+            return Err(Error::NoHeader(octets.len()));
+        }
         let mut cursor = Cursor::new(octets, 0);
         let header = Self {
             spi_i: IkeSpi(cursor.u64()?),

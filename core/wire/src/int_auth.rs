@@ -17,8 +17,38 @@ pub fn int_auth_octets(header: &Header, first_inner: PayloadType, plaintext: &[u
     }
     .write(&mut out);
     out.extend([first_inner.0, 0]);
-    // A payload of an SK message never exceeds 16 bits; fragments can carry no more either.
-    out.extend((sk_len as u16).to_be_bytes());
+    // seal_fragments makes no message that is longer; for the peer's there is no right value.
+    out.extend(u16::try_from(sk_len).unwrap_or(u16::MAX).to_be_bytes());
     out.extend(plaintext);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::{Flags, IkeSpi};
+    use iana::ExchangeType;
+
+    #[test]
+    fn a_frodo_key_is_covered_as_one_message_of_15672_octets() {
+        let header = Header {
+            spi_i: IkeSpi(0x0102_0304_0506_0708),
+            spi_r: IkeSpi(0x1112_1314_1516_1718),
+            next_payload: PayloadType::SKF,
+            version: 0x20,
+            exchange: ExchangeType::IKE_INTERMEDIATE,
+            flags: Flags::INITIATOR,
+            message_id: 1,
+            length: 1448,
+        };
+        let octets = int_auth_octets(&header, PayloadType::KE, &[7; 15640]);
+        assert_eq!(octets.len(), 15672);
+        let expected = [
+            1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, // SPIs
+            46, 0x20, 43, 0x08, 0, 0, 0, 1, 0, 0, 0x3d, 0x38, // 15672
+            34, 0, 0x3d, 0x1c, // 15644
+        ];
+        assert_eq!(octets[..32], expected);
+        assert!(octets[32..].iter().all(|octet| *octet == 7));
+    }
 }

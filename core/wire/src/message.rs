@@ -41,7 +41,7 @@ pub enum Packet<'a> {
     Fragment {
         /// The header.
         header: Header,
-        /// Type of the first payload inside, in fragment 1.
+        /// Type of the first payload inside, in fragment 1; NONE in others.
         inner_first: PayloadType,
         /// Which fragment, from 1.
         number: u16,
@@ -68,9 +68,12 @@ impl Packet<'_> {
 ///
 /// # Errors
 ///
-/// If header, chain or a payload is malformed.
+/// If header, chain or a payload is malformed, or the major version is not 2.
 pub fn parse_datagram(octets: &[u8]) -> Result<Packet<'_>, Error> {
     let header = Header::parse(octets)?;
+    if header.version >> 4 != 2 {
+        return Err(Error::Version(header.version));
+    }
     let mut cursor = Cursor::new(&octets[HEADER_LEN..], HEADER_LEN);
     let mut payloads = Vec::new();
     let mut next = header.next_payload;
@@ -91,18 +94,23 @@ pub fn parse_datagram(octets: &[u8]) -> Result<Packet<'_>, Error> {
                 );
             }
             PayloadType::SKF => {
+                if !payloads.is_empty() {
+                    return Err(Error::MisplacedSk);
+                }
+                let offset = body.offset();
                 let (number, total) = (body.u16()?, body.u16()?);
-                if number == 0 || number > total || !payloads.is_empty() {
+                if number == 0 || number > total {
                     return Err(Error::Field {
                         field: "fragment number",
-                        offset: body.offset(),
+                        offset,
                     });
                 }
                 return at_end(
                     &cursor,
                     Packet::Fragment {
                         header,
-                        inner_first: next,
+                        // Later fragments must say zero, and mean it if they do not (RFC 7383, 2.5).
+                        inner_first: if number == 1 { next } else { PayloadType::NONE },
                         number,
                         total,
                         body_offset: body.offset(),

@@ -109,8 +109,8 @@ const INFORMATIONAL: &[Rule] = &[
     rule(P::VENDOR_ID, 0, MANY),
 ];
 
-fn rules(exchange: ExchangeType, response: bool) -> &'static [Rule] {
-    match (exchange, response) {
+fn rules(exchange: ExchangeType, response: bool) -> Option<&'static [Rule]> {
+    Some(match (exchange, response) {
         (ExchangeType::IKE_SA_INIT, false) => INIT_REQUEST,
         (ExchangeType::IKE_SA_INIT, true) => INIT_RESPONSE,
         (ExchangeType::IKE_AUTH, false) => AUTH_REQUEST,
@@ -121,30 +121,36 @@ fn rules(exchange: ExchangeType, response: bool) -> &'static [Rule] {
         (ExchangeType::IKE_FOLLOWUP_KE | ExchangeType::IKE_FOLLOWUP_KE_DRAFT, true) => FOLLOWUP_RESPONSE,
         (ExchangeType::CREATE_CHILD_SA, false) => CREATE_CHILD_REQUEST,
         (ExchangeType::CREATE_CHILD_SA, true) => CREATE_CHILD_RESPONSE,
-        _ => INFORMATIONAL,
-    }
+        (ExchangeType::INFORMATIONAL, _) => INFORMATIONAL,
+        _ => return None,
+    })
 }
 
 /// Checks a message against the rules of its exchange.
 ///
 /// # Errors
 ///
-/// For payloads unknown but critical, unexpected, surplus or missing, and for notify data of a wrong length.
+/// For payloads unknown but critical, unexpected, surplus or missing, for notify data of a wrong length, and for an
+/// exchange without rules.
 pub fn verify(exchange: ExchangeType, response: bool, payloads: &[Payload]) -> Result<(), Error> {
-    let rules = rules(exchange, response);
+    let rules = rules(exchange, response).ok_or(Error::UnknownExchange(exchange))?;
+    // First, because whatever else is wrong may be due to what is not understood.
     for payload in payloads {
-        match payload {
-            Payload::Unknown {
-                kind, critical: true, ..
-            } => return Err(Error::UnknownCritical(*kind)),
-            Payload::Unknown { .. } => {}
-            known if rules.iter().any(|rule| rule.payload == known.kind()) => {}
-            unexpected => {
-                return Err(Error::Unexpected {
-                    payload: unexpected.kind(),
-                    exchange,
-                });
-            }
+        if let Payload::Unknown {
+            kind, critical: true, ..
+        } = payload
+        {
+            return Err(Error::UnknownCritical(*kind));
+        }
+    }
+    for payload in payloads {
+        let kind = payload.kind();
+        let is_known = !matches!(payload, Payload::Unknown { .. });
+        if is_known && !rules.iter().any(|rule| rule.payload == kind) {
+            return Err(Error::Unexpected {
+                payload: kind,
+                exchange,
+            });
         }
         if let Payload::Notify(notify) = payload {
             verify_notify(notify.kind, notify.data.len())?;
@@ -276,5 +282,58 @@ mod tests {
         assert!(notify(NotifyType::COOKIE, 0).is_err());
         assert!(notify(NotifyType::NAT_DETECTION_SOURCE_IP, 16).is_err());
         assert!(notify(NotifyType::INVALID_KE_PAYLOAD, 4).is_err());
+    }
+
+    #[test]
+    fn an_unknown_critical_payload_is_told_before_anything_else() {
+        let mut payloads = init();
+        payloads.extend(init());
+        payloads.push(Payload::Unknown {
+            kind: PayloadType(200),
+            critical: true,
+            data: Vec::new(),
+        });
+        let error = verify(ExchangeType::IKE_INTERMEDIATE, false, &payloads).expect_err("critical");
+        assert_eq!(error, Error::UnknownCritical(PayloadType(200)));
+        assert_eq!(error.notify(), Some(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD));
+        assert_eq!(error.critical_type(), Some(PayloadType(200)));
+    }
+
+    #[test]
+    fn an_unknown_exchange_is_met_with_silence() {
+        let error = verify(ExchangeType(240), false, &init()).expect_err("unknown");
+        assert_eq!(error, Error::UnknownExchange(ExchangeType(240)));
+        assert_eq!(error.notify(), None);
+    }
+
+    #[test]
+    fn twenty_notifies_are_enough() {
+        let notifies = |count| vec![Payload::Notify(Notify::status(NotifyType(50000), Vec::new())); count];
+        let exchange = ExchangeType::INFORMATIONAL;
+        assert_eq!(verify(exchange, false, &notifies(20)), Ok(()));
+        assert_eq!(
+            verify(exchange, false, &notifies(21)),
+            Err(Error::Unexpected {
+                payload: PayloadType::NOTIFY,
+                exchange
+            })
+        );
+    }
+
+    #[test]
+    fn both_numbers_of_ike_followup_ke_need_a_key_exchange_or_a_notify_in_its_place() {
+        for exchange in [ExchangeType::IKE_FOLLOWUP_KE, ExchangeType::IKE_FOLLOWUP_KE_DRAFT] {
+            let refusal = [Payload::Notify(Notify::status(
+                NotifyType::STATE_NOT_FOUND,
+                Vec::new(),
+            ))];
+            let missing = Err(Error::Missing {
+                payload: PayloadType::KE,
+                exchange,
+            });
+            assert_eq!(verify(exchange, false, &refusal), missing);
+            assert_eq!(verify(exchange, true, &[]), missing);
+            assert_eq!(verify(exchange, true, &refusal), Ok(()));
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! The codec as a whole: recorded messages, round trips, and octets that are no message.
+#![allow(clippy::panic, reason = "helpers of tests may")]
 
 use iana::keyword::Transform;
 use iana::{
@@ -8,8 +9,8 @@ use iana::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::payload::{
-    Auth, Cert, Cp, Delete, Eap, Id, IdKind, Ke, Nonce, Notify, Payload, Proposal, Sa, Selector, Ts, TsKind,
-    VendorId,
+    Auth, Cert, CertReq, Cp, Delete, Eap, Id, IdKind, Ke, Nonce, Notify, Payload, Proposal, Sa, Selector, Ts,
+    TsKind, VendorId,
 };
 use wire::{Packet, parse_datagram, parse_payloads, write_payloads, write_plain};
 
@@ -64,19 +65,36 @@ fn the_seeds_first_message_has_three_proposals_and_prints_as_in_its_log() {
     let Payload::Sa(sa) = &message.payloads[0] else {
         panic!("no SA")
     };
-    let counts: Vec<_> = sa
-        .proposals
-        .iter()
-        .map(|proposal| proposal.transforms.len())
-        .collect();
-    assert_eq!(counts, [4, 25, 24]);
-    let texts: Vec<_> = sa.proposals[0]
+    let texts: Vec<_> = sa.proposals.iter().map(list).collect();
+    let rest = "2:4 2:8 2:5 2:6 2:7 2:2 4:31 4:1031 4:1032 4:1033 4:15 4:16 4:17 4:18 4:14";
+    let cbc = "1:12/128 1:12/192 1:12/256 1:3 3:12 3:13 3:14 3:5 3:8 3:2";
+    let gcm = "1:20/128 1:20/192 1:20/256 1:18/128 1:18/192 1:18/256 1:19/128 1:19/192 1:19/256";
+    assert_eq!(
+        texts,
+        [
+            "1:20/256 2:7 4:31 6:1051".to_owned(),
+            format!("{cbc} {rest}"),
+            format!("{gcm} {rest}")
+        ]
+    );
+    assert!(
+        sa.proposals
+            .iter()
+            .zip(1..)
+            .all(|(proposal, number)| proposal.number == number)
+    );
+    assert!(
+        sa.proposals
+            .iter()
+            .all(|proposal| proposal.protocol == Protocol::IKE && !proposal.unusable)
+    );
+    let names: Vec<_> = sa.proposals[0]
         .transforms
         .iter()
         .map(Transform::to_string)
         .collect();
     assert_eq!(
-        texts,
+        names,
         [
             "AES_GCM_16_256",
             "PRF_HMAC_SHA2_512",
@@ -84,6 +102,15 @@ fn the_seeds_first_message_has_three_proposals_and_prints_as_in_its_log() {
             "KE1_KYBER_L3"
         ]
     );
+}
+
+/// The transforms as `type:id/bits`.
+fn list(proposal: &Proposal) -> String {
+    let text = |transform: &Transform| match transform.key_bits {
+        Some(bits) => format!("{}:{}/{bits}", transform.kind.0, transform.id),
+        None => format!("{}:{}", transform.kind.0, transform.id),
+    };
+    proposal.transforms.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -94,7 +121,7 @@ fn cut_or_changed_messages_never_panic_and_cuts_are_errors() {
             assert!(parse_datagram(&recorded[..len]).is_err(), "cut at {len}");
         }
         for at in 0..recorded.len() {
-            for change in [1, 0x80, 0xff] {
+            for change in [1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0xff] {
                 let mut changed = recorded.clone();
                 changed[at] ^= change;
                 if let Ok(Packet::Plain(message)) = parse_datagram(&changed) {
@@ -173,6 +200,10 @@ fn payload() -> impl Strategy<Value = Payload> {
             encoding: CertificateEncoding(kind),
             data
         })),
+        (any::<u8>(), data()).prop_map(|(kind, data)| Payload::CertReq(CertReq {
+            encoding: CertificateEncoding(kind),
+            data
+        })),
         (any::<u8>(), data()).prop_map(|(method, data)| Payload::Auth(Auth {
             method: AuthMethod(method),
             data
@@ -229,6 +260,33 @@ proptest! {
     }
 
     #[test]
+    fn changed_payloads_never_panic(
+        payloads in vec(payload(), 1..5),
+        changes in vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
+        cut in proptest::option::of(any::<proptest::sample::Index>()),
+    ) {
+        let (first, mut written) = write_payloads(&payloads);
+        for (at, value) in changes {
+            let at = at.index(written.len());
+            written[at] = value;
+        }
+        if let Some(cut) = cut {
+            written.truncate(cut.index(written.len()));
+        }
+        if let Ok(payloads) = parse_payloads(first, &written) {
+            let exchange = iana::ExchangeType::IKE_AUTH;
+            let line = wire::summary(exchange, false, 0, &payloads);
+            prop_assert!(line.len() < 2000, "{} octets of log line", line.len());
+            let _ = wire::verify(exchange, false, &payloads);
+            // What was read can be written, and means the same.
+            let (again, octets) = write_payloads(&payloads);
+            if payloads.iter().all(|payload| !matches!(payload, Payload::Sa(_))) {
+                prop_assert_eq!(parse_payloads(again, &octets), Ok(payloads));
+            }
+        }
+    }
+
+    #[test]
     fn octets_of_any_kind_never_panic(mut datagram in vec(any::<u8>(), 0..400), first in any::<u8>()) {
         let _ = parse_payloads(PayloadType(first), &datagram);
         if datagram.len() >= 28 {
@@ -238,5 +296,24 @@ proptest! {
         if let Ok(Packet::Plain(message)) = parse_datagram(&datagram) {
             let _ = wire::verify(message.header.exchange, message.header.is_response(), &message.payloads);
         }
+    }
+
+    #[test]
+    fn sorting_loses_nothing_and_is_done_at_once(
+        payloads in vec(payload(), 0..30),
+        exchange in 34u8..=44,
+        response in any::<bool>(),
+    ) {
+        let exchange = iana::ExchangeType(exchange);
+        let mut sorted = payloads.clone();
+        wire::sort(exchange, response, &mut sorted);
+        let mut again = sorted.clone();
+        wire::sort(exchange, response, &mut again);
+        prop_assert_eq!(&again, &sorted);
+        for payload in payloads {
+            let at = sorted.iter().position(|other| *other == payload).expect("nothing is lost");
+            sorted.remove(at);
+        }
+        prop_assert!(sorted.is_empty());
     }
 }

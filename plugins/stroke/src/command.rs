@@ -231,11 +231,12 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
                 self.output.add(&list::algorithms(&answer)).await?;
             }
             Listing::Plugins => {
-                self.output.add(list::PLUGINS_HEADING).await?;
+                let mut events = Vec::new();
                 let mut call = self.submit("list-plugins", &nothing)?;
                 while let Answer::Event(_, event) = call.next().await? {
-                    self.output.add(&list::plugin(&event)).await?;
+                    events.push(event);
                 }
+                self.output.add(&list::plugins(&events)).await?;
             }
             // The daemon holds none of these, and then charon prints nothing, not even a heading.
             Listing::PublicKeys

@@ -1,5 +1,7 @@
 //! `ipsec listalgs` and `ipsec listplugins`.
 
+use std::collections::BTreeSet;
+
 use control::vici::Message;
 
 use crate::text::clean;
@@ -48,40 +50,34 @@ pub fn algorithms(answer: &Message) -> String {
     text
 }
 
-/// What comes before the plugins.
-pub const PLUGINS_HEADING: &str = "\nList of loaded Plugins:\n\n";
-
-/// An event `list-plugin` as text: a section named like the plugin, with `features`, each with `loaded` and
-/// `dependencies`, each of these with `soft` and `loaded`.
-pub fn plugin(event: &Message) -> String {
-    let mut text = String::new();
-    for (name, plugin) in event.sections() {
+/// The events of `list-plugins` as text: each `PLUGIN { FEATURE { loaded = yes|no, depends[], soft-depends[] } }`.
+pub fn plugins(events: &[Message]) -> String {
+    let all = || events.iter().flat_map(Message::sections);
+    let is_loaded = |feature: &Message| feature.get_bool("loaded") == Some(true);
+    let loaded: BTreeSet<String> = all()
+        .flat_map(|(_, plugin)| {
+            let features = plugin.sections().filter(|(_, feature)| is_loaded(feature));
+            features.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    let mark = |is_loaded| if is_loaded { "" } else { " (not loaded)" };
+    let mut text = String::from("\nList of loaded Plugins:\n\n");
+    for (name, plugin) in all() {
         text.push_str(&format!("{}:\n", clean(name)));
-        for (name, feature) in plugin.get_section("features").sections() {
-            text.push_str(&format!("    {}{}\n", clean(name), unless_loaded(&feature)));
-            for (name, dependency) in feature.get_section("dependencies").sections() {
-                let soft = if dependency.get_bool("soft") == Some(true) {
-                    " (soft)"
-                } else {
-                    ""
-                };
-                text.push_str(&format!(
-                    "        {}{soft}{}\n",
-                    clean(name),
-                    unless_loaded(&dependency)
-                ));
+        for (name, feature) in plugin.sections() {
+            text.push_str(&format!("    {}{}\n", clean(name), mark(is_loaded(&feature))));
+            for (key, soft) in [("depends", ""), ("soft-depends", " (soft)")] {
+                for name in feature.get_texts(key) {
+                    text.push_str(&format!(
+                        "        {}{soft}{}\n",
+                        clean(&name),
+                        mark(loaded.contains(&*name))
+                    ));
+                }
             }
         }
     }
     text
-}
-
-fn unless_loaded(message: &Message) -> &'static str {
-    if message.get_bool("loaded") == Some(false) {
-        " (not loaded)"
-    } else {
-        ""
-    }
 }
 
 #[cfg(test)]
@@ -116,26 +112,30 @@ List of registered IKE algorithms:
 
     #[test]
     fn plugins_show_what_is_not_loaded() {
-        let event = Message::new().section("oqs", |plugin| {
-            plugin.section("features", |features| {
-                features
+        let events = [
+            Message::new().section("oqs", |plugin| {
+                plugin
                     .section("KE:KYBER_L3", |feature| {
-                        feature
-                            .flag("loaded", true)
-                            .section("dependencies", |dependencies| {
-                                dependencies
-                                    .section("RNG:RNG_TRUE", |it| it.flag("soft", true).flag("loaded", false))
-                            })
+                        let feature = feature.flag("loaded", true).list("depends", ["RNG:RNG_STRONG"]);
+                        feature.list("soft-depends", ["RNG:RNG_TRUE"])
                     })
                     .section("KE:BIKE_L1", |feature| feature.flag("loaded", false))
-            })
-        });
-        let expected = "\
+            }),
+            Message::new().section("random", |plugin| {
+                plugin.section("RNG:RNG_STRONG", |feature| feature.flag("loaded", true))
+            }),
+        ];
+        let expected = "
+List of loaded Plugins:
+
 oqs:
     KE:KYBER_L3
+        RNG:RNG_STRONG
         RNG:RNG_TRUE (soft) (not loaded)
     KE:BIKE_L1 (not loaded)
+random:
+    RNG:RNG_STRONG
 ";
-        assert_eq!(plugin(&event), expected);
+        assert_eq!(plugins(&events), expected);
     }
 }

@@ -47,19 +47,33 @@ fn from_the_threshold_on_cookies_are_demanded_and_nothing_is_kept() {
     let request = captured(&settings);
     let mut world = open_world(&settings);
     for number in 0..1_000u32 {
-        world.deliver(varied(&request, number, [10, 9, (number >> 8) as u8, number as u8]));
+        world.deliver(varied(
+            &request,
+            number,
+            [10, 9, (number >> 8) as u8, number as u8],
+        ));
         world.run_for(Duration::from_millis(1));
     }
     assert_eq!(world.sas(0).len(), settings.cookie_threshold);
     let answers = &world.hosts[0].sent[settings.cookie_threshold..];
-    assert!(answers.iter().all(|len| *len < request.octets.len()), "no answer is larger than its request");
+    assert!(
+        answers.iter().all(|len| *len < request.octets.len()),
+        "no answer is larger than its request"
+    );
 
     world.initiate(1);
     assert!(
-        world.run_until(MINUTE, |world| world.sas(1).iter().any(|sa| sa.established.is_some())),
+        world.run_until(MINUTE, |world| world
+            .sas(1)
+            .iter()
+            .any(|sa| sa.established.is_some())),
         "an honest peer gets through"
     );
-    assert_eq!(world.hosts[1].sent[1], 724 + 8 + 24, "the second request carries the cookie");
+    assert_eq!(
+        world.hosts[1].sent[1],
+        724 + 8 + 24,
+        "the second request carries the cookie"
+    );
     world.run_for(MINUTE);
     assert_eq!(world.sas(0).len(), 1, "half-open IKE_SAs time out");
     world.assert_consistent();
@@ -89,21 +103,38 @@ fn a_replayed_request_makes_no_second_ike_sa() {
     }
     assert_eq!(world.sas(0).len(), 1);
     let answers = &world.hosts[0].sent;
-    assert!(answers.iter().all(|len| *len == answers[0]), "the stored answer, each time");
+    assert!(
+        answers.iter().all(|len| *len == answers[0]),
+        "the stored answer, each time"
+    );
 }
 
 #[test]
 fn limits_of_the_daemon_drop_requests_in_silence() {
     for settings in [
-        Settings { initiator_only: true, ..seed_settings() },
-        Settings { init_limit_half_open: 1, ..seed_settings() },
-        Settings { init_limit_job_load: 1, ..seed_settings() },
+        Settings {
+            initiator_only: true,
+            ..seed_settings()
+        },
+        Settings {
+            init_limit_half_open: 1,
+            ..seed_settings()
+        },
+        Settings {
+            init_limit_job_load: 1,
+            ..seed_settings()
+        },
     ] {
         let request = captured(&seed_settings());
         let mut world = open_world(&settings);
-        world.hosts[0].endpoint.set_job_load(if settings.init_limit_job_load > 0 { 5 } else { 0 });
+        world.hosts[0]
+            .endpoint
+            .set_job_load(if settings.init_limit_job_load > 0 { 5 } else { 0 });
         world.deliver(varied(&request, 1, [10, 9, 0, 1]));
         world.deliver(varied(&request, 2, [10, 9, 0, 2]));
-        assert!(world.sas(0).len() <= settings.init_limit_half_open, "{settings:?}");
+        assert!(
+            world.sas(0).len() <= settings.init_limit_half_open,
+            "{settings:?}"
+        );
     }
 }

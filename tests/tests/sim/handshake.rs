@@ -13,17 +13,29 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// strongswan.conf of the seed.
 pub(super) fn seed_settings() -> Settings {
-    Settings { send_vendor_id: true, fragment_size: 1480, max_packet: 30_000, ..Settings::default() }
+    Settings {
+        send_vendor_id: true,
+        fragment_size: 1480,
+        max_packet: 30_000,
+        ..Settings::default()
+    }
 }
 
 pub(super) fn calm() -> Conditions {
-    Conditions { delay: Duration::from_millis(5), ..Conditions::default() }
+    Conditions {
+        delay: Duration::from_millis(5),
+        ..Conditions::default()
+    }
 }
 
 fn establish(proposal: &str) -> World {
     let mut world = World::moon_and_carol(proposal, &seed_settings(), calm(), 1);
     world.initiate(1);
-    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
     world.assert_consistent();
     world
 }
@@ -66,13 +78,22 @@ fn tunnel3_travels_in_fragments() {
 
 #[test]
 fn the_rfc_profile_needs_no_vendor_id() {
-    let settings = Settings { send_vendor_id: false, ..seed_settings() };
-    let mut world =
-        World::moon_and_carol("aes256gcm16-sha512-x25519-ke1_mlkem768!", &settings, calm(), 1);
+    let settings = Settings {
+        send_vendor_id: false,
+        ..seed_settings()
+    };
+    let mut world = World::moon_and_carol("aes256gcm16-sha512-x25519-ke1_mlkem768!", &settings, calm(), 1);
     world.initiate(1);
-    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
     world.assert_consistent();
-    assert!(world.logged(1, "selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_ML_KEM_768"));
+    assert!(world.logged(
+        1,
+        "selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_ML_KEM_768"
+    ));
 }
 
 #[test]
@@ -122,7 +143,11 @@ fn scheduling_follows_the_seeds_formulas() {
         world.initiate(1);
         assert!(world.run_until(MINUTE, World::is_established), "seed {seed}");
         let number = |prefix: &str| -> u64 {
-            let line = world.hosts[1].log.iter().find(|line| line.contains(prefix)).expect(prefix);
+            let line = world.hosts[1]
+                .log
+                .iter()
+                .find(|line| line.contains(prefix))
+                .expect(prefix);
             let text = line.split(prefix).nth(1).unwrap();
             text.split('s').next().unwrap().parse().unwrap()
         };
@@ -140,7 +165,11 @@ fn an_auth_lifetime_that_ends_sooner_is_obeyed() {
     let reauth = world.sas(1)[0].reauth_at.expect("scheduled");
     assert!(world.run_until(2 * 60 * MINUTE, |world| world.now >= reauth));
     assert!(world.logged(1, "reauthenticating IKE_SA Tunnel1[1]"));
-    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
     world.assert_consistent();
     assert_eq!(world.sas(1)[0].unique_id, 2);
 }
@@ -151,8 +180,14 @@ fn mobike_floats_to_4500_and_without_it_500_stays() {
     assert_eq!(world.sas(1)[0].remote.port(), 4500);
     assert_eq!(world.sas(0)[0].remote.port(), 4500);
     let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
-    for (host, config) in [(0, pqswan_tests::world::moon(TUNNEL1)), (1, pqswan_tests::world::carol(TUNNEL1))] {
-        let config = config::connection::PeerConfig { mobike: false, ..config };
+    for (host, config) in [
+        (0, pqswan_tests::world::moon(TUNNEL1)),
+        (1, pqswan_tests::world::carol(TUNNEL1)),
+    ] {
+        let config = config::connection::PeerConfig {
+            mobike: false,
+            ..config
+        };
         world.hosts[host].endpoint.add_connection(config);
     }
     world.initiate(1);
@@ -165,7 +200,10 @@ fn mobike_floats_to_4500_and_without_it_500_stays() {
 
 #[test]
 fn a_back_end_that_needs_udp_fakes_a_nat() {
-    let settings = Settings { force_udp_encap: true, ..seed_settings() };
+    let settings = Settings {
+        force_udp_encap: true,
+        ..seed_settings()
+    };
     let mut world = World::moon_and_carol(TUNNEL1, &settings, calm(), 1);
     world.initiate(1);
     assert!(world.run_until(MINUTE, World::is_established));
@@ -181,7 +219,11 @@ fn another_group_is_tried_when_the_peer_asks_for_it() {
     let both = pqswan_tests::world::carol("aes256gcm16-sha512-x25519-ecp256!");
     world.hosts[1].endpoint.add_connection(both);
     world.initiate(1);
-    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
     world.assert_consistent();
     assert!(world.logged(0, "DH group CURVE_25519 unacceptable, requesting ECP_256"));
     assert!(world.logged(1, "peer didn't accept DH group CURVE_25519, it requested ECP_256"));
@@ -194,11 +236,23 @@ fn a_kernel_that_refuses_leaves_the_ike_sa_and_no_trace_of_the_child_sa() {
         world.hosts[0].kernel.fail_add = Some(operation);
         let command = world.initiate(1);
         world.run_for(MINUTE);
-        assert_eq!(world.sas(1)[0].state, IkeSaState::Established, "operation {operation}");
+        assert_eq!(
+            world.sas(1)[0].state,
+            IkeSaState::Established,
+            "operation {operation}"
+        );
         assert!(world.sas(0)[0].children.is_empty() && world.sas(1)[0].children.is_empty());
-        assert!(world.hosts[0].kernel.is_empty() && world.hosts[1].kernel.is_empty(), "operation {operation}");
+        assert!(
+            world.hosts[0].kernel.is_empty() && world.hosts[1].kernel.is_empty(),
+            "operation {operation}"
+        );
         assert!(world.logged(1, "received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built"));
         assert!(world.logged(0, "failed to establish CHILD_SA, keeping IKE_SA"));
-        assert!(world.hosts[1].done.iter().any(|(id, result)| *id == command && result.is_err()));
+        assert!(
+            world.hosts[1]
+                .done
+                .iter()
+                .any(|(id, result)| *id == command && result.is_err())
+        );
     }
 }

@@ -16,7 +16,13 @@ const PAIR: &str = "aes256gcm16-sha512-x25519-ke1_kyber3!";
 fn fails(mut world: World, lines: &[(usize, &str)]) -> World {
     let command = world.initiate(1);
     world.run_for(5 * MINUTE);
-    assert!(world.hosts[1].done.iter().any(|(id, result)| *id == command && result.is_err()), "the command fails");
+    assert!(
+        world.hosts[1]
+            .done
+            .iter()
+            .any(|(id, result)| *id == command && result.is_err()),
+        "the command fails"
+    );
     for (host, line) in lines {
         assert!(world.logged(*host, line), "{line}: {:#?}", world.hosts[*host].log);
     }
@@ -32,7 +38,10 @@ fn a_wrong_psk_ends_in_authentication_failed() {
     fails(
         world,
         &[
-            (0, "tried 1 shared key for 'moon.strongswan.org' - 'carol.strongswan.org', but MAC mismatched"),
+            (
+                0,
+                "tried 1 shared key for 'moon.strongswan.org' - 'carol.strongswan.org', but MAC mismatched",
+            ),
             (0, "generating IKE_AUTH response 2 [ N(AUTH_FAILED) ]"),
             (1, "received AUTHENTICATION_FAILED notify error"),
         ],
@@ -43,7 +52,13 @@ fn a_wrong_psk_ends_in_authentication_failed() {
 fn no_psk_at_all_says_whose() {
     let mut world = World::moon_and_carol(PAIR, &seed_settings(), calm(), 1);
     *world.hosts[1].endpoint.secrets_mut() = config::secret::SecretStore::default();
-    fails(world, &[(1, "no shared key found for 'carol.strongswan.org' - 'moon.strongswan.org'")]);
+    fails(
+        world,
+        &[(
+            1,
+            "no shared key found for 'carol.strongswan.org' - 'moon.strongswan.org'",
+        )],
+    );
 }
 
 #[test]
@@ -53,8 +68,14 @@ fn no_common_proposal_ends_in_no_proposal_chosen() {
     let world = fails(
         world,
         &[
-            (0, "received proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_KYBER_L3"),
-            (0, "configured proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519"),
+            (
+                0,
+                "received proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_KYBER_L3",
+            ),
+            (
+                0,
+                "configured proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519",
+            ),
             (0, "received proposals unacceptable"),
             (1, "received NO_PROPOSAL_CHOSEN notify error"),
         ],
@@ -64,18 +85,30 @@ fn no_common_proposal_ends_in_no_proposal_chosen() {
 
 #[test]
 fn private_algorithms_need_the_vendor_id() {
-    let settings = Settings { send_vendor_id: false, ..seed_settings() };
+    let settings = Settings {
+        send_vendor_id: false,
+        ..seed_settings()
+    };
     fails(
         World::moon_and_carol(PAIR, &settings, calm(), 1),
         &[
-            (0, "an algorithm from private space would match, but peer implementation is unknown, skipped"),
+            (
+                0,
+                "an algorithm from private space would match, but peer implementation is unknown, skipped",
+            ),
             (1, "received NO_PROPOSAL_CHOSEN notify error"),
         ],
     );
-    let settings = Settings { accept_private_algs: true, ..settings };
+    let settings = Settings {
+        accept_private_algs: true,
+        ..settings
+    };
     let mut world = World::moon_and_carol(PAIR, &settings, calm(), 1);
     world.initiate(1);
-    assert!(world.run_until(MINUTE, World::is_established), "accept_private_algs does without");
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "accept_private_algs does without"
+    );
 }
 
 #[test]
@@ -100,10 +133,18 @@ fn selectors_without_intersection_leave_a_childless_ike_sa() {
 fn a_public_key_of_wrong_length_is_refused() {
     let settings = seed_settings();
     let strict = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 { Arc::new(Strict(1184, 1088)) } else { exchange }
+        if method == KeyExchangeMethod::KYBER_L3 {
+            Arc::new(Strict(1184, 1088))
+        } else {
+            exchange
+        }
     });
     let wrong = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 { Arc::new(NullKeyExchange::new(1, 1183, 1088)) } else { exchange }
+        if method == KeyExchangeMethod::KYBER_L3 {
+            Arc::new(NullKeyExchange::new(1, 1183, 1088))
+        } else {
+            exchange
+        }
     });
     let mut world = World::with_registry(PAIR, &settings, &strict, calm(), 1);
     let other = World::with_registry(PAIR, &settings, &wrong, calm(), 1);
@@ -111,9 +152,15 @@ fn a_public_key_of_wrong_length_is_refused() {
     fails(
         world,
         &[
-            (0, "additional key exchange 1 (KYBER_L3) failed: public key has 1183 octets instead of 1184"),
+            (
+                0,
+                "additional key exchange 1 (KYBER_L3) failed: public key has 1183 octets instead of 1184",
+            ),
             (0, "generating IKE_INTERMEDIATE response 1 [ N(NO_PROP) ]"),
-            (1, "additional key exchange 1 (KYBER_L3) failed: received NO_PROPOSAL_CHOSEN notify error"),
+            (
+                1,
+                "additional key exchange 1 (KYBER_L3) failed: received NO_PROPOSAL_CHOSEN notify error",
+            ),
         ],
     );
 }
@@ -122,10 +169,18 @@ fn a_public_key_of_wrong_length_is_refused() {
 fn a_ciphertext_of_wrong_length_ends_the_attempt() {
     let settings = seed_settings();
     let strict = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 { Arc::new(Strict(1184, 1088)) } else { exchange }
+        if method == KeyExchangeMethod::KYBER_L3 {
+            Arc::new(Strict(1184, 1088))
+        } else {
+            exchange
+        }
     });
     let wrong = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 { Arc::new(NullKeyExchange::new(1, 1184, 1087)) } else { exchange }
+        if method == KeyExchangeMethod::KYBER_L3 {
+            Arc::new(NullKeyExchange::new(1, 1184, 1087))
+        } else {
+            exchange
+        }
     });
     let mut world = World::with_registry(PAIR, &settings, &wrong, calm(), 1);
     let other = World::with_registry(PAIR, &settings, &strict, calm(), 1);
@@ -133,7 +188,10 @@ fn a_ciphertext_of_wrong_length_ends_the_attempt() {
     fails(
         world,
         &[
-            (1, "additional key exchange 1 (KYBER_L3) failed: ciphertext has 1087 octets instead of 1088"),
+            (
+                1,
+                "additional key exchange 1 (KYBER_L3) failed: ciphertext has 1087 octets instead of 1088",
+            ),
             (0, "deleting half open IKE_SA with 192.168.0.3 after timeout"),
         ],
     );
@@ -154,7 +212,11 @@ impl plugin_api::KeyExchange for Strict {
 
     fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, plugin_api::Secret), plugin_api::PluginError> {
         if peer.len() != self.0 {
-            return Err(plugin_api::PluginError::wrong_length("public key", peer.len(), self.0));
+            return Err(plugin_api::PluginError::wrong_length(
+                "public key",
+                peer.len(),
+                self.0,
+            ));
         }
         NullKeyExchange::new(1, self.0, self.1).respond(peer)
     }
@@ -163,7 +225,11 @@ impl plugin_api::KeyExchange for Strict {
 impl plugin_api::PendingKeyExchange for StrictPending {
     fn finish(self: Box<Self>, peer: &[u8]) -> Result<plugin_api::Secret, plugin_api::PluginError> {
         if peer.len() != self.1 {
-            return Err(plugin_api::PluginError::wrong_length("ciphertext", peer.len(), self.1));
+            return Err(plugin_api::PluginError::wrong_length(
+                "ciphertext",
+                peer.len(),
+                self.1,
+            ));
         }
         self.0.finish(peer)
     }
@@ -189,13 +255,20 @@ impl plugin_api::KeyExchange for Diverging {
 #[test]
 fn a_different_secret_shows_in_the_next_message() {
     let diverging = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 { Arc::new(Diverging(exchange)) } else { exchange }
+        if method == KeyExchangeMethod::KYBER_L3 {
+            Arc::new(Diverging(exchange))
+        } else {
+            exchange
+        }
     });
     fails(
         World::with_registry(PAIR, &seed_settings(), &diverging, calm(), 1),
         &[
             (0, "integrity check failed"),
-            (0, "additional key exchange 1 (KYBER_L3) may have given different secrets on both ends"),
+            (
+                0,
+                "additional key exchange 1 (KYBER_L3) may have given different secrets on both ends",
+            ),
             (0, "deleting half open IKE_SA with 192.168.0.3 after timeout"),
             (1, "giving up after 5 retransmits"),
         ],
@@ -226,7 +299,10 @@ fn garbage_truncation_and_replay_change_nothing() {
         }
         world.deliver(datagram.clone());
     }
-    let expected = recorded.iter().filter(|datagram| datagram.local.ip() == world.hosts[1].address).count() as u32;
+    let expected = recorded
+        .iter()
+        .filter(|datagram| datagram.local.ip() == world.hosts[1].address)
+        .count() as u32;
     for datagram in &recorded {
         let mut forged = datagram.clone();
         forged.octets[20..24].copy_from_slice(&expected.to_be_bytes());
@@ -250,7 +326,10 @@ fn an_unknown_version_is_answered_with_ours() {
     }));
     world.initiate(1);
     world.run_for(Duration::from_secs(1));
-    assert!(world.logged(0, "received unsupported IKE version 3.0 from 192.168.0.3, sending INVALID_MAJOR_VERSION"));
+    assert!(world.logged(
+        0,
+        "received unsupported IKE version 3.0 from 192.168.0.3, sending INVALID_MAJOR_VERSION"
+    ));
     assert!(world.logged(1, "received INVALID_MAJOR_VERSION notify error"));
     assert!(world.sas(0).is_empty());
 }

@@ -29,10 +29,19 @@ fn life(proposal: &str, settings: &Settings, seed: u64) {
     let mut world = World::moon_and_carol(proposal, settings, conditions(seed), seed);
     world.job_delay = Duration::from_millis(seed % 50);
     let command = world.initiate(1);
-    world.run_until(4 * MINUTE, |world| world.hosts[1].done.iter().any(|(id, _)| *id == command));
-    let up = world.hosts[1].done.iter().any(|(id, result)| *id == command && result.is_ok());
+    world.run_until(4 * MINUTE, |world| {
+        world.hosts[1].done.iter().any(|(id, _)| *id == command)
+    });
+    let up = world.hosts[1]
+        .done
+        .iter()
+        .any(|(id, result)| *id == command && result.is_ok());
     if up {
-        assert!(world.is_established(), "seed {seed}: carol is up, moon is not: {:#?}", world.hosts[0].log);
+        assert!(
+            world.is_established(),
+            "seed {seed}: carol is up, moon is not: {:#?}",
+            world.hosts[0].log
+        );
         world.assert_consistent();
         world.terminate((seed % 2) as usize);
     }
@@ -43,7 +52,10 @@ fn life(proposal: &str, settings: &Settings, seed: u64) {
         world.assert_no_trace();
     } else {
         // The peer may have missed our giving up; it then holds an IKE_SA until its lifetime ends.
-        assert!(!up || world.logged(0, "giving up") || world.logged(1, "giving up"), "seed {seed}");
+        assert!(
+            !up || world.logged(0, "giving up") || world.logged(1, "giving up"),
+            "seed {seed}"
+        );
     }
 }
 

@@ -20,7 +20,8 @@ fn a_delete_from_either_end_leaves_no_trace() {
     for host in [0, 1] {
         let mut world = established(&seed_settings());
         let command = world.terminate(host);
-        assert!(world.run_until(MINUTE, |world| !world.hosts[host].done.is_empty() && world.sas(host).is_empty()));
+        assert!(world.run_until(MINUTE, |world| !world.hosts[host].done.is_empty()
+            && world.sas(host).is_empty()));
         assert!(world.hosts[host].done.contains(&(command, Ok(()))));
         world.run_for(MINUTE);
         world.assert_no_trace();
@@ -43,9 +44,14 @@ fn a_child_sa_is_deleted_by_itself() {
     let mut world = established(&seed_settings());
     let child = world.sas(1)[0].children[0].unique_id;
     let now = world.now;
-    world.hosts[1].endpoint.terminate_child(now, ike::CommandId(99), child);
+    world.hosts[1]
+        .endpoint
+        .terminate_child(now, ike::CommandId(99), child);
     world.drain(1);
-    assert!(world.run_until(MINUTE, |world| world.sas(0)[0].children.is_empty() && world.sas(1)[0].children.is_empty()));
+    assert!(
+        world.run_until(MINUTE, |world| world.sas(0)[0].children.is_empty()
+            && world.sas(1)[0].children.is_empty())
+    );
     assert!(world.hosts.iter().all(|host| host.kernel.is_empty()));
     assert_eq!(world.sas(1)[0].state, IkeSaState::Established);
     assert!(world.logged(1, "sending DELETE for ESP CHILD_SA with SPI c0010001"));
@@ -56,12 +62,22 @@ fn a_child_sa_is_deleted_by_itself() {
 #[test]
 fn a_restarted_initiator_replaces_its_old_ike_sa() {
     let mut world = established(&seed_settings());
-    let fresh = World::new(&[MOON, CAROL], &seed_settings(), &pqswan_tests::crypto::registry(), calm(), 8);
+    let fresh = World::new(
+        &[MOON, CAROL],
+        &seed_settings(),
+        &pqswan_tests::crypto::registry(),
+        calm(),
+        8,
+    );
     world.hosts[1] = fresh.hosts.into_iter().nth(1).expect("carol");
     world.hosts[1].endpoint.add_connection(carol(TUNNEL1));
     share(&mut world.hosts[1].endpoint, PSK);
     world.initiate(1);
-    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[0].log);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[0].log
+    );
     assert!(world.logged(
         0,
         "destroying duplicate IKE_SA for peer 'carol.strongswan.org', received INITIAL_CONTACT"
@@ -77,7 +93,12 @@ fn a_peer_that_never_answers_is_given_up_after_165_seconds() {
     let command = world.initiate(1);
     assert!(world.run_until(5 * MINUTE, |world| world.sas(1).is_empty()));
     assert_eq!((world.now - start).as_secs(), 165);
-    assert!(world.hosts[1].done.iter().any(|(id, result)| *id == command && result.is_err()));
+    assert!(
+        world.hosts[1]
+            .done
+            .iter()
+            .any(|(id, result)| *id == command && result.is_err())
+    );
     assert!(world.logged(1, "retransmit 5 of request with message ID 0"));
     assert!(world.logged(1, "giving up after 5 retransmits"));
     assert!(world.logged(1, "establishing IKE_SA failed, peer not responding"));
@@ -87,11 +108,16 @@ fn a_peer_that_never_answers_is_given_up_after_165_seconds() {
 #[test]
 fn keying_tries_start_over_with_a_new_spi() {
     let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
-    world.hosts[1].endpoint.add_connection(PeerConfig { keying_tries: Some(2), ..carol(TUNNEL1) });
+    world.hosts[1].endpoint.add_connection(PeerConfig {
+        keying_tries: Some(2),
+        ..carol(TUNNEL1)
+    });
     world.tamper = Some(Box::new(|_| false));
     world.initiate(1);
     let first = world.sas(1)[0].spi_i;
-    assert!(world.run_until(4 * MINUTE, |world| world.logged(1, "peer not responding, trying again (2/2)")));
+    assert!(world.run_until(4 * MINUTE, |world| {
+        world.logged(1, "peer not responding, trying again (2/2)")
+    }));
     assert_ne!(world.sas(1)[0].spi_i, first);
     world.tamper = None;
     assert!(world.run_until(MINUTE, World::is_established));
@@ -111,7 +137,10 @@ fn a_responder_forgets_who_does_not_go_on() {
 #[test]
 fn a_dead_peer_is_noticed_and_restarted_where_configured() {
     let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
-    let mut config = PeerConfig { dpd_delay: Duration::from_secs(30), ..carol(TUNNEL1) };
+    let mut config = PeerConfig {
+        dpd_delay: Duration::from_secs(30),
+        ..carol(TUNNEL1)
+    };
     let mut child = config::connection::ChildConfig::clone(&config.children[0]);
     child.dpd_action = Action::Start;
     config.children = vec![child.into()];
@@ -122,12 +151,22 @@ fn a_dead_peer_is_noticed_and_restarted_where_configured() {
     assert!(world.logged(1, "sending DPD request"), "an idle peer is asked");
     assert!(world.is_established(), "a peer that answers stays");
 
-    let fresh = World::new(&[MOON, CAROL], &seed_settings(), &pqswan_tests::crypto::registry(), calm(), 9);
+    let fresh = World::new(
+        &[MOON, CAROL],
+        &seed_settings(),
+        &pqswan_tests::crypto::registry(),
+        calm(),
+        9,
+    );
     world.hosts[0] = fresh.hosts.into_iter().next().expect("moon");
     world.hosts[0].endpoint.add_connection(moon(TUNNEL1));
     share(&mut world.hosts[0].endpoint, PSK);
     assert!(world.run_until(5 * MINUTE, |world| world.logged(1, "restarting CHILD_SA Tunnel1")));
-    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
     world.assert_consistent();
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::log::Log;
 use super::{exit, options};
 use crate::process;
+use crate::product::NAME;
 
 /// How long to wait for charon and its connections; it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -18,7 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Starts the second process and waits until it says that charon is up. Returns the exit code.
 pub(super) fn start(arguments: &[String], log: &Log) -> u8 {
     match try_start(arguments) {
-        Ok(code) => code,
+        Ok(exit::OK) => exit::OK,
+        Ok(code) => {
+            // What the second process has to say is in its log.
+            log.line(&format!("{NAME} could not be started, see the log"));
+            code
+        }
         Err(error) => {
             log.line(&format!("starting in the background failed: {error}"));
             exit::FAILED

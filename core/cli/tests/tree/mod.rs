@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -30,6 +29,16 @@ echo > /proc/$$/fd/$fd
 wait
 "#;
 
+const INSTALL: &str = r#"
+set -e
+mkdir -p usr/sbin usr/libexec/ipsec etc var/run
+printf %s "$1" > usr/libexec/ipsec/charon
+chmod 755 usr/libexec/ipsec/charon
+cp "$2" usr/sbin/ipsec
+cp "$3" usr/libexec/ipsec/starter
+cp "$4" usr/libexec/ipsec/stroke
+"#;
+
 /// The tree.
 pub struct Tree {
     pub directory: tempfile::TempDir,
@@ -40,25 +49,19 @@ impl Tree {
         let tree = Self {
             directory: tempfile::tempdir().unwrap(),
         };
-        for (program, place) in [
-            (env!("CARGO_BIN_EXE_ipsec"), "usr/sbin/ipsec"),
-            (env!("CARGO_BIN_EXE_starter"), "usr/libexec/ipsec/starter"),
-            (env!("CARGO_BIN_EXE_stroke"), "usr/libexec/ipsec/stroke"),
-        ] {
-            let place = tree.path(place);
-            fs::create_dir_all(place.parent().unwrap()).unwrap();
-            fs::copy(program, place).unwrap();
-        }
-        for folder in ["etc", "var/run"] {
-            fs::create_dir_all(tree.path(folder)).unwrap();
-        }
-        let charon = tree.path("usr/libexec/ipsec/charon");
-        fs::write(
-            &charon,
-            CHARON.replace("RUN", tree.path("var/run").to_str().unwrap()),
-        )
-        .unwrap();
-        fs::set_permissions(&charon, fs::Permissions::from_mode(0o755)).unwrap();
+        let charon = CHARON.replace("RUN", tree.path("var/run").to_str().unwrap());
+        // By another process: a file that this one opens for writing may still be open in a child of another test when
+        // it is to be run, which fails then.
+        let status = Command::new("/bin/sh")
+            .args(["-c", INSTALL, "install", &charon])
+            .args([
+                env!("CARGO_BIN_EXE_ipsec"),
+                env!("CARGO_BIN_EXE_starter"),
+                env!("CARGO_BIN_EXE_stroke"),
+            ])
+            .current_dir(tree.directory.path())
+            .status();
+        assert!(status.unwrap().success());
         tree
     }
 

@@ -3,7 +3,7 @@
 pub mod conn;
 mod keywords;
 mod parser;
-mod selector;
+pub(crate) mod selector;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -32,7 +32,8 @@ fn one(text: &str) -> Result<SelectorSpec, String> {
     Ok(SelectorSpec::Fixed(selector))
 }
 
-fn addresses_of(text: &str) -> Option<TrafficSelector> {
+/// A subnet, range or address, with all protocols and ports.
+pub(crate) fn addresses_of(text: &str) -> Option<TrafficSelector> {
     if let Some((network, prefix)) = text.split_once('/') {
         let network: IpAddr = network.parse().ok()?;
         let prefix: u8 = prefix.parse().ok()?;

@@ -4,35 +4,51 @@ use std::fs;
 use std::path::Path;
 
 use super::{Error, Section, Value};
+use crate::include;
 
 /// Files may include others this deep, and sections be nested so; a loop ends here.
 const MAX_DEPTH: usize = 20;
 
 /// Reads a file into a section.
-pub(super) fn file(path: &Path, into: &mut Section, depth: usize) -> Result<(), Error> {
-    let content = fs::read(path).map_err(|error| Error::Open {
-        file: path.display().to_string(),
-        reason: error.to_string(),
-    })?;
-    text(&String::from_utf8_lossy(&content), path, into, depth)
+pub(super) fn file(path: &Path, into: &mut Section) -> Result<(), Error> {
+    included(path, into, 0, &mut 0)
 }
 
 /// Reads text into a section; `path` is for messages and for relative includes.
-pub(super) fn text(text: &str, path: &Path, into: &mut Section, depth: usize) -> Result<(), Error> {
-    let mut parser = Parser {
+pub(super) fn text(text: &str, path: &Path, into: &mut Section) -> Result<(), Error> {
+    Parser {
         rest: text,
         line: 1,
         path,
+        depth: 0,
+        files: &mut 0,
+    }
+    .section(into, 0)
+}
+
+fn included(path: &Path, into: &mut Section, depth: usize, files: &mut usize) -> Result<(), Error> {
+    let content = fs::read(path).map_err(|error| Error::Open {
+        file: path.display().to_string(),
+        reason: include::reason(&error),
+    })?;
+    let text = String::from_utf8_lossy(&content);
+    Parser {
+        rest: &text,
+        line: 1,
+        path,
         depth,
-    };
-    parser.section(into, 0)
+        files,
+    }
+    .section(into, 0)
 }
 
 struct Parser<'a> {
     rest: &'a str,
     line: usize,
     path: &'a Path,
+    /// How many files include this one, and how many there are.
     depth: usize,
+    files: &'a mut usize,
 }
 
 /// Characters that no name has.
@@ -115,6 +131,7 @@ impl<'a> Parser<'a> {
                 return self.include(&pattern, into);
             }
         }
+        let after = self.line;
         self.skip(true);
         match self.peek() {
             Some('=') => {
@@ -136,6 +153,13 @@ impl<'a> Parser<'a> {
                 self.section(into.section_mut(name), nesting + 1)
             }
             found => {
+                // The mistake is where nothing follows, not where the next thing comes.
+                if self.line > after {
+                    self.line = line;
+                    return Err(self.error(format!(
+                        "unexpected end of line after '{name}', expected '=' or '{{'"
+                    )));
+                }
                 let found =
                     found.map_or_else(|| "end of file".to_owned(), |c| format!("'{}'", c.escape_debug()));
                 Err(self.error(format!("unexpected {found} after '{name}', expected '=' or '{{'")))
@@ -219,8 +243,12 @@ impl<'a> Parser<'a> {
         if pattern.is_empty() {
             return Err(self.error("expected a file after 'include'"));
         }
-        for path in crate::include::matching(pattern, self.path) {
-            file(&path, into, self.depth + 1)?;
+        for path in include::matching(pattern, self.path) {
+            *self.files += 1;
+            if *self.files > include::MAX_FILES {
+                return Err(self.error(format!("more than {} files are included", include::MAX_FILES)));
+            }
+            included(&path, into, self.depth + 1, self.files)?;
         }
         Ok(())
     }

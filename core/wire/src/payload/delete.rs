@@ -28,8 +28,13 @@ impl Delete {
         let protocol = Protocol(body.u8()?);
         let spi_len = usize::from(body.u8()?);
         let count = body.u16()?;
-        // Without octets a count would cost memory for nothing.
-        if spi_len == 0 && count != 0 {
+        // SPIs of no or one octet would make a datagram cost many times its size in memory.
+        let fits = match protocol {
+            Protocol::IKE => spi_len == 0 && count == 0,
+            Protocol::AH | Protocol::ESP => spi_len == 4 || count == 0,
+            _ => spi_len >= 4 || count == 0,
+        };
+        if !fits {
             return Err(Error::Field {
                 field: "number of SPIs",
                 offset,

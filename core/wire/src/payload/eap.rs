@@ -23,6 +23,32 @@ pub struct Eap {
 }
 
 impl Eap {
+    /// The code of a request.
+    pub const REQUEST: u8 = 1;
+    /// The code of a response.
+    pub const RESPONSE: u8 = 2;
+    /// The code of the end of a successful method.
+    pub const SUCCESS: u8 = 3;
+    /// The code of the end of a failed method.
+    pub const FAILURE: u8 = 4;
+
+    /// The method's short name in log lines, if it is a usual one.
+    pub fn type_name(&self) -> Option<&'static str> {
+        Some(match self.data.first()? {
+            1 => "ID",
+            3 => "NAK",
+            4 => "MD5",
+            6 => "GTC",
+            13 => "TLS",
+            18 => "SIM",
+            21 => "TTLS",
+            23 => "AKA",
+            25 => "PEAP",
+            26 => "MSCHAPV2",
+            _ => return None,
+        })
+    }
+
     pub(crate) fn parse(body: &mut Cursor<'_>) -> Result<Self, Error> {
         let offset = body.offset();
         let (code, identifier, len) = (body.u8()?, body.u8()?, body.u16()?);

@@ -1,0 +1,113 @@
+//! moon and carol, with the files of the walk-through.
+
+use nix::unistd::geteuid;
+use xtask::host::Host;
+use xtask::netns::Network;
+
+pub(crate) struct Pair {
+    pub(crate) moon: Host,
+    pub(crate) carol: Host,
+}
+
+/// Both hosts, not started; none without root.
+pub(crate) fn hosts() -> Option<Pair> {
+    if !geteuid().is_root() {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "network namespaces need root"
+        );
+        println!("skipped: network namespaces need root");
+        return None;
+    }
+    let programs = xtask::programs().expect("a build folder");
+    let docker = xtask::root().join("docker");
+    let Network { moon, carol } = Network::new().expect("two namespaces");
+    Some(Pair {
+        moon: Host::new("moon", moon, &programs, &docker.join("moon")).expect("moon"),
+        carol: Host::new("carol", carol, &programs, &docker.join("carol")).expect("carol"),
+    })
+}
+
+/// Both hosts with their daemons up.
+pub(crate) fn started() -> Option<Pair> {
+    let pair = hosts()?;
+    pair.start();
+    Some(pair)
+}
+
+/// Both hosts with Tunnel1 up.
+pub(crate) fn tunnelled() -> Option<Pair> {
+    let pair = started()?;
+    pair.up();
+    Some(pair)
+}
+
+impl Pair {
+    pub(crate) fn start(&self) {
+        for host in [&self.moon, &self.carol] {
+            start(host);
+        }
+    }
+
+    /// Brings Tunnel1 up from carol, and returns what she saw.
+    pub(crate) fn up(&self) -> String {
+        let text = ask(&self.carol, "ipsec up Tunnel1");
+        self.expect(&text, "connection 'Tunnel1' established successfully");
+        text
+    }
+
+    /// Tries to bring Tunnel1 up from carol, in vain, and returns what she saw.
+    pub(crate) fn up_in_vain(&self) -> String {
+        let text = ask(&self.carol, "ipsec up Tunnel1");
+        self.expect(&text, "establishing connection 'Tunnel1' failed");
+        text
+    }
+
+    pub(crate) fn ping(&self) {
+        self.expect(
+            &ask(&self.carol, "ping -c 1 -W 5 10.1.0.2"),
+            "1 received, 0% packet loss",
+        );
+    }
+
+    /// Fails with both logs unless the text holds what is expected.
+    pub(crate) fn expect(&self, text: &str, expected: &str) {
+        let log = |host: &Host| host.read("charon.log");
+        assert!(
+            text.contains(expected),
+            "'{expected}' is not in:\n{text}\n--- moon\n{}\n--- carol\n{}",
+            log(&self.moon),
+            log(&self.carol)
+        );
+    }
+
+    /// Neither host has an SA.
+    pub(crate) fn expect_nothing(&self) {
+        for host in [&self.moon, &self.carol] {
+            self.expect(
+                &ask(host, "ipsec status"),
+                "Security Associations (0 up, 0 connecting):\n  none",
+            );
+        }
+    }
+}
+
+pub(crate) fn start(host: &Host) {
+    host.start()
+        .unwrap_or_else(|error| panic!("{error}\n{}", host.read("charon.log")));
+}
+
+/// Runs a command line that must end in 0, whatever it says.
+pub(crate) fn ask(host: &Host, line: &str) -> String {
+    host.succeed(line)
+        .unwrap_or_else(|error| panic!("{error}\n{}", host.read("charon.log")))
+}
+
+/// The lengths in `sending packet: from … (724 bytes)` and `received packet: …`.
+pub(crate) fn sizes(text: &str) -> Vec<usize> {
+    let packets = text.lines().filter(|line| line.contains("packet: from "));
+    packets
+        .filter_map(|line| line.rsplit_once('(')?.1.split_once(' ')?.0.parse().ok())
+        .collect()
+}
