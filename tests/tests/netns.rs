@@ -8,5 +8,6 @@ mod netns {
     mod failures;
     mod operation;
     mod pair;
+    mod plugins;
     mod traffic;
 }

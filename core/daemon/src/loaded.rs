@@ -7,7 +7,9 @@ use config::settings::Settings;
 use control::vici::Message;
 use crypto::registry::Registry;
 use plugin_api::log::Group;
-use plugin_api::{Control, Dependency, FeatureName, Host, Implementation, KernelIpsec, Listener};
+use plugin_api::{
+    Control, Dependency, FeatureName, Host, Implementation, KernelIpsec, Listener, PluginError,
+};
 
 use crate::host::DaemonHost;
 use crate::log::Logger;
@@ -16,6 +18,8 @@ use crate::log::Logger;
 pub struct Plugin {
     /// Its name in `charon.load`.
     pub name: String,
+    /// Whether the daemon does not start without it.
+    pub critical: bool,
     /// Its features, in the order in which they were declared.
     pub features: Vec<Offered>,
 }
@@ -32,12 +36,19 @@ pub struct Offered {
     pub implementation: Option<Implementation>,
 }
 
+/// A control socket that is to be started.
+pub(crate) struct LoadedControl {
+    pub(crate) plugin: String,
+    pub(crate) critical: bool,
+    pub(crate) control: Arc<dyn Control>,
+}
+
 /// All plugins, taken apart.
 #[derive(Default)]
 pub(crate) struct LoadedPlugins {
     pub(crate) registry: Registry,
     pub(crate) kernel_ipsec: Option<Arc<dyn KernelIpsec>>,
-    pub(crate) controls: Vec<Arc<dyn Control>>,
+    pub(crate) controls: Vec<LoadedControl>,
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
     names: Vec<String>,
     kernel_ipsec_plugin: String,
@@ -71,23 +82,35 @@ pub(crate) fn load(
     logger: &Arc<Logger>,
 ) -> Result<LoadedPlugins, String> {
     let plugins = crate::plugins::load(settings, directories, &(Arc::clone(host) as Arc<dyn Host>))?;
-    Ok(take_apart(plugins, host, logger))
+    take_apart(plugins, host, logger)
 }
 
 /// Registers algorithms and makes what has to be made. Of back ends the first that can be made is taken.
-fn take_apart(plugins: Vec<Plugin>, host: &Arc<DaemonHost>, logger: &Logger) -> LoadedPlugins {
+///
+/// # Errors
+///
+/// If a critical plugin's cannot be made.
+fn take_apart(
+    plugins: Vec<Plugin>,
+    host: &Arc<DaemonHost>,
+    logger: &Logger,
+) -> Result<LoadedPlugins, String> {
     // The builtin part is the first plugin, as clients know it.
     let mut out = LoadedPlugins {
         names: vec!["charon".into()],
         ..LoadedPlugins::default()
     };
     let shared = || Arc::clone(host) as Arc<dyn Host>;
-    let failed = |plugin: &str, name: &FeatureName, error| {
-        logger.log(
-            Group::Lib,
-            1,
-            format!("feature {name} of plugin '{plugin}' is not usable: {error}"),
+    let failed = |plugin: &Plugin, name: &FeatureName, error: PluginError| {
+        let text = format!(
+            "feature {name} of plugin '{}' is not usable: {error}",
+            plugin.name
         );
+        if plugin.critical {
+            return Err(text);
+        }
+        logger.log(Group::Lib, 1, text);
+        Ok(())
     };
     // Back ends for IPsec ask for the one for addresses and routes, so that comes first.
     for (plugin, offered) in features(&plugins) {
@@ -96,7 +119,7 @@ fn take_apart(plugins: Vec<Plugin>, host: &Arc<DaemonHost>, logger: &Logger) -> 
         {
             match make(shared()) {
                 Ok(net) => host.set_kernel_net(net),
-                Err(error) => failed(plugin, &offered.name, error),
+                Err(error) => failed(plugin, &offered.name, error)?,
             }
         }
     }
@@ -109,17 +132,23 @@ fn take_apart(plugins: Vec<Plugin>, host: &Arc<DaemonHost>, logger: &Logger) -> 
             Implementation::KernelIpsec(_) if out.kernel_ipsec.is_some() => Ok(()),
             Implementation::KernelIpsec(make) => make(shared()).map(|backend| {
                 out.kernel_ipsec = Some(backend);
-                plugin.clone_into(&mut out.kernel_ipsec_plugin);
+                plugin.name.clone_into(&mut out.kernel_ipsec_plugin);
             }),
-            Implementation::Control(make) => make(shared()).map(|control| out.controls.push(control)),
+            Implementation::Control(make) => make(shared()).map(|control| {
+                out.controls.push(LoadedControl {
+                    plugin: plugin.name.clone(),
+                    critical: plugin.critical,
+                    control,
+                });
+            }),
             Implementation::Listener(make) => make(shared()).map(|listener| out.listeners.push(listener)),
             algorithm => {
-                out.registry.add(plugin, offered.name.clone(), algorithm);
+                out.registry.add(&plugin.name, offered.name.clone(), algorithm);
                 Ok(())
             }
         };
         if let Err(error) = result {
-            failed(plugin, &offered.name, error);
+            failed(plugin, &offered.name, error)?;
         }
     }
     for plugin in &plugins {
@@ -128,16 +157,13 @@ fn take_apart(plugins: Vec<Plugin>, host: &Arc<DaemonHost>, logger: &Logger) -> 
             out.described.push(describe(plugin));
         }
     }
-    out
+    Ok(out)
 }
 
-fn features(plugins: &[Plugin]) -> impl Iterator<Item = (&str, &Offered)> {
-    plugins.iter().flat_map(|plugin| {
-        plugin
-            .features
-            .iter()
-            .map(|offered| (plugin.name.as_str(), offered))
-    })
+fn features(plugins: &[Plugin]) -> impl Iterator<Item = (&Plugin, &Offered)> {
+    plugins
+        .iter()
+        .flat_map(|plugin| plugin.features.iter().map(move |offered| (plugin, offered)))
 }
 
 /// `PLUGIN { FEATURE { loaded = yes|no, depends[], soft-depends[] } }`.
@@ -162,7 +188,7 @@ fn describe(plugin: &Plugin) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use plugin_api::{ErrorKind, PluginError};
+    use plugin_api::ErrorKind;
 
     use super::*;
     use crate::testing::{TestKernel, lines};
@@ -180,6 +206,7 @@ mod tests {
         let implementation = Some(Implementation::KernelIpsec(Box::new(make)));
         Plugin {
             name: plugin.into(),
+            critical: false,
             features: vec![Offered {
                 name,
                 dependencies,
@@ -189,7 +216,7 @@ mod tests {
         }
     }
 
-    fn taken_apart(plugins: Vec<Plugin>) -> LoadedPlugins {
+    fn taken_apart(plugins: Vec<Plugin>) -> Result<LoadedPlugins, String> {
         let logger = Logger::start().unwrap();
         let (input, _) = crate::input::channel();
         let host = Arc::new(DaemonHost::new(Settings::default(), Arc::clone(&logger), input));
@@ -203,9 +230,20 @@ mod tests {
             kernel("good", true),
             kernel("late", true),
         ];
-        let loaded = taken_apart(plugins);
+        let loaded = taken_apart(plugins).expect("loaded");
         assert!(loaded.kernel_ipsec.is_some());
         assert_eq!(loaded.kernel_ipsec_plugin(), "good");
+    }
+
+    #[test]
+    fn a_critical_back_end_that_cannot_be_made_ends_the_start() {
+        let mut broken = kernel("broken", false);
+        broken.critical = true;
+        let refused = taken_apart(vec![broken, kernel("good", true)]).err();
+        assert_eq!(
+            refused.as_deref(),
+            Some("feature CUSTOM:kernel-ipsec of plugin 'broken' is not usable: the kernel has no ESP")
+        );
     }
 
     #[test]
@@ -213,7 +251,7 @@ mod tests {
         let mut idle = kernel("idle", true);
         idle.features[0].implementation = None;
         idle.features[0].loaded = false;
-        let loaded = taken_apart(vec![idle, kernel("good", true)]);
+        let loaded = taken_apart(vec![idle, kernel("good", true)]).expect("loaded");
         assert_eq!(loaded.names(), ["charon", "good"]);
         let described: Vec<_> = loaded.described().flat_map(lines).collect();
         assert_eq!(

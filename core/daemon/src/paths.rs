@@ -39,13 +39,13 @@ impl Paths {
         }
     }
 
-    /// Applies `charon.piddir` and `charon.plugin_dir`.
+    /// Applies `charon.piddir` and `charon.plugin_dir`, a list with colons.
     pub fn apply(&mut self, settings: &Settings) {
         if let Some(directory) = settings.get("charon.piddir") {
             self.pid = directory.into();
         }
-        if let Some(directory) = settings.get("charon.plugin_dir") {
-            self.plugins = vec![directory.into()];
+        if let Some(directories) = settings.get("charon.plugin_dir") {
+            self.plugins = std::env::split_paths(directories).collect();
         }
     }
 

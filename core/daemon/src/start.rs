@@ -12,7 +12,7 @@ use crypto::registry::Registry;
 use iana::HashAlgorithm;
 use ike::{Endpoint, Randomness};
 use plugin_api::log::Group;
-use plugin_api::{Control, Host, KernelIpsec, Random, RandomQuality, Running};
+use plugin_api::{Host, KernelIpsec, Random, RandomQuality, Running};
 
 use crate::args;
 use crate::bus::Bus;
@@ -21,7 +21,7 @@ use crate::host::DaemonHost;
 use crate::input::{self, Input};
 use crate::jobs::Pool;
 use crate::kernel::Kernel;
-use crate::loaded::{self, LoadedPlugins};
+use crate::loaded::{self, LoadedControl, LoadedPlugins};
 use crate::log::{Logger, targets, this_is_the_loop, thread_number};
 use crate::net::{Ports, Sockets};
 use crate::options::{ike_settings, truth};
@@ -270,18 +270,31 @@ fn ports(settings: &Settings, options: &Options) -> Ports {
 /// inherit what this thread has left, come after privileges are gone.
 fn start_controls_and_drop_privileges(
     options: &Options,
-    controls: &[Arc<dyn Control>],
+    controls: &[LoadedControl],
     host: &Arc<DaemonHost>,
     logger: &Arc<Logger>,
 ) -> Result<Vec<Box<dyn Running>>, Failure> {
     let (account, problems) = Account::look_up(options.user.as_deref(), options.group.as_deref());
     let start = || {
-        let host = || Arc::clone(host) as Arc<dyn Host>;
-        controls
-            .iter()
-            .map(|control| control.start(host()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(Failure::new)
+        let mut running = Vec::new();
+        for LoadedControl {
+            plugin,
+            critical,
+            control,
+        } in controls
+        {
+            match control.start(Arc::clone(host) as Arc<dyn Host>) {
+                Ok(started) => running.push(started),
+                Err(error) => {
+                    let text = format!("plugin '{plugin}' cannot be started: {error}");
+                    if *critical {
+                        return Err(Failure::new(text));
+                    }
+                    logger.log(Group::Lib, 1, text);
+                }
+            }
+        }
+        Ok(running)
     };
     let drop_privileges = || privileges::drop_privileges(&account);
     let (running, more) = if account.changes() {

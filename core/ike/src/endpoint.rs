@@ -17,6 +17,7 @@ use crate::lookup::{Lookup, SaKey};
 use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
 };
+use crate::proposals;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Shared, Wish, log};
@@ -124,6 +125,16 @@ impl Endpoint {
     /// The shared secrets.
     pub fn secrets_mut(&mut self) -> &mut SecretStore {
         &mut self.shared.secrets
+    }
+
+    /// What is wrong with the proposals of a connection; they are skipped when it is used.
+    pub fn check_proposals(&self, peer: &PeerConfig) -> Vec<String> {
+        let (_, mut problems) = proposals::of_connection(&self.shared, peer);
+        for child in &peer.children {
+            let (_, of_child) = proposals::of_child(&self.shared, child);
+            problems.extend(of_child);
+        }
+        problems
     }
 
     /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.

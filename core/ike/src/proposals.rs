@@ -1,9 +1,9 @@
 //! Proposals between the codec and the algorithms.
 
-use config::connection::PeerConfig;
+use config::connection::{ChildConfig, PeerConfig};
 use crypto::proposal::{DefaultStyle, Proposal};
 use crypto::select::Selection;
-use iana::Protocol;
+use iana::{Profile, Protocol};
 use wire::payload::{Payload, Sa};
 
 use crate::shared::Shared;
@@ -42,10 +42,26 @@ pub(crate) fn from_wire(sa: &Sa, protocol: Protocol, spi_len: usize) -> Vec<Prop
 /// The IKE proposals of a connection, and what is wrong with them.
 pub(crate) fn of_connection(shared: &Shared, config: &PeerConfig) -> (Vec<Proposal>, Vec<String>) {
     let list = &config.proposals;
+    let style = match config.profile {
+        Some(Profile::Rfc) => DefaultStyle::Rfc,
+        _ => DefaultStyle::Draft,
+    };
     Proposal::expand(
         &list.entries,
         list.append_defaults,
         Protocol::IKE,
+        &shared.registry,
+        style,
+    )
+}
+
+/// The ESP proposals of a configuration, and what is wrong with them.
+pub(crate) fn of_child(shared: &Shared, config: &ChildConfig) -> (Vec<Proposal>, Vec<String>) {
+    let list = &config.proposals;
+    Proposal::expand(
+        &list.entries,
+        list.append_defaults,
+        Protocol::ESP,
         &shared.registry,
         DefaultStyle::Draft,
     )

@@ -15,6 +15,8 @@
 #![allow(unsafe_code, non_local_definitions, unreachable_pub)]
 
 mod control;
+#[cfg(test)]
+mod frozen;
 mod host;
 mod kernel;
 mod kernel_types;

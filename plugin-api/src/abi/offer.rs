@@ -98,6 +98,7 @@ impl FeatureOffer {
     /// The plugin's side.
     pub(super) fn new(feature: Feature, host: &Arc<dyn Host>) -> Self {
         let mut attributes = RVec::new();
+        let mut offered = Name::from(&feature.name);
         let (interface, layout, object) = match feature.implementation {
             Implementation::Cipher(cipher) => offer(Cipher1::new(cipher)),
             Implementation::Aead(aead) => offer(Aead1::new(aead)),
@@ -109,6 +110,8 @@ impl FeatureOffer {
                 name,
                 keyword,
             } => {
+                // The registry knows no numbers of private use.
+                offered.text = format!("KE:{name}").into();
                 attributes.push(Attribute {
                     key: "name".into(),
                     value: name.into(),
@@ -128,7 +131,7 @@ impl FeatureOffer {
         };
         let dependencies = feature.dependencies.iter();
         Self {
-            name: (&feature.name).into(),
+            name: offered,
             dependencies: dependencies
                 .map(|d| Needed {
                     name: (&d.name).into(),

@@ -4,6 +4,7 @@
 
 #[path = "../../../tests/vectors/check/mod.rs"]
 mod check;
+#[path = "../../../tests/vectors/drbg.rs"]
 mod drbg;
 
 use std::cell::RefCell;

@@ -1,18 +1,16 @@
 //! What the daemon costs, and what it says of itself.
 #![allow(clippy::disallowed_methods)] // it measures
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::pair::{ask, hosts, start, started};
 
 #[test]
-fn the_daemon_is_up_soon_after_ipsec_start() {
+fn how_long_ipsec_start_takes() {
     let Some(pair) = hosts() else { return };
     let before = Instant::now();
     start(&pair.carol);
-    let took = before.elapsed();
-    println!("ipsec start took {} ms", took.as_millis());
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    println!("ipsec start took {} ms", before.elapsed().as_millis());
 }
 
 #[test]

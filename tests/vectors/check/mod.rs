@@ -22,7 +22,7 @@ pub use aead::aead;
 pub use cipher::cipher;
 pub use hasher::hasher;
 pub use host::host;
-pub use key_exchange::{agree, key_exchange};
+pub use key_exchange::key_exchange;
 pub use mac::{integrity, prf};
 pub use random::{nonce, random};
 pub use records::{Record, records};

@@ -44,6 +44,10 @@ impl Daemon {
         for (level, message) in converted.messages {
             self.logger.log(Group::Cfg, level, message);
         }
+        for problem in self.endpoint.check_proposals(&converted.peer) {
+            let text = format!("connection '{name}' of {source}: {problem}");
+            self.logger.log(Group::Cfg, 1, text);
+        }
         let text = match self.endpoint.add_connection(converted.peer) {
             AddOutcome::Added | AddOutcome::Replaced => format!("added configuration '{name}'"),
             AddOutcome::ChildOf(parent) => format!("added child to existing configuration '{parent}'"),

@@ -110,6 +110,7 @@ pub(super) fn resolve(candidates: Vec<Candidate>, log: &dyn Fn(i8, &str)) -> Res
         if features.iter().any(|offered| offered.loaded) {
             plugins.push(Plugin {
                 name: candidate.name,
+                critical: candidate.critical,
                 features,
             });
         } else {

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use config::connection::{ChildConfig, Mode, PeerConfig};
-use crypto::proposal::{DefaultStyle, Proposal};
+use crypto::proposal::Proposal;
 use crypto::select::Selection;
-use iana::{Protocol, TrafficSelector};
+use iana::TrafficSelector;
 
 use crate::selectors;
 use crate::shared::Shared;
@@ -19,14 +19,7 @@ pub(crate) fn proposals(
     spi: u32,
     in_ike_auth: bool,
 ) -> (Vec<Proposal>, Vec<String>) {
-    let list = &config.proposals;
-    let (mut proposals, messages) = Proposal::expand(
-        &list.entries,
-        list.append_defaults,
-        Protocol::ESP,
-        &shared.registry,
-        DefaultStyle::Draft,
-    );
+    let (mut proposals, messages) = crate::proposals::of_child(shared, config);
     for proposal in &mut proposals {
         if in_ike_auth {
             *proposal = proposal.without_key_exchanges();
