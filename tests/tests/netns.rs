@@ -1,7 +1,12 @@
 //! Two hosts in network namespaces, with the programs as they are built: `cargo xtask test netns`.
 //!
 //! Needs root; without it the tests say so and pass, unless `CI=true`.
-#![allow(missing_docs, clippy::panic, reason = "everything here is test code")]
+#![allow(
+    missing_docs,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "everything here is test code"
+)]
 
 mod netns {
     mod daemon;

@@ -25,20 +25,11 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         &directory.join("usr/libexec/ipsec/_updown"),
         0o755,
     )?;
-    let mut plugins = 0;
-    for path in files(&built)? {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if name.starts_with("libcharon_") && name.ends_with(".so") {
-            copy(&path, &directory.join("usr/lib/ipsec/plugins").join(name), 0o644)?;
-            plugins += 1;
-        }
-    }
-    if plugins == 0 {
-        return Err(format!("no plugins in {}", built.display()));
+    let plugins = plugins(&root)?;
+    for plugin in &plugins {
+        let name = format!("libcharon_{}.so", plugin.replace('-', "_"));
+        let target = directory.join("usr/lib/ipsec/plugins").join(&name);
+        copy(&built.join(name), &target, 0o644)?;
     }
     tree(&root.join("etc"), &directory.join("etc"))?;
     for document in [
@@ -56,11 +47,21 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         )?;
     }
     println!(
-        "{}: {} programs, {plugins} plugins",
+        "{}: {} programs, {} plugins",
         directory.display(),
-        PROGRAMS.len()
+        PROGRAMS.len(),
+        plugins.len()
     );
     Ok(())
+}
+
+/// The plugins by name, which is that of their folder.
+fn plugins(root: &Path) -> Result<Vec<String>, String> {
+    let folders = files(&root.join("plugins"))?;
+    let named = folders.iter().filter(|folder| folder.join("Cargo.toml").exists());
+    Ok(named
+        .filter_map(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()))
+        .collect())
 }
 
 /// Copies a folder. Configuration that is there already is somebody's, and stays.

@@ -31,12 +31,13 @@ pub struct Host {
     pub name: String,
     /// Where it runs.
     pub namespace: Namespace,
-    programs: PathBuf,
+    programs: Vec<PathBuf>,
     folder: TempDir,
 }
 
 impl Host {
     /// A host with the three files of `configuration`, and settings for strongswan.conf that keep it apart from others.
+    /// Its programs are those of a build folder, or of an installed tree.
     ///
     /// # Errors
     ///
@@ -47,11 +48,17 @@ impl Host {
         programs: &Path,
         configuration: &Path,
     ) -> Result<Self, String> {
+        let installed = ["usr/sbin", "usr/libexec/ipsec"].map(|folder| programs.join(folder));
+        let programs = if installed[0].exists() {
+            installed.to_vec()
+        } else {
+            vec![programs.to_owned()]
+        };
         for program in ["ipsec", "starter", "stroke", "charon"] {
-            if !programs.join(program).exists() {
+            if find(&programs, program).is_none() {
                 return Err(format!(
                     "{} is missing: `cargo build --workspace` makes it",
-                    programs.join(program).display()
+                    programs[0].join(program).display()
                 ));
             }
         }
@@ -62,7 +69,7 @@ impl Host {
         let host = Self {
             name: name.to_owned(),
             namespace,
-            programs: programs.to_owned(),
+            programs,
             folder,
         };
         fs::create_dir(host.path("run"))
@@ -133,12 +140,7 @@ impl Host {
 
     /// A program of this host, or of the system.
     pub fn command(&self, program: &str) -> Command {
-        let own = self.programs.join(program);
-        let mut command = if own.exists() {
-            Command::new(own)
-        } else {
-            Command::new(program)
-        };
+        let mut command = Command::new(find(&self.programs, program).unwrap_or_else(|| program.into()));
         command
             .env("STRONGSWAN_CONF", self.path("host.conf"))
             .stdin(Stdio::null());
@@ -244,4 +246,11 @@ impl Drop for Host {
             let _ = self.run("ipsec stop");
         }
     }
+}
+
+fn find(folders: &[PathBuf], program: &str) -> Option<PathBuf> {
+    folders
+        .iter()
+        .map(|folder| folder.join(program))
+        .find(|path| path.exists())
 }

@@ -25,3 +25,8 @@ pub fn programs() -> Result<PathBuf, String> {
         .map(Path::to_owned)
         .ok_or_else(|| format!("{} lies in no folder", own.display()))
 }
+
+/// Where `cargo xtask test netns` lays out the installed tree that it tests.
+pub fn installed() -> PathBuf {
+    root().join("target/installed")
+}

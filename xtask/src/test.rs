@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use nix::unistd::geteuid;
 
 use crate::run::cargo;
-use crate::{install, licences, run};
+use crate::{dist, install, licences, run};
 
 /// A kind of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -124,6 +124,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             }
             install::ensure(&[install::HOSTS])?;
             run::build(false)?;
+            dist::run(&xtask::installed())?;
             cargo(&[
                 "test",
                 "-p",

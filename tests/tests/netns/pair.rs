@@ -1,5 +1,7 @@
 //! moon and carol, with the files of the walk-through.
 
+use std::path::Path;
+
 use nix::unistd::geteuid;
 use xtask::host::Host;
 use xtask::netns::Network;
@@ -11,6 +13,11 @@ pub(crate) struct Pair {
 
 /// Both hosts, not started; none without root.
 pub(crate) fn hosts() -> Option<Pair> {
+    hosts_with(&xtask::programs().expect("a build folder"))
+}
+
+/// Both hosts with programs of their own.
+pub(crate) fn hosts_with(programs: &Path) -> Option<Pair> {
     if !geteuid().is_root() {
         assert_ne!(
             std::env::var("CI").as_deref(),
@@ -20,12 +27,11 @@ pub(crate) fn hosts() -> Option<Pair> {
         println!("skipped: network namespaces need root");
         return None;
     }
-    let programs = xtask::programs().expect("a build folder");
     let docker = xtask::root().join("docker");
     let Network { moon, carol } = Network::new().expect("two namespaces");
     Some(Pair {
-        moon: Host::new("moon", moon, &programs, &docker.join("moon")).expect("moon"),
-        carol: Host::new("carol", carol, &programs, &docker.join("carol")).expect("carol"),
+        moon: Host::new("moon", moon, programs, &docker.join("moon")).expect("moon"),
+        carol: Host::new("carol", carol, programs, &docker.join("carol")).expect("carol"),
     })
 }
 

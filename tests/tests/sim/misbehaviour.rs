@@ -165,26 +165,29 @@ fn a_public_key_of_wrong_length_is_refused() {
     );
 }
 
+/// moon and carol with implementations of their own of a method.
+fn with_methods(
+    method: KeyExchangeMethod,
+    moon: fn() -> Arc<dyn plugin_api::KeyExchange>,
+    carol: fn() -> Arc<dyn plugin_api::KeyExchange>,
+) -> World {
+    let registry = |own: fn() -> Arc<dyn plugin_api::KeyExchange>| {
+        pqswan_tests::crypto::registry_with(move |it, exchange| if it == method { own() } else { exchange })
+    };
+    let settings = seed_settings();
+    let mut world = World::with_registry(PAIR, &settings, &registry(moon), calm(), 1);
+    let other = World::with_registry(PAIR, &settings, &registry(carol), calm(), 1);
+    world.hosts[1] = other.hosts.into_iter().nth(1).expect("carol");
+    world
+}
+
 #[test]
 fn a_ciphertext_of_wrong_length_ends_the_attempt() {
-    let settings = seed_settings();
-    let strict = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 {
-            Arc::new(Strict(1184, 1088))
-        } else {
-            exchange
-        }
-    });
-    let wrong = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 {
-            Arc::new(NullKeyExchange::new(1, 1184, 1087))
-        } else {
-            exchange
-        }
-    });
-    let mut world = World::with_registry(PAIR, &settings, &wrong, calm(), 1);
-    let other = World::with_registry(PAIR, &settings, &strict, calm(), 1);
-    world.hosts[1] = other.hosts.into_iter().nth(1).expect("carol");
+    let world = with_methods(
+        KeyExchangeMethod::KYBER_L3,
+        || Arc::new(NullKeyExchange::new(1, 1184, 1087)),
+        || Arc::new(Strict(1184, 1088)),
+    );
     fails(
         world,
         &[
@@ -193,6 +196,45 @@ fn a_ciphertext_of_wrong_length_ends_the_attempt() {
                 "additional key exchange 1 (KYBER_L3) failed: ciphertext has 1087 octets instead of 1088",
             ),
             (0, "deleting half open IKE_SA with 192.168.0.3 after timeout"),
+        ],
+    );
+}
+
+#[test]
+fn a_public_key_of_wrong_length_is_answered_with_an_error() {
+    let world = with_methods(
+        KeyExchangeMethod::KYBER_L3,
+        || Arc::new(Strict(1184, 1088)),
+        || Arc::new(NullKeyExchange::new(1, 1183, 1088)),
+    );
+    fails(
+        world,
+        &[
+            (
+                0,
+                "additional key exchange 1 (KYBER_L3) failed: public key has 1183 octets instead of 1184",
+            ),
+            (0, "generating IKE_INTERMEDIATE response 1 [ N(NO_PROP) ]"),
+            (1, "received NO_PROPOSAL_CHOSEN notify error"),
+        ],
+    );
+}
+
+#[test]
+fn a_public_value_of_wrong_length_in_the_first_message_leaves_no_state() {
+    let world = with_methods(
+        KeyExchangeMethod::CURVE_25519,
+        || Arc::new(Strict(32, 32)),
+        || Arc::new(NullKeyExchange::new(2, 31, 32)),
+    );
+    fails(
+        world,
+        &[
+            (
+                0,
+                "applying key exchange public key failed: public key has 31 octets instead of 32",
+            ),
+            (1, "received NO_PROPOSAL_CHOSEN notify error"),
         ],
     );
 }
