@@ -25,7 +25,7 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         &directory.join("usr/libexec/ipsec/_updown"),
         0o755,
     )?;
-    let plugins = plugins(&root)?;
+    let plugins = plugins(root)?;
     for plugin in &plugins {
         let name = format!("libcharon_{}.so", plugin.replace('-', "_"));
         let target = directory.join("usr/lib/ipsec/plugins").join(&name);

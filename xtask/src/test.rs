@@ -133,6 +133,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
                 "netns",
                 "--",
                 "--test-threads=1",
+                "--show-output",
             ])?;
         }
         Kind::Clients | Kind::Interop | Kind::Uml | Kind::Docker => return Err("comes later".into()),

@@ -38,7 +38,7 @@ fn line_about(make: impl Fn(&Path)) -> String {
     let (plugins, daemon) = load(&format!("{DEFAULT_LOAD} bad!"), &directories);
     let refusal = plugins.err().expect("no start without it");
     assert_eq!(refusal, "loading critical plugin 'bad' failed");
-    assert_eq!(&daemon.said()[..], [line.clone()], "with the same reason");
+    assert_eq!(daemon.said(), std::slice::from_ref(line), "with the same reason");
     reason.replace(&path.display().to_string(), "PATH")
 }
 
