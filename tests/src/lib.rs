@@ -10,6 +10,7 @@
 )]
 
 pub mod crypto;
+pub mod fuzz;
 pub mod kernel;
 pub mod netem;
 pub mod world;

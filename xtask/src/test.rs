@@ -117,7 +117,18 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             run::build(false)?;
             cargo(&["test", "-p", "pqswan-tests", "--test", "abi", "--test", "kat"])?;
         }
-        Kind::Fuzz => cargo(&["test", "-p", "pqswan-tests", "--test", "fuzz"])?,
+        Kind::Fuzz => {
+            cargo(&["test", "-p", "pqswan-tests", "--test", "fuzz"])?;
+            // That the targets of cargo-fuzz still compile.
+            let manifest = ["--manifest-path", "tests/fuzz/Cargo.toml"];
+            cargo(
+                &[
+                    &["check", "--locked", "--target-dir", "target/fuzz"],
+                    &manifest[..],
+                ]
+                .concat(),
+            )?;
+        }
         Kind::Netns => {
             if !geteuid().is_root() {
                 return Ok(Outcome::Skipped("network namespaces need root".into()));

@@ -142,7 +142,7 @@ impl IkeSa {
     ) -> Result<(), Error> {
         let payloads = vec![Payload::Ke(Ke { method, data: public })];
         let id = self.window.expected();
-        let Some(response) = self.seal(shared, ExchangeType::IKE_INTERMEDIATE, true, id, &payloads) else {
+        let Some(response) = self.seal(shared, ExchangeType::IKE_INTERMEDIATE, true, id, payloads) else {
             return Ok(());
         };
         self.cover_outbound(Role::Responder, &response)?;

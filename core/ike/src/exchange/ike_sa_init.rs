@@ -122,7 +122,7 @@ impl IkeSa {
             payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
         }
         push_vendor_id(shared, &mut payloads);
-        negotiation.init_request = self.send_init_message(shared, false, &payloads);
+        negotiation.init_request = self.send_init_message(shared, false, payloads);
         self.negotiation = Some(negotiation);
     }
 
@@ -131,18 +131,19 @@ impl IkeSa {
         &mut self,
         shared: &mut Shared,
         response: bool,
-        payloads: &[Payload],
+        mut payloads: Vec<Payload>,
     ) -> Vec<u8> {
         let exchange = ExchangeType::IKE_SA_INIT;
+        wire::sort(exchange, response, &mut payloads);
         log!(
             shared,
             self,
             Enc,
             1,
             "generating {}",
-            wire::summary(exchange, response, 0, payloads)
+            wire::summary(exchange, response, 0, &payloads)
         );
-        let message = wire::write_plain(&self.header(exchange, response, 0), payloads);
+        let message = wire::write_plain(&self.header(exchange, response, 0), &payloads);
         self.transmit(shared, vec![message.clone()]);
         if response {
             self.window.answer(vec![message.clone()]);

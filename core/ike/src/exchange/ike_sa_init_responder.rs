@@ -171,7 +171,7 @@ impl IkeSa {
     /// An answer that keeps no state: unprotected, without an SPI of ours (wire.md, error reactions).
     fn refuse_init(&mut self, shared: &mut Shared, kind: NotifyType, data: Vec<u8>) {
         self.spi_r_in_error(|sa| {
-            sa.send_init_message(shared, true, &[status(kind, data)]);
+            sa.send_init_message(shared, true, vec![status(kind, data)]);
         });
     }
 
@@ -224,7 +224,7 @@ impl IkeSa {
         }
         payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
         push_vendor_id(shared, &mut payloads);
-        let response = self.send_init_message(shared, true, &payloads);
+        let response = self.send_init_message(shared, true, payloads);
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.init_response = response;
         }

@@ -466,7 +466,7 @@ impl IkeSa {
     /// Answers the request in progress.
     pub(crate) fn respond(&mut self, shared: &mut Shared, exchange: ExchangeType, payloads: Vec<Payload>) {
         let id = self.window.expected();
-        if let Some(message) = self.seal(shared, exchange, true, id, &payloads) {
+        if let Some(message) = self.seal(shared, exchange, true, id, payloads) {
             self.send_response(shared, message);
         }
     }
@@ -485,7 +485,7 @@ impl IkeSa {
         payloads: Vec<Payload>,
     ) -> Option<Outbound> {
         let id = self.window.next_request();
-        let message = self.seal(shared, exchange, false, id, &payloads)?;
+        let message = self.seal(shared, exchange, false, id, payloads)?;
         self.transmit(shared, message.packets.clone());
         self.window.sent(
             shared.now,
@@ -503,12 +503,13 @@ impl IkeSa {
         exchange: ExchangeType,
         response: bool,
         message_id: u32,
-        payloads: &[Payload],
+        mut payloads: Vec<Payload>,
     ) -> Option<Outbound> {
-        let summary = wire::summary(exchange, response, message_id, payloads);
+        wire::sort(exchange, response, &mut payloads);
+        let summary = wire::summary(exchange, response, message_id, &payloads);
         log!(shared, self, Enc, 1, "generating {summary}");
         let header = self.header(exchange, response, message_id);
-        let (first, plaintext) = wire::write_payloads(payloads);
+        let (first, plaintext) = wire::write_payloads(&payloads);
         let Some(keys) = &self.keys else {
             log!(shared, self, Ike, 1, "no keys to protect {summary}");
             return None;
