@@ -73,8 +73,12 @@ fn mistakes_name_file_line_and_what_was_expected() {
             "strongswan.conf:3: section is not closed, expected '}'",
         ),
         (
-            "a\n",
-            "strongswan.conf:2: unexpected end of file after 'a', expected '=' or '{'",
+            "a\n\nb = 1\n",
+            "strongswan.conf:1: unexpected end of line after 'a', expected '=' or '{'",
+        ),
+        (
+            "a",
+            "strongswan.conf:1: unexpected end of file after 'a', expected '=' or '{'",
         ),
         ("x = 1\n}\n", "strongswan.conf:2: unexpected '}', expected a name"),
         (

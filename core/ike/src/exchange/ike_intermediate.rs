@@ -1,5 +1,7 @@
 //! IKE_INTERMEDIATE (RFC 9242), one additional key exchange a round (RFC 9370).
 
+use std::fmt::Display;
+
 use crypto::int_auth::Role;
 use crypto::keymat;
 use iana::{ExchangeType, KeyExchangeMethod, NotifyType};
@@ -68,15 +70,27 @@ impl IkeSa {
             return;
         };
         if let Err(error) = self.accept_intermediate_response(shared, method, pending, inbound) {
-            log!(
-                shared,
-                self,
-                Ike,
-                1,
-                "additional key exchange {number} ({method}) failed: {error}"
-            );
+            self.log_additional_failed(shared, number, method, error);
             self.destroy();
         }
+    }
+
+    /// Says which of the additional key exchanges failed.
+    pub(crate) fn log_additional_failed(
+        &self,
+        shared: &mut Shared,
+        number: u8,
+        method: KeyExchangeMethod,
+        error: impl Display,
+    ) {
+        let name = shared.registry.method_name(method);
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "additional key exchange {number} ({name}) failed: {error}"
+        );
     }
 
     fn accept_intermediate_response(
@@ -162,13 +176,7 @@ impl IkeSa {
             .as_ref()
             .and_then(|negotiation| negotiation.plan.front().copied());
         if let Some((number, method)) = which {
-            log!(
-                shared,
-                self,
-                Ike,
-                1,
-                "additional key exchange {number} ({method}) failed: {error}"
-            );
+            self.log_additional_failed(shared, number, method, error);
         }
         let kind = error.notify().unwrap_or(NotifyType::NO_PROPOSAL_CHOSEN);
         self.respond_notify(shared, ExchangeType::IKE_INTERMEDIATE, kind, Vec::new());

@@ -54,13 +54,7 @@ impl IkeSa {
                     .as_ref()
                     .and_then(|negotiation| negotiation.last_additional);
                 if let Some((number, method)) = which {
-                    log!(
-                        shared,
-                        self,
-                        Ike,
-                        1,
-                        "additional key exchange {number} ({method}) failed: {error}"
-                    );
+                    self.log_additional_failed(shared, number, method, error);
                 }
                 self.destroy();
             }

@@ -1,9 +1,10 @@
 //! An IKE_SA: a struct of components, each with its own file.
 
 pub(crate) mod fragment;
+mod inbound;
 mod lifetime;
-mod message;
 pub(crate) mod natt;
+mod outbound;
 pub(crate) mod peer;
 pub(crate) mod protect;
 mod state;
@@ -22,7 +23,8 @@ use crypto::proposal::Proposal;
 use crypto::suite::Suite;
 use iana::Profile;
 
-pub(crate) use message::{Inbound, Outbound};
+pub(crate) use inbound::Inbound;
+pub(crate) use outbound::Outbound;
 pub use state::IkeSaState;
 
 use crate::child::ChildSa;
