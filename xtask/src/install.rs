@@ -130,7 +130,9 @@ fn libclang() -> bool {
             .flatten()
             .any(|entry| {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                name.starts_with("libclang.so") || name.starts_with("libclang-")
+                // libclang-cpp.so is clang's own library, of no use to bindgen.
+                name.starts_with("libclang.so")
+                    || name.starts_with("libclang-") && !name.starts_with("libclang-cpp")
             })
     })
 }
