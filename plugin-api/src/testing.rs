@@ -4,7 +4,7 @@
 //! # use plugin_api::{Kem, PluginError, Secret};
 //! # fn check(kem: impl Kem, vector: (&[u8], Vec<u8>, &[u8], &[u8])) {
 //! # let (public_key, secret_key, ciphertext, shared) = vector;
-//! plugin_api::testing::known_answer(&kem, &Secret::from(secret_key), ciphertext, shared);
+//! plugin_api::testing::known_answer(&kem, &Secret::new(secret_key), ciphertext, shared);
 //! plugin_api::testing::kem(kem);
 //! # }
 //! ```
