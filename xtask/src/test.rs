@@ -123,7 +123,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             let manifest = ["--manifest-path", "tests/fuzz/Cargo.toml"];
             cargo(
                 &[
-                    &["check", "--locked", "--target-dir", "target/fuzz"],
+                    &["check", "--target-dir", "target/fuzz"],
                     &manifest[..],
                 ]
                 .concat(),
