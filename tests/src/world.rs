@@ -14,8 +14,8 @@ use config::secret::{SecretKind, SharedSecret};
 use crypto::registry::Registry;
 use iana::TrafficSelector;
 use ike::{
-    CommandError, CommandId, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job, JobId, Output,
-    Randomness, Settings, Transmit,
+    ChildState, CommandError, CommandId, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job, JobId,
+    Output, Randomness, Settings, Transmit,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -167,6 +167,24 @@ impl World {
         id
     }
 
+    /// Starts to rekey a CHILD_SA of a host.
+    pub fn rekey_child(&mut self, host: usize, unique_id: u32) -> CommandId {
+        self.next_command += 1;
+        let id = CommandId(self.next_command);
+        self.hosts[host]
+            .endpoint
+            .rekey_child(self.now, Some(id), unique_id);
+        self.drain(host);
+        id
+    }
+
+    /// The CHILD_SA that carries a host's traffic.
+    pub fn live_child(&self, host: usize) -> Option<ike::ChildSaInfo> {
+        let live =
+            |child: &ike::ChildSaInfo| matches!(child.state, ChildState::Installed | ChildState::Rekeying);
+        self.sas(host).into_iter().flat_map(|sa| sa.children).find(live)
+    }
+
     pub fn sas(&self, host: usize) -> Vec<IkeSaInfo> {
         self.hosts[host].endpoint.ike_sas().collect()
     }
@@ -293,7 +311,8 @@ impl World {
             let mut believed: Vec<u32> = Vec::new();
             for sa in self.sas(index) {
                 for child in sa.children {
-                    believed.extend([child.spi_in, child.spi_out]);
+                    believed.push(child.spi_in);
+                    believed.extend(child.sends.then_some(child.spi_out));
                 }
             }
             believed.sort_unstable();
@@ -306,7 +325,14 @@ impl World {
         let (moon, carol) = (&self.sas(0)[0], &self.sas(1)[0]);
         assert_eq!((moon.spi_i, moon.spi_r), (carol.spi_i, carol.spi_r));
         assert_eq!(moon.proposal, carol.proposal);
-        let (m, c) = (&moon.children[0], &carol.children[0]);
+        let newest = |sa: &IkeSaInfo| {
+            let mut live = sa
+                .children
+                .iter()
+                .filter(|child| child.state == ChildState::Installed);
+            live.next_back().expect("an installed CHILD_SA").clone()
+        };
+        let (m, c) = (newest(moon), newest(carol));
         assert_eq!((m.spi_in, m.spi_out), (c.spi_out, c.spi_in));
         assert_eq!((&m.local_ts, &m.remote_ts), (&c.remote_ts, &c.local_ts));
         for spi in [m.spi_in, m.spi_out] {

@@ -5,6 +5,7 @@ mod sim {
     mod flood;
     mod handshake;
     mod misbehaviour;
+    mod rekey;
     mod seeds;
     mod teardown;
 }

@@ -121,13 +121,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             cargo(&["test", "-p", "pqswan-tests", "--test", "fuzz"])?;
             // That the targets of cargo-fuzz still compile.
             let manifest = ["--manifest-path", "tests/fuzz/Cargo.toml"];
-            cargo(
-                &[
-                    &["check", "--target-dir", "target/fuzz"],
-                    &manifest[..],
-                ]
-                .concat(),
-            )?;
+            cargo(&[&["check", "--target-dir", "target/fuzz"], &manifest[..]].concat())?;
         }
         Kind::Netns => {
             if !geteuid().is_root() {

@@ -85,6 +85,7 @@ impl Bus {
             Event::IkeDown(sa) => self.ike_updown(sa, false, describe),
             Event::ChildUp(sa, child) => self.child_updown(sa, child, true, describe, interface),
             Event::ChildDown(sa, child) => self.child_updown(sa, child, false, describe, interface),
+            Event::ChildRekeyed(sa, old, new) => self.child_rekey(sa, old, new, describe),
         }
     }
 
@@ -94,6 +95,21 @@ impl Bus {
             event.push_flag("up", up);
             event.push_section(&sa.name, describe.ike_sa(sa));
             self.emit("ike-updown", &event);
+        }
+    }
+
+    fn child_rekey(&self, sa: &IkeSaInfo, old: &ChildSaInfo, new: &ChildSaInfo, describe: Describe<'_>) {
+        if self.wants("child-rekey") {
+            let mut both = Message::default();
+            both.push_section("old", describe.child_sa(old));
+            both.push_section("new", describe.child_sa(new));
+            let mut children = Message::default();
+            children.push_section(&new.config.name, both);
+            let mut section = describe.ike_sa(sa);
+            section.push_section("child-sas", children);
+            let mut event = Message::default();
+            event.push_section(&sa.name, section);
+            self.emit("child-rekey", &event);
         }
     }
 

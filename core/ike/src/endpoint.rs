@@ -13,6 +13,7 @@ use plugin_api::log::Group;
 
 use crate::cookie::Cookies;
 use crate::event::IkeSaInfo;
+use crate::exchange::creation::Side;
 use crate::lookup::{Lookup, SaKey};
 use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
@@ -20,7 +21,7 @@ use crate::output::{
 use crate::proposals;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
-use crate::shared::{Shared, Wish, log};
+use crate::shared::{Owner, Shared, Wish, log};
 use crate::task::Task;
 
 /// Where randomness comes from: the operating system in the daemon, a seed in simulations.
@@ -194,8 +195,12 @@ impl Endpoint {
     /// A job is done.
     pub fn handle_done(&mut self, now: Instant, id: JobId, result: JobResult) {
         self.shared.now = now;
-        if let Some(key) = self.shared.jobs.remove(&id) {
-            self.with_sa(key, |sa, shared| sa.on_job_done(shared, result));
+        if let Some(owner) = self.shared.jobs.remove(&id) {
+            self.with_sa(owner.key(), |sa, shared| match owner {
+                Owner::Phase(_) => sa.on_job_done(shared, result),
+                Owner::Active(_) => sa.on_creation_job_done(shared, Side::Active, result),
+                Owner::Passive(_) => sa.on_creation_job_done(shared, Side::Passive, result),
+            });
         }
     }
 
@@ -284,6 +289,27 @@ impl Endpoint {
             }
             None => self.shared.out.command_done(id, Err(CommandError::NotFound)),
         }
+    }
+
+    /// Replaces a CHILD_SA; without a command nobody is told what comes of it.
+    pub fn rekey_child(&mut self, now: Instant, id: Option<CommandId>, unique_id: u32) {
+        self.shared.now = now;
+        match self.find_by_child(|child| child.unique_id == unique_id) {
+            Some(key) => self.with_sa(key, |sa, shared| {
+                sa.enqueue(shared, Task::RekeyChild(unique_id, id));
+            }),
+            None => {
+                if let Some(id) = id {
+                    self.shared.out.command_done(id, Err(CommandError::NotFound));
+                }
+            }
+        }
+    }
+
+    /// Deletes an IKE_SA and establishes it anew, if this end has initiated it.
+    pub fn reauthenticate(&mut self, now: Instant, unique_id: u32) {
+        self.shared.now = now;
+        self.with_sa(unique_id, IkeSa::reauthenticate);
     }
 
     /// Deletes all IKE_SAs, telling each peer once without waiting: for the daemon's end.
@@ -415,7 +441,7 @@ impl Endpoint {
             if let Some(digest) = entry.sa.init_digest {
                 self.lookup.remove_init(&digest);
             }
-            self.shared.jobs.retain(|_, owner| *owner != key);
+            self.shared.jobs.retain(|_, owner| owner.key() != key);
             self.shared.kernel_ops.retain(|_, owner| *owner != key);
         }
     }

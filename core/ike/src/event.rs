@@ -24,6 +24,8 @@ pub enum Event {
     ChildUp(Box<IkeSaInfo>, Box<ChildSaInfo>),
     /// An installed CHILD_SA is gone.
     ChildDown(Box<IkeSaInfo>, Box<ChildSaInfo>),
+    /// A CHILD_SA, the first, was replaced by another.
+    ChildRekeyed(Box<IkeSaInfo>, Box<ChildSaInfo>, Box<ChildSaInfo>),
 }
 
 /// An IKE_SA, from outside.
@@ -110,4 +112,6 @@ pub struct ChildSaInfo {
     pub expires_at: Option<Instant>,
     /// The kernel's names of both SAs, inbound and outbound, to ask for their usage.
     pub kernel: Option<(SaId, SaId)>,
+    /// Whether the outbound one is installed already, or still.
+    pub sends: bool,
 }

@@ -34,13 +34,31 @@ pub(crate) struct Shared {
     /// Identity pairs of the established IKE_SAs by their unique numbers, for INITIAL_CONTACT.
     pub(crate) established: BTreeMap<u32, (Identity, Identity)>,
     /// Who waits for which job and which kernel operations.
-    pub(crate) jobs: BTreeMap<JobId, SaKey>,
+    pub(crate) jobs: BTreeMap<JobId, Owner>,
     pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
     /// Addresses of the SPIs that are being reserved, to give them back if nobody waits any more.
     pub(crate) reservations: BTreeMap<KernelId, (IpAddr, IpAddr)>,
     sha1: Arc<dyn Hasher>,
     randomness: Box<dyn Randomness>,
     next_child_id: u32,
+}
+
+/// What of an IKE_SA waits for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Its establishment.
+    Phase(SaKey),
+    /// The CHILD_SA that it is making.
+    Active(SaKey),
+    /// The CHILD_SA that its peer is making.
+    Passive(SaKey),
+}
+
+impl Owner {
+    pub(crate) fn key(self) -> SaKey {
+        let (Self::Phase(key) | Self::Active(key) | Self::Passive(key)) = self;
+        key
+    }
 }
 
 /// Something an IKE_SA cannot do alone.
@@ -130,6 +148,10 @@ impl Shared {
     }
 
     pub(crate) fn start_job(&mut self, owner: SaKey, job: Job) {
+        self.start_job_of(Owner::Phase(owner), job);
+    }
+
+    pub(crate) fn start_job_of(&mut self, owner: Owner, job: Job) {
         let id = self.out.job(job);
         self.jobs.insert(id, owner);
     }

@@ -9,6 +9,10 @@ pub(crate) enum Task {
     DeleteIke(Option<CommandId>),
     /// Delete the CHILD_SA of this unique number.
     DeleteChild(u32, Option<CommandId>),
+    /// Replace the CHILD_SA of this unique number.
+    RekeyChild(u32, Option<CommandId>),
+    /// Make a CHILD_SA; under way already when it becomes a task.
+    CreateChild,
     /// Delete a CHILD_SA, by its inbound SPI, that the peer installed and this end could not.
     WithdrawChild(u32),
     /// See whether the peer lives.
@@ -21,6 +25,8 @@ impl Task {
         match self {
             Self::DeleteIke(_) => "IKE_DELETE",
             Self::DeleteChild(..) | Self::WithdrawChild(_) => "CHILD_DELETE",
+            Self::RekeyChild(..) => "CHILD_REKEY",
+            Self::CreateChild => "CHILD_CREATE",
             Self::Liveness => "IKE_DPD",
         }
     }

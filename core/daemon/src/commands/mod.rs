@@ -5,6 +5,7 @@ mod daemon;
 mod initiate;
 pub mod message;
 mod operation;
+mod rekey;
 mod resolve;
 pub mod sas;
 mod secrets;
@@ -49,6 +50,7 @@ impl Daemon {
             "reload-settings" => self.reload_settings(),
             "initiate" => return self.start_initiate(&message, reply),
             "terminate" => return self.start_terminate(&message, reply),
+            "rekey" => self.rekey(&message),
             "stroke-add-conn" => self.add_connection(&message),
             "stroke-del-conn" => self.delete_connection(&message),
             "stroke-loglevel" => self.set_log_level(&message),

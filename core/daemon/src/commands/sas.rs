@@ -114,7 +114,7 @@ impl Describe<'_> {
         out.push_value("reqid", child.reqid);
         out.push_value("state", child.state);
         out.push_value("mode", child.mode);
-        if matches!(child.state, ChildState::Installed | ChildState::Deleting) {
+        if !matches!(child.state, ChildState::Created | ChildState::Installing) {
             let protocol = child
                 .kernel
                 .as_ref()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::vici::Message;
-use ike::{CommandError, CommandId, IkeSaInfo};
+use ike::{ChildState, CommandError, CommandId, IkeSaInfo};
 use plugin_api::Reply;
 use plugin_api::log::Group;
 
@@ -67,8 +67,8 @@ impl Daemon {
                 .log(Group::Cfg, 1, format!("received stroke: terminate '{name}'"));
             Ok(by_stroke_name(&sas, name))
         } else {
-            self.logger.log(Group::Cfg, 1, describe(request));
-            by_selector(&sas, request)
+            self.logger.log(Group::Cfg, 1, describe("terminate", request));
+            by_selector("terminate", &sas, request)
         };
         let work = Terminating {
             waiting: BTreeMap::new(),
@@ -138,20 +138,21 @@ impl Daemon {
     }
 }
 
-fn describe(request: &Message) -> String {
+/// The log line of a command that selects SAs.
+pub(super) fn describe(verb: &str, request: &Message) -> String {
     let named = |key| request.get_str(key).map(|value| format!("'{value}'"));
     let numbered = |key| request.get_str(key).map(|value| format!("#{value}"));
     if let Some(child) = named("child").or_else(|| numbered("child-id")) {
-        return format!("vici terminate CHILD_SA {child}");
+        return format!("vici {verb} CHILD_SA {child}");
     }
     match named("ike").or_else(|| numbered("ike-id")) {
-        Some(ike) => format!("vici terminate IKE_SA {ike}"),
-        None => "vici terminate".to_owned(),
+        Some(ike) => format!("vici {verb} IKE_SA {ike}"),
+        None => format!("vici {verb}"),
     }
 }
 
 /// By the keys `ike`, `ike-id`, `child` and `child-id`; all that are given have to match.
-fn by_selector(sas: &[IkeSaInfo], request: &Message) -> Result<Vec<Target>, String> {
+pub(super) fn by_selector(verb: &str, sas: &[IkeSaInfo], request: &Message) -> Result<Vec<Target>, String> {
     let number = |key: &str| match request.get_str(key) {
         Some(text) => text
             .parse::<u32>()
@@ -163,7 +164,7 @@ fn by_selector(sas: &[IkeSaInfo], request: &Message) -> Result<Vec<Target>, Stri
     let (child, child_id) = (request.get_str("child"), number("child-id")?);
     let of_child = child.is_some() || child_id.is_some();
     if !of_child && ike.is_none() && ike_id.is_none() {
-        return Err("missing terminate selector".into());
+        return Err(format!("missing {verb} selector"));
     }
     let sas = sas
         .iter()
@@ -182,7 +183,9 @@ fn children<'a>(
 ) -> Vec<Target> {
     let mut targets = Vec::new();
     for sa in sas {
-        let wanted = sa.children.iter().filter(|child| wanted(child));
+        let live =
+            |child: &&ike::ChildSaInfo| !matches!(child.state, ChildState::Rekeyed | ChildState::Deleted);
+        let wanted = sa.children.iter().filter(live).filter(|child| wanted(child));
         targets.extend(wanted.map(|child| Target::Child(child.unique_id, sa.unique_id)));
     }
     targets

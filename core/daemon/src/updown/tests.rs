@@ -38,6 +38,7 @@ fn pair() -> (IkeSaInfo, ChildSaInfo) {
         rekey_at: None,
         expires_at: None,
         kernel: None::<(SaId, SaId)>,
+        sends: true,
     };
     let sa = IkeSaInfo {
         unique_id: 4,

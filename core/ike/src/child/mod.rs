@@ -24,6 +24,7 @@ use crate::event::ChildSaInfo;
 use crate::output::KernelOp;
 use crate::selectors;
 use crate::shared::Shared;
+use crate::timer::Timer;
 
 /// A CHILD_SA. It exists from the moment its inbound SPI is reserved.
 pub(crate) struct ChildSa {
@@ -42,6 +43,31 @@ pub(crate) struct ChildSa {
     installed: Option<Instant>,
     rekey_at: Option<Instant>,
     expires_at: Option<Instant>,
+    outbound: Outbound,
+    /// The CHILD_SA that takes over when this one goes.
+    pub(crate) successor: Option<u32>,
+    /// The lowest nonce of the peer's exchange that made the successor, should this end rekey it at the same time.
+    pub(crate) rival: Option<Vec<u8>>,
+    /// When to try again to rekey it, or when a deleted one has taken its last packet.
+    pub(crate) timer: Timer,
+}
+
+/// Where the half that sends stands. The responder of a rekeying has the old CHILD_SA send until that is deleted: only
+/// then it knows that the initiator can receive by the new one.
+#[derive(Debug)]
+enum Outbound {
+    /// Not installed; these operations install it.
+    Waiting(Vec<KernelOp>),
+    Installed,
+    Gone,
+}
+
+/// When to install the half that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendFrom {
+    Now,
+    /// When the CHILD_SA that is rekeyed is deleted.
+    Later,
 }
 
 /// What the negotiation of a CHILD_SA came to.
@@ -82,6 +108,10 @@ impl ChildSa {
             installed: None,
             rekey_at: None,
             expires_at: None,
+            outbound: Outbound::Gone,
+            successor: None,
+            rival: None,
+            timer: Timer::OFF,
         }
     }
 
@@ -93,6 +123,7 @@ impl ChildSa {
         agreed: Agreed,
         local: SocketAddr,
         remote: SocketAddr,
+        send: SendFrom,
     ) -> Vec<KernelOp> {
         self.transition_to(ChildState::install);
         self.ends = (local.ip(), remote.ip());
@@ -162,14 +193,61 @@ impl ChildSa {
             tfc: if inbound { 0 } else { self.config.tfc },
             mark: self.config.marks[usize::from(!inbound)],
         };
-        let mut ops = vec![
-            KernelOp::AddSa(Box::new(sa(true, self.inbound(), inbound_keys))),
-            KernelOp::AddSa(Box::new(sa(false, self.outbound(), outbound_keys))),
-        ];
-        if self.config.policies {
-            ops.extend(self.policies().into_iter().map(KernelOp::AddPolicy));
+        let mut ops = vec![KernelOp::AddSa(Box::new(sa(true, self.inbound(), inbound_keys)))];
+        let mut sending = vec![KernelOp::AddSa(Box::new(sa(
+            false,
+            self.outbound(),
+            outbound_keys,
+        )))];
+        let (outbound, inbound): (Vec<_>, Vec<_>) = self
+            .policies()
+            .into_iter()
+            .partition(|policy| policy.direction == Direction::Out);
+        sending.extend(outbound.into_iter().map(KernelOp::AddPolicy));
+        if send == SendFrom::Now {
+            ops.append(&mut sending);
+            self.outbound = Outbound::Installed;
+        } else {
+            self.outbound = Outbound::Waiting(sending);
         }
+        ops.extend(inbound.into_iter().map(KernelOp::AddPolicy));
         self.proposal = Some(agreed.proposal);
+        ops
+    }
+
+    /// What installs the half that sends, if that waits.
+    pub(crate) fn start_sending(&mut self) -> Vec<KernelOp> {
+        match std::mem::replace(&mut self.outbound, Outbound::Gone) {
+            Outbound::Waiting(ops) => {
+                self.outbound = Outbound::Installed;
+                ops
+            }
+            other => {
+                self.outbound = other;
+                Vec::new()
+            }
+        }
+    }
+
+    /// What the kernel has to do so that it sends no more; packets of the peer are still taken.
+    pub(crate) fn stop_sending(&mut self) -> Vec<KernelOp> {
+        let ops = self.remove_outbound();
+        self.outbound = Outbound::Gone;
+        ops
+    }
+
+    fn remove_outbound(&self) -> Vec<KernelOp> {
+        if !matches!(self.outbound, Outbound::Installed) {
+            return Vec::new();
+        }
+        let mut ops: Vec<_> = self
+            .policies()
+            .into_iter()
+            .filter(|policy| policy.direction == Direction::Out)
+            .rev()
+            .map(KernelOp::DeletePolicy)
+            .collect();
+        ops.push(KernelOp::DeleteSa(self.outbound()));
         ops
     }
 
@@ -179,22 +257,28 @@ impl ChildSa {
         self.installed = Some(now);
     }
 
-    /// What the kernel has to do so that nothing of it remains; the usage of both SAs is asked for first.
+    /// What asks for the usage of both SAs.
+    pub(crate) fn query(&self) -> Vec<KernelOp> {
+        vec![
+            KernelOp::QuerySa(self.inbound()),
+            KernelOp::QuerySa(self.outbound()),
+        ]
+    }
+
+    /// What the kernel has to do so that nothing of it remains.
     pub(crate) fn remove(&self) -> Vec<KernelOp> {
         if matches!(self.state, ChildState::Created) {
             return vec![KernelOp::DeleteSa(self.inbound())];
         }
-        let mut ops = vec![
-            KernelOp::QuerySa(self.inbound()),
-            KernelOp::QuerySa(self.outbound()),
-        ];
-        if self.config.policies {
-            ops.extend(self.policies().into_iter().rev().map(KernelOp::DeletePolicy));
-        }
-        ops.extend([
-            KernelOp::DeleteSa(self.outbound()),
-            KernelOp::DeleteSa(self.inbound()),
-        ]);
+        let mut ops = self.remove_outbound();
+        ops.extend(
+            self.policies()
+                .into_iter()
+                .filter(|policy| policy.direction != Direction::Out)
+                .rev()
+                .map(KernelOp::DeletePolicy),
+        );
+        ops.push(KernelOp::DeleteSa(self.inbound()));
         ops
     }
 
@@ -210,27 +294,63 @@ impl ChildSa {
         if self.installed.is_none() {
             return Vec::new();
         }
-        let ops = vec![
-            KernelOp::UpdateSa {
-                id: self.inbound(),
-                src: remote,
-                dst: local,
-                encap,
-            },
-            KernelOp::UpdateSa {
+        let mut ops = vec![KernelOp::UpdateSa {
+            id: self.inbound(),
+            src: remote,
+            dst: local,
+            encap,
+        }];
+        if matches!(self.outbound, Outbound::Installed) {
+            ops.push(KernelOp::UpdateSa {
                 id: self.outbound(),
                 src: local,
                 dst: remote,
                 encap,
-            },
-        ];
+            });
+        }
         self.ends = (local.ip(), remote.ip());
         self.encap = encap.then_some((local.port(), remote.port()));
+        let encap = self
+            .encap
+            .map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
+        if let Outbound::Waiting(waiting) = &mut self.outbound {
+            for op in waiting {
+                match op {
+                    KernelOp::AddSa(sa) => {
+                        (sa.id.src, sa.id.dst) = self.ends;
+                        sa.encap = encap;
+                    }
+                    KernelOp::AddPolicy(policy) => (policy.src, policy.dst) = self.ends,
+                    _ => {}
+                }
+            }
+        }
         ops
     }
 
+    /// How many SAs come before the policies when it is installed.
+    pub(crate) fn sa_count(&self) -> usize {
+        match self.outbound {
+            Outbound::Installed => 2,
+            Outbound::Waiting(_) | Outbound::Gone => 1,
+        }
+    }
+
+    /// Whether it is what carries the traffic; those that were rekeyed are not.
     pub(crate) fn is_installed(&self) -> bool {
-        matches!(self.state, ChildState::Installed | ChildState::Deleting)
+        matches!(
+            self.state,
+            ChildState::Installed | ChildState::Rekeying | ChildState::Deleting
+        ) && self.successor.is_none()
+    }
+
+    /// Whether the kernel has SAs of it.
+    pub(crate) fn is_in_kernel(&self) -> bool {
+        self.installed.is_some() && self.state != ChildState::Destroying
+    }
+
+    pub(crate) fn reqid(&self) -> u32 {
+        self.reqid
     }
 
     /// Moves to another state; an impossible transition leaves the state, and fails tests.
@@ -274,7 +394,8 @@ impl ChildSa {
             installed: self.installed,
             rekey_at: self.rekey_at,
             expires_at: self.expires_at,
-            kernel: self.is_installed().then(|| (self.inbound(), self.outbound())),
+            kernel: self.is_in_kernel().then(|| (self.inbound(), self.outbound())),
+            sends: matches!(self.outbound, Outbound::Installed),
         }
     }
 
@@ -323,6 +444,9 @@ impl ChildSa {
             }
         };
         let mut policies = Vec::new();
+        if !self.config.policies {
+            return policies;
+        }
         for local in &self.local_ts {
             for remote in self
                 .remote_ts

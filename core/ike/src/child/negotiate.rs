@@ -58,33 +58,42 @@ pub(crate) fn choose(
     theirs: (&[TrafficSelector], SocketAddr),
 ) -> Result<Choice, Refusal> {
     let mut refusal = Refusal::Selectors;
-    for config in peer
-        .children
-        .iter()
-        .filter(|child| !matches!(child.mode, Mode::Pass | Mode::Drop))
-    {
-        let local_ts = selectors::narrow(&selectors::resolve(&config.local_ts, ours.1.ip()), ours.0);
-        let remote_ts = selectors::narrow(&selectors::resolve(&config.remote_ts, theirs.1.ip()), theirs.0);
-        if local_ts.is_empty() || remote_ts.is_empty() {
-            continue;
-        }
-        let (configured, _) = proposals(shared, config, 0, how.skip_key_exchanges);
-        match crypto::select::select(&configured, supplied, how) {
-            Ok(proposal) => {
-                return Ok(Choice {
-                    config: Arc::clone(config),
-                    proposal,
-                    local_ts,
-                    remote_ts,
-                });
-            }
-            Err(no_match) => {
-                refusal = Refusal::Proposals {
-                    configured,
-                    private_skipped: no_match.private_skipped,
-                };
-            }
+    let protecting = |child: &&Arc<ChildConfig>| !matches!(child.mode, Mode::Pass | Mode::Drop);
+    for config in peer.children.iter().filter(protecting) {
+        match choose_for(shared, config, how, supplied, ours, theirs) {
+            Err(Refusal::Selectors) => {}
+            Err(other) => refusal = other,
+            chosen => return chosen,
         }
     }
     Err(refusal)
+}
+
+/// What fits selectors and algorithms of one CHILD_SA.
+pub(crate) fn choose_for(
+    shared: &Shared,
+    config: &Arc<ChildConfig>,
+    how: &Selection<'_>,
+    supplied: &[Proposal],
+    ours: (&[TrafficSelector], SocketAddr),
+    theirs: (&[TrafficSelector], SocketAddr),
+) -> Result<Choice, Refusal> {
+    let local_ts = selectors::narrow(&selectors::resolve(&config.local_ts, ours.1.ip()), ours.0);
+    let remote_ts = selectors::narrow(&selectors::resolve(&config.remote_ts, theirs.1.ip()), theirs.0);
+    if local_ts.is_empty() || remote_ts.is_empty() {
+        return Err(Refusal::Selectors);
+    }
+    let (configured, _) = proposals(shared, config, 0, how.skip_key_exchanges);
+    match crypto::select::select(&configured, supplied, how) {
+        Ok(proposal) => Ok(Choice {
+            config: Arc::clone(config),
+            proposal,
+            local_ts,
+            remote_ts,
+        }),
+        Err(no_match) => Err(Refusal::Proposals {
+            configured,
+            private_skipped: no_match.private_skipped,
+        }),
+    }
 }

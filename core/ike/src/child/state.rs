@@ -11,8 +11,14 @@ states! {
         Installing "INSTALLING",
         /// It carries packets.
         Installed "INSTALLED",
+        /// It carries packets, and its successor is being negotiated.
+        Rekeying "REKEYING",
+        /// Its successor carries packets; what the peer sends by it is still taken.
+        Rekeyed "REKEYED",
         /// We asked the peer to delete it.
         Deleting "DELETING",
+        /// Both ends have deleted it after a rekeying; late packets are still taken.
+        Deleted "DELETED",
         /// It is gone as soon as the input is handled.
         Destroying "DESTROYING",
     }
@@ -21,10 +27,18 @@ states! {
         install: Created => Installing;
         /// The kernel has it.
         installed: Installing => Installed;
+        /// This end wants a successor.
+        rekey: Installed | Rekeying => Rekeying;
+        /// The attempt failed.
+        keep: Installed | Rekeying => Installed;
+        /// The successor is there.
+        succeed: Installed | Rekeying | Rekeyed => Rekeyed;
         /// This end wants it gone, and tells the peer.
-        delete: Installed | Deleting => Deleting;
+        delete: Installed | Rekeying | Rekeyed | Deleting => Deleting;
+        /// Both ends know that it is gone.
+        linger: Rekeyed | Deleting => Deleted;
         /// It failed or was deleted.
-        destroy: Created | Installing | Installed | Deleting | Destroying => Destroying;
+        destroy: Created | Installing | Installed | Rekeying | Rekeyed | Deleting | Deleted | Destroying => Destroying;
     }
 }
 
@@ -33,11 +47,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_installed_child_sa_is_deleted_with_a_message() {
-        for state in ChildState::ALL {
-            let expected = matches!(state, ChildState::Installed | ChildState::Deleting);
-            assert_eq!(state.delete().is_ok(), expected, "{state}");
+    fn only_what_is_installed_is_deleted_with_a_message() {
+        use ChildState as S;
+        for state in S::ALL {
+            let installed = [S::Installed, S::Rekeying, S::Rekeyed, S::Deleting];
+            assert_eq!(state.delete().is_ok(), installed.contains(state), "{state}");
         }
+    }
+
+    #[test]
+    fn a_rekeyed_child_sa_has_no_second_successor() {
+        assert!(ChildState::Rekeyed.rekey().is_err());
+        assert!(ChildState::Rekeyed.keep().is_err());
     }
 
     #[test]

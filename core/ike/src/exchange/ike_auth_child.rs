@@ -9,7 +9,7 @@ use iana::{NotifyType, Protocol, TrafficSelector};
 use wire::payload::{Payload, TsKind};
 
 use crate::child::negotiate::{self, Choice, Refusal};
-use crate::child::{Agreed, ChildSa};
+use crate::child::{Agreed, ChildSa, SendFrom};
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::status;
@@ -112,7 +112,7 @@ impl IkeSa {
             );
             child.mode = config::connection::Mode::Tunnel;
         }
-        let ops = child.install(shared, agreed, self.local, self.remote);
+        let ops = child.install(shared, agreed, self.local, self.remote, SendFrom::Now);
         self.phase = Phase::InstallChild {
             child: Box::new(child),
             then,
@@ -248,7 +248,7 @@ impl IkeSa {
         }
     }
 
-    fn log_refusal(
+    pub(crate) fn log_refusal(
         &self,
         shared: &mut Shared,
         refusal: Refusal,
@@ -335,7 +335,7 @@ impl IkeSa {
                 return self.send_auth_response(shared, answer);
             }
         };
-        let ops = child.install(shared, agreed, self.local, self.remote);
+        let ops = child.install(shared, agreed, self.local, self.remote, SendFrom::Now);
         if child.mode == config::connection::Mode::Transport {
             answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
@@ -376,20 +376,8 @@ impl IkeSa {
     }
 
     fn finish_install(&mut self, shared: &mut Shared, mut child: ChildSa, result: &KernelResult) -> bool {
-        if let Err(failure) = result {
-            let what = if failure.completed < 2 {
-                "IPsec SA (SAD)"
-            } else {
-                "IPsec policies (SPD)"
-            };
-            log!(
-                shared,
-                self,
-                Ike,
-                1,
-                "unable to install {what} in kernel: {}",
-                failure.error
-            );
+        if result.is_err() {
+            self.log_install_failed(shared, &child, result);
             log!(
                 shared,
                 self,

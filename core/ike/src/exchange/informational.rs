@@ -1,16 +1,23 @@
 //! INFORMATIONAL (RFC 7296, 1.4): deletes, liveness, notifies; and CHILD_SAs as they end.
 
+use std::time::Duration;
+
 use iana::{ExchangeType, NotifyType, Protocol};
 use plugin_api::kernel::SaUsage;
 use wire::payload::{Delete, Notify, Payload};
 
-use crate::child::ChildState;
+use crate::child::{ChildSa, ChildState};
 use crate::event::Event;
 use crate::exchange::Phase;
+use crate::exchange::creation::Side;
 use crate::output::{CommandError, CommandId, KernelAnswer, KernelResult};
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, log};
 use crate::task::Task;
+use crate::timer::Timer;
+
+/// How long a rekeyed CHILD_SA takes late packets after its deletion, as charon's delete_rekeyed_delay has it.
+const LINGER: Duration = Duration::from_secs(5);
 
 impl IkeSa {
     /// Starts what waits first, if the window is free.
@@ -24,6 +31,8 @@ impl IkeSa {
                 Task::DeleteIke(_) => self.send_ike_delete(shared),
                 Task::DeleteChild(id, command) => self.close_child(shared, id, command),
                 Task::WithdrawChild(spi) => self.send_child_delete(shared, spi),
+                Task::RekeyChild(id, command) => self.rekey_child(shared, id, command),
+                Task::CreateChild => self.active = None,
                 Task::Liveness => {
                     log!(shared, self, Ike, 1, "sending DPD request");
                     self.request(shared, ExchangeType::INFORMATIONAL, Vec::new());
@@ -53,7 +62,8 @@ impl IkeSa {
 
     /// Removes a CHILD_SA from the kernel; the DELETE follows, with what it carried in the log.
     fn close_child(&mut self, shared: &mut Shared, id: u32, command: Option<CommandId>) {
-        let Some(child) = self.children.iter_mut().find(|child| child.unique_id == id) else {
+        let child = self.child_mut(id);
+        let Some(child) = child.filter(|child| child.state.delete().is_ok()) else {
             self.active = None;
             if let Some(command) = command {
                 shared.out.command_done(command, Err(CommandError::NotFound));
@@ -61,7 +71,11 @@ impl IkeSa {
             return;
         };
         child.transition_to(ChildState::delete);
-        let ops = child.remove();
+        let mut ops = child.query();
+        // What the peer still sends by one that was rekeyed is taken until it knows.
+        if child.successor.is_none() {
+            ops.extend(child.remove());
+        }
         let kernel = shared.start_kernel(self.unique_id, ops);
         self.kernel_work.insert(kernel, KernelWork::CloseByUs(id));
     }
@@ -70,26 +84,33 @@ impl IkeSa {
     pub(crate) fn on_kernel_done(&mut self, shared: &mut Shared, work: KernelWork, result: &KernelResult) {
         match work {
             KernelWork::ReserveSpi => {
-                let spi = match result.as_ref().map(|answers| answers.first()) {
-                    Ok(Some(KernelAnswer::Spi(spi))) => Some(*spi),
-                    Ok(_) => None,
-                    Err(failure) => {
-                        log!(
-                            shared,
-                            self,
-                            Ike,
-                            1,
-                            "unable to allocate SPI from kernel: {}",
-                            failure.error
-                        );
-                        None
-                    }
-                };
+                let spi = self.reserved(shared, result);
                 self.on_spi_reserved(shared, spi);
             }
             KernelWork::Install => self.on_child_installed(shared, result),
             KernelWork::CloseByUs(id) => self.on_closed_by_us(shared, id, result),
             KernelWork::CloseByPeer(ids) => self.on_closed_by_peer(shared, &ids, result),
+            KernelWork::ReserveCreated(side) => {
+                let spi = self.reserved(shared, result);
+                match side {
+                    Side::Active => self.on_creation_spi(shared, spi),
+                    Side::Passive => self.on_answer_spi(shared, spi),
+                }
+            }
+            KernelWork::InstallCreated(Side::Active) => self.on_created_installed(shared, result),
+            KernelWork::InstallCreated(Side::Passive) => self.on_answer_installed(shared, result),
+            KernelWork::Unattended => {
+                if let Err(failure) = result {
+                    log!(
+                        shared,
+                        self,
+                        Knl,
+                        1,
+                        "changing IPsec SAs failed: {}",
+                        failure.error
+                    );
+                }
+            }
             KernelWork::Relocate => {
                 if let Err(failure) = result {
                     log!(
@@ -101,6 +122,24 @@ impl IkeSa {
                         failure.error
                     );
                 }
+            }
+        }
+    }
+
+    fn reserved(&self, shared: &mut Shared, result: &KernelResult) -> Option<u32> {
+        match result.as_ref().map(|answers| answers.first()) {
+            Ok(Some(KernelAnswer::Spi(spi))) => Some(*spi),
+            Ok(_) => None,
+            Err(failure) => {
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "unable to allocate SPI from kernel: {}",
+                    failure.error
+                );
+                None
             }
         }
     }
@@ -147,19 +186,57 @@ impl IkeSa {
         );
     }
 
+    /// Both ends have deleted a CHILD_SA. One that was rekeyed takes late packets for a while.
+    fn let_go(&mut self, shared: &mut Shared, id: u32) {
+        let now = shared.now;
+        let Some(child) = self.child_mut(id).filter(|child| child.successor.is_some()) else {
+            return self.drop_child(shared, id);
+        };
+        let ops = child.stop_sending();
+        child.transition_to(ChildState::linger);
+        child.timer = Timer::at(now + LINGER);
+        self.run_kernel(shared, ops);
+        log!(shared, self, Ike, 1, "CHILD_SA closed");
+    }
+
+    /// The timer of a CHILD_SA: a deleted one has taken its last packet, others are rekeyed once more.
+    pub(crate) fn on_child_timer(&mut self, shared: &mut Shared, index: usize) {
+        let child = &mut self.children[index];
+        let id = child.unique_id;
+        if child.state == ChildState::Deleted {
+            let mut child = self.children.remove(index);
+            let ops = child.remove();
+            child.transition_to(ChildState::destroy);
+            child.release(shared);
+            self.run_kernel(shared, ops);
+        } else {
+            self.enqueue(shared, Task::RekeyChild(id, None));
+        }
+    }
+
     /// A CHILD_SA is gone.
-    fn drop_child(&mut self, shared: &mut Shared, id: u32) {
+    pub(crate) fn drop_child(&mut self, shared: &mut Shared, id: u32) {
         let Some(index) = self.children.iter().position(|child| child.unique_id == id) else {
             return;
         };
         let mut child = self.children.remove(index);
         let info = child.info();
+        let mut was_up = child.successor.is_none();
+        // The peer takes a rekeying back: the old one is the one again.
+        let old = self.children.iter_mut().find(|old| old.successor == Some(id));
+        if let Some(old) = old.filter(|old| old.state != ChildState::Deleted) {
+            old.successor = None;
+            old.rival = None;
+            was_up = false;
+        }
         child.transition_to(ChildState::destroy);
         child.release(shared);
         log!(shared, self, Ike, 1, "CHILD_SA closed");
-        shared
-            .out
-            .event(Event::ChildDown(Box::new(self.info()), Box::new(info)));
+        if was_up {
+            shared
+                .out
+                .event(Event::ChildDown(Box::new(self.info()), Box::new(info)));
+        }
     }
 
     pub(crate) fn on_informational_response(&mut self, shared: &mut Shared, inbound: Inbound) {
@@ -175,11 +252,12 @@ impl IkeSa {
                         "received DELETE for ESP CHILD_SA with SPI {spi:08x}"
                     );
                 }
-                self.drop_child(shared, id);
+                self.let_go(shared, id);
                 if let Some(command) = command {
                     shared.out.command_done(command, Ok(()));
                 }
             }
+            Some(task @ (Task::RekeyChild(..) | Task::CreateChild)) => self.active = Some(task),
             Some(Task::Liveness | Task::WithdrawChild(_)) | None => {}
         }
     }
@@ -238,12 +316,21 @@ impl IkeSa {
         if closing.is_empty() {
             return self.respond(shared, ExchangeType::INFORMATIONAL, answer);
         }
-        let ops = self
-            .children
-            .iter()
-            .filter(|child| closing.contains(&child.unique_id))
-            .flat_map(crate::child::ChildSa::remove)
-            .collect();
+        for id in &closing {
+            self.switch_to_successor(shared, *id);
+        }
+        let closing_children = || {
+            self.children
+                .iter()
+                .filter(|child| closing.contains(&child.unique_id))
+        };
+        let mut ops: Vec<_> = closing_children().flat_map(ChildSa::query).collect();
+        ops.extend(
+            closing_children()
+                .filter(|child| child.successor.is_none())
+                .flat_map(ChildSa::remove),
+        );
+        let closing = closing_children().map(|child| child.unique_id).collect();
         let kernel = shared.start_kernel(self.unique_id, ops);
         self.kernel_work.insert(kernel, KernelWork::CloseByPeer(closing));
     }
@@ -252,7 +339,10 @@ impl IkeSa {
     fn closing_by_peer(&mut self, shared: &mut Shared, payloads: &[Payload]) -> Vec<u32> {
         let mut closing = Vec::new();
         for spi in deleted_spis(payloads) {
-            let child = self.children.iter_mut().find(|child| child.spi_out == spi);
+            let child = self
+                .children
+                .iter_mut()
+                .find(|child| child.spi_out == spi && child.state != ChildState::Deleted);
             let Some(child) = child else {
                 log!(
                     shared,
@@ -264,7 +354,7 @@ impl IkeSa {
                 continue;
             };
             // Both ends may delete it at once; who asked first removes it from the kernel (RFC 7296, 1.4.1).
-            if child.state == ChildState::Installed && !closing.contains(&child.unique_id) {
+            if child.state != ChildState::Deleting && !closing.contains(&child.unique_id) {
                 closing.push(child.unique_id);
             }
             log!(
@@ -280,14 +370,13 @@ impl IkeSa {
 
     fn on_closed_by_peer(&mut self, shared: &mut Shared, ids: &[u32], result: &KernelResult) {
         let mut spis = Vec::new();
-        let mut answers = result.as_deref().unwrap_or_default();
-        for id in ids {
+        let answers = result.as_deref().unwrap_or_default();
+        for (place, id) in ids.iter().enumerate() {
             let Some(index) = self.children.iter().position(|child| child.unique_id == *id) else {
                 continue;
             };
-            let count = self.children[index].remove().len().min(answers.len());
-            let (own, rest) = answers.split_at(count);
-            answers = rest;
+            // Two answers each come first.
+            let own = answers.get(2 * place..2 * place + 2).unwrap_or_default();
             self.log_closing(shared, index, usages(&Ok(own.to_vec())));
             let spi = self.children[index].spi_in;
             log!(
@@ -300,7 +389,10 @@ impl IkeSa {
             spis.push(spi.to_be_bytes().to_vec());
         }
         for id in ids {
-            self.drop_child(shared, *id);
+            if let Some(child) = self.child_mut(*id).filter(|child| child.successor.is_some()) {
+                child.transition_to(ChildState::succeed);
+            }
+            self.let_go(shared, *id);
         }
         let delete = Payload::Delete(Delete {
             protocol: Protocol::ESP,
@@ -379,18 +471,28 @@ impl IkeSa {
         else {
             return;
         };
-        if !hard || child.state != ChildState::Installed {
-            return;
-        }
-        let id = child.unique_id;
+        let (id, state) = (child.unique_id, child.state);
+        let job = match (hard, state) {
+            (false, ChildState::Installed) => "rekey",
+            (true, ChildState::Installed | ChildState::Rekeying | ChildState::Rekeyed) => "delete",
+            _ => return,
+        };
         log!(
             shared,
             self,
             Knl,
             1,
-            "creating delete job for CHILD_SA ESP/0x{spi:08x}/{}",
+            "creating {job} job for CHILD_SA ESP/0x{spi:08x}/{}",
             self.local.ip()
         );
+        if !hard {
+            // Both of its SAs may say so.
+            let queued = |task: &Task| matches!(task, Task::RekeyChild(other, _) if *other == id);
+            if !self.tasks.iter().any(queued) {
+                self.enqueue(shared, Task::RekeyChild(id, None));
+            }
+            return;
+        }
         self.enqueue(shared, Task::DeleteChild(id, None));
     }
 

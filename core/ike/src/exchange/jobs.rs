@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::exchange::Phase;
+use crate::exchange::creation::Side;
 use crate::output::{JobOutcome, JobResult};
 use crate::sa::IkeSa;
 use crate::shared::{Shared, log};
@@ -61,6 +62,36 @@ impl IkeSa {
             _ => {
                 log!(shared, self, Ike, 1, "key exchange failed: {error}");
                 self.destroy();
+            }
+        }
+    }
+
+    /// The job that a CHILD_SA in the making waits for is done.
+    pub(crate) fn on_creation_job_done(&mut self, shared: &mut Shared, side: Side, result: JobResult) {
+        match (side, result) {
+            (Side::Active, Ok(JobOutcome::Initiated(public, pending))) => {
+                self.on_creation_initiated(shared, public, pending);
+            }
+            (Side::Active, Ok(JobOutcome::Finished(secret))) => {
+                if let Some(mut creation) = self.creating.take() {
+                    creation.secrets.push(secret);
+                    self.next_creation_step(shared, creation);
+                }
+            }
+            (Side::Passive, Ok(JobOutcome::Responded(public, secret))) => {
+                self.on_creation_answered(shared, public, secret);
+            }
+            (_, Ok(_)) => {}
+            (Side::Active, Err(error)) => {
+                log!(shared, self, Ike, 1, "key exchange for CHILD_SA failed: {error}");
+                if let Some(creation) = self.creating.take() {
+                    self.withdraw(shared, *creation);
+                }
+            }
+            (Side::Passive, Err(error)) => {
+                if let Some(creation) = self.answering.take() {
+                    self.answer_failed(shared, creation, &Error::Plugin(error));
+                }
             }
         }
     }

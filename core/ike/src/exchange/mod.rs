@@ -1,5 +1,8 @@
 //! The exchanges, one a file. Each state is named for what it awaits, is consumed by it, and leads to the next.
 
+mod create_child;
+mod create_child_responder;
+pub(crate) mod creation;
 mod ike_auth;
 mod ike_auth_child;
 mod ike_intermediate;

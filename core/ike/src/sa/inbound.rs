@@ -364,18 +364,11 @@ impl IkeSa {
             }
             ExchangeType::CREATE_CHILD_SA if self.is_established() => {
                 self.take_on();
-                log!(
-                    shared,
-                    self,
-                    Ike,
-                    1,
-                    "peer wants another CHILD_SA or a rekeying, sending NO_ADDITIONAL_SAS"
-                );
-                self.respond_notify(shared, exchange, NotifyType::NO_ADDITIONAL_SAS, Vec::new());
+                self.on_creation_request(shared, inbound);
             }
             ExchangeType::IKE_FOLLOWUP_KE | ExchangeType::IKE_FOLLOWUP_KE_DRAFT if self.is_established() => {
                 self.take_on();
-                self.respond_notify(shared, exchange, self.profile.state_not_found(), Vec::new());
+                self.on_followup_request(shared, inbound);
             }
             _ => {
                 let state = self.state;
@@ -403,6 +396,9 @@ impl IkeSa {
                 match exchange {
                     ExchangeType::IKE_INTERMEDIATE => self.on_intermediate_response(shared, inbound),
                     ExchangeType::IKE_AUTH => self.on_auth_response(shared, inbound),
+                    ExchangeType::CREATE_CHILD_SA
+                    | ExchangeType::IKE_FOLLOWUP_KE
+                    | ExchangeType::IKE_FOLLOWUP_KE_DRAFT => self.on_creation_response(shared, inbound),
                     _ => self.on_informational_response(shared, inbound),
                 }
                 if self.state != IkeSaState::Destroying {

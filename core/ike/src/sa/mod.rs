@@ -30,6 +30,7 @@ pub use state::IkeSaState;
 use crate::child::ChildSa;
 use crate::endpoint::Initiate;
 use crate::event::{Event, IkeSaInfo};
+use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
 use crate::output::{CommandError, CommandId, KernelId, KernelOp};
 use crate::shared::{Shared, log};
@@ -65,6 +66,10 @@ pub(crate) struct IkeSa {
     pub(crate) negotiation: Option<Box<Negotiation>>,
     pub(crate) phase: Phase,
     pub(crate) children: Vec<ChildSa>,
+    /// The CHILD_SA that this end is making.
+    pub(crate) creating: Option<Box<Creation>>,
+    /// The CHILD_SA that the peer is making.
+    pub(crate) answering: Option<Box<Creation>>,
     pub(crate) tasks: VecDeque<Task>,
     pub(crate) active: Option<Task>,
     pub(crate) kernel_work: BTreeMap<KernelId, KernelWork>,
@@ -100,8 +105,14 @@ pub(crate) enum KernelWork {
     CloseByPeer(Vec<u32>),
     /// A CHILD_SA that this end deletes is being removed.
     CloseByUs(u32),
+    /// An SPI for a further CHILD_SA was asked for.
+    ReserveCreated(Side),
+    /// A further CHILD_SA is being installed.
+    InstallCreated(Side),
     /// Nobody waits.
     Relocate,
+    /// Nobody waits; what fails is said.
+    Unattended,
 }
 
 impl IkeSa {
@@ -139,6 +150,8 @@ impl IkeSa {
             negotiation: Some(Box::default()),
             phase,
             children: Vec::new(),
+            creating: None,
+            answering: None,
             tasks: VecDeque::new(),
             active: None,
             kernel_work: BTreeMap::new(),
@@ -308,6 +321,18 @@ impl IkeSa {
             ops.extend(child.remove());
             child.release(shared);
         }
+        for mut creation in [self.creating.take(), self.answering.take()]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(child) = creation.child.take() {
+                ops.extend(child.remove());
+                child.release(shared);
+            }
+            if let Some(command) = creation.command {
+                shared.out.command_done(command, Err(CommandError::Failed));
+            }
+        }
         if !ops.is_empty() {
             shared.out.kernel(ops);
         }
@@ -317,23 +342,36 @@ impl IkeSa {
         if let Some(command) = self.command.take() {
             shared.out.command_done(command, Err(CommandError::Failed));
         }
-        for task in self.active.take().into_iter().chain(self.tasks.drain(..)) {
-            if let Task::DeleteIke(Some(command)) | Task::DeleteChild(_, Some(command)) = task {
-                shared.out.command_done(command, Ok(()));
+        let active = self.active.take().map(|task| (task, false));
+        let queued = self.tasks.drain(..).map(|task| (task, true));
+        for (task, waiting) in active.into_iter().chain(queued) {
+            match task {
+                Task::DeleteIke(Some(command)) | Task::DeleteChild(_, Some(command)) => {
+                    shared.out.command_done(command, Ok(()));
+                }
+                // One that is under way reports by its creation.
+                Task::RekeyChild(_, Some(command)) if waiting => {
+                    shared.out.command_done(command, Err(CommandError::Failed));
+                }
+                _ => {}
             }
         }
     }
 
     /// The next deadline, with its reason.
     pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        earliest([
-            (self.window.timer(), "retransmission"),
-            (self.lifetime.half_open, "half-open IKE_SA"),
-            (self.lifetime.reauth, "reauthentication"),
-            (self.lifetime.over, "lifetime of IKE_SA"),
-            (self.lifetime.liveness, "liveness check"),
-            (self.natt.keepalive, "NAT keepalive"),
-        ])
+        earliest(
+            [
+                (self.window.timer(), "retransmission"),
+                (self.lifetime.half_open, "half-open IKE_SA"),
+                (self.lifetime.reauth, "reauthentication"),
+                (self.lifetime.over, "lifetime of IKE_SA"),
+                (self.lifetime.liveness, "liveness check"),
+                (self.natt.keepalive, "NAT keepalive"),
+            ]
+            .into_iter()
+            .chain(self.children.iter().map(|child| (child.timer, "CHILD_SA"))),
+        )
     }
 
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
@@ -385,6 +423,11 @@ impl IkeSa {
         }
         if self.lifetime.liveness.expire(now) {
             self.check_liveness(shared);
+        }
+        for index in (0..self.children.len()).rev() {
+            if self.children[index].timer.expire(now) {
+                self.on_child_timer(shared, index);
+            }
         }
     }
 

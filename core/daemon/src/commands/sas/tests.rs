@@ -53,6 +53,7 @@ pub(crate) fn tunnel1(now: Instant) -> IkeSaInfo {
         rekey_at: now.checked_add(Duration::from_secs(496)),
         expires_at: now.checked_add(Duration::from_secs(754)),
         kernel: Some((id(2, 3, 0xc2f3_47ac), id(3, 2, 0xc55a_612d))),
+        sends: true,
     };
     IkeSaInfo {
         unique_id: 1,

@@ -1,0 +1,37 @@
+//! `rekey`: replace CHILD_SAs, or reauthenticate IKE_SAs. The command only starts it.
+
+use control::vici::Message;
+use ike::IkeSaInfo;
+use plugin_api::log::Group;
+
+use super::message::Extra;
+use super::terminate::{Target, by_selector, describe};
+use super::{Answer, success};
+use crate::run::Daemon;
+
+impl Daemon {
+    pub(super) fn rekey(&mut self, request: &Message) -> Answer {
+        self.logger.log(Group::Cfg, 1, describe("rekey", request));
+        let sas: Vec<IkeSaInfo> = self.endpoint.ike_sas().collect();
+        let targets = by_selector("rekey", &sas, request)?;
+        if targets.is_empty() {
+            return Err("no matching SAs to rekey found".into());
+        }
+        let reauth = request.is("reauth");
+        let now = self.now();
+        for target in &targets {
+            match *target {
+                Target::Child(child, _) => self.endpoint.rekey_child(now, None, child),
+                Target::Ike(sa) if reauth => self.endpoint.reauthenticate(now, sa),
+                Target::Ike(_) => {
+                    return Err(
+                        "IKE_SAs cannot be rekeyed yet; reauthenticate them with reauth = yes".into(),
+                    );
+                }
+            }
+        }
+        let mut answer = success();
+        answer.push_value("matches", targets.len());
+        Ok(answer)
+    }
+}
