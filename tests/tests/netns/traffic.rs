@@ -153,3 +153,20 @@ fn rekeying_loses_no_packet() {
     let status = ask(&pair.carol, "ipsec statusall");
     pair.expect(&status, "Tunnel1[1]: ESTABLISHED");
 }
+
+/// X25519, Kyber, NTRU and Saber, one after the other.
+#[test]
+fn tunnel2_has_the_lengths_of_the_prototype_and_carries_pings() {
+    let Some(pair) = super::pair::started() else {
+        return;
+    };
+    let up = ask(&pair.carol, "ipsec up Tunnel2");
+    pair.expect(&up, "connection 'Tunnel2' established successfully");
+    let expected = [284, 292, 1249, 1153, 995, 995, 1057, 1153, 320, 272];
+    assert_eq!(sizes(&up), expected, "{up}");
+    pair.expect(
+        &up,
+        "IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_KYBER_L3/KE2_NTRU_HPS_L3/KE3_SABER_L3",
+    );
+    pair.ping();
+}
