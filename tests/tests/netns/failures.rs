@@ -2,6 +2,8 @@
 
 use std::net::UdpSocket;
 
+use xtask::host::PATIENCE;
+
 use super::pair::{Pair, hosts, start, started, tunnelled};
 
 #[test]
@@ -107,20 +109,28 @@ fn garbage_on_both_ports_changes_nothing() {
     let before = pair.moon.read("charon.log").len();
     let send = |Pair { carol, .. }: &Pair| {
         let socket = UdpSocket::bind("192.168.0.3:0").expect("a port");
-        for port in [500, 4500] {
-            for len in (0..200).chain([1000, 1400, 9000, 60_000]) {
-                for fill in [0x00, 0x5a, 0xff] {
-                    socket
-                        .send_to(&vec![fill; len], ("192.168.0.2", port))
-                        .expect("sent");
-                }
-            }
-        }
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         // A header alone, of a request that would open an SA.
         let mut header = [0; 28];
         header[0] = 1;
         header[17..20].copy_from_slice(&[0x20, 34, 0x08]);
         header[27] = 28;
+        let mut of_version_3 = header;
+        of_version_3[17] = 0x30;
+        for (port, marker) in [(500, &[][..]), (4500, &[0; 4][..])] {
+            let to = ("192.168.0.2", port);
+            for len in (0..200).chain([1000, 1400, 9000, 60_000]) {
+                for fill in [0x00, 0x5a, 0xff] {
+                    socket.send_to(&vec![fill; len], to).expect("sent");
+                }
+                // Its answer says that all before it was looked at, and that there is room for more.
+                socket
+                    .send_to(&[marker, &of_version_3].concat(), to)
+                    .expect("sent");
+                let answer = socket.recv(&mut [0; 1500]).expect("an answer");
+                assert_eq!(answer, marker.len() + 36, "INVALID_MAJOR_VERSION");
+            }
+        }
         socket.send_to(&header, "192.168.0.2:500").expect("sent");
         carol.name.clone()
     };
@@ -128,7 +138,6 @@ fn garbage_on_both_ports_changes_nothing() {
         .namespace
         .run(|| send(&pair))
         .expect("carol's namespace");
-    // The header came last, so all before it has been looked at.
     pair.moon
         .wait_for_log(
             before,

@@ -392,10 +392,12 @@ impl IkeSa {
             "received {} notify, no CHILD_SA built",
             notify.kind
         );
-        self.creation_failed(shared, *creation);
         if notify.kind == NotifyType::INVALID_SYNTAX {
-            self.destroy();
+            // Both ends have lost the thread (RFC 7296, 2.21.3).
+            self.creating = Some(creation);
+            return self.destroy();
         }
+        self.creation_failed(shared, *creation);
     }
 
     /// The peer does not have the CHILD_SA any more. Unless it has been replaced, it is made anew (RFC 7296, 2.25.1).
