@@ -4,6 +4,7 @@
 mod check;
 
 use charon_gmp::{GROUPS, Group, Modp};
+use num_bigint::BigUint;
 use plugin_api::{DiffieHellman, ErrorKind, Secret};
 
 #[test]
@@ -46,6 +47,38 @@ fn given_private_exponents_make_the_same_secrets_as_elsewhere_with_leading_zeros
         with_leading_zero += usize::from(shared[0] == 0);
     }
     assert_eq!(with_leading_zero, 1);
+}
+
+#[test]
+fn num_bigint_comes_to_the_same_powers() {
+    for group in GROUPS {
+        let prime = BigUint::from_bytes_be(&group.prime());
+        let power = |base: &[u8], exponent: &Secret| {
+            let exponent = BigUint::from_bytes_be(exponent.expose());
+            BigUint::from_bytes_be(base).modpow(&exponent, &prime)
+        };
+        let modp = Modp::new(group);
+        let (_, private) = modp.generate().expect("a key pair");
+        let (peer, peer_private) = modp.generate().expect("a key pair");
+        assert_eq!(
+            BigUint::from_bytes_be(&peer),
+            power(&[2], &peer_private),
+            "{}",
+            group.name
+        );
+        let shared = modp.agree(&private, &peer).expect("a secret");
+        assert_eq!(
+            BigUint::from_bytes_be(shared.expose()),
+            power(&peer, &private),
+            "{}",
+            group.name
+        );
+        // Every prime is safe: with p also (p - 1) / 2 is prime, so 2 and every good public value have a large order.
+        let half = (&prime - 1_u8) / 2_u8;
+        let (base, one) = (BigUint::from(3_u8), BigUint::from(1_u8));
+        assert_eq!(base.modpow(&(&prime - 1_u8), &prime), one, "{}", group.name);
+        assert_eq!(base.modpow(&(&half - 1_u8), &half), one, "{}", group.name);
+    }
 }
 
 #[test]
