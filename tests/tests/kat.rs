@@ -47,7 +47,12 @@ unsafe extern "C" fn getentropy(out: *mut u8, len: usize) -> i32 {
 
 /// Algorithms by plugin; back ends and control sockets have no known answers.
 fn algorithms() -> BTreeMap<String, Vec<Feature>> {
-    let (plugins, daemon) = loaded::load(DEFAULT_LOAD, &[loaded::built()]);
+    algorithms_of(DEFAULT_LOAD)
+}
+
+/// Algorithms of the plugins in a `charon.load` line.
+fn algorithms_of(list: &str) -> BTreeMap<String, Vec<Feature>> {
+    let (plugins, daemon) = loaded::load(list, &[loaded::built()]);
     let plugins = plugins.unwrap_or_else(|why| panic!("{why}: {:?}", daemon.said()));
     let mut algorithms: BTreeMap<String, Vec<Feature>> = BTreeMap::new();
     for plugin in plugins {
@@ -89,8 +94,8 @@ fn every_algorithm_of_every_plugin_gives_the_known_answers() {
     }
 }
 
-fn kyber(algorithms: &BTreeMap<String, Vec<Feature>>, label: &str) -> std::sync::Arc<dyn KeyExchange> {
-    let methods = algorithms["oqs"]
+fn key_exchange(features: &[Feature], label: &str) -> std::sync::Arc<dyn KeyExchange> {
+    let methods = features
         .iter()
         .filter_map(|feature| match &feature.implementation {
             Implementation::KeyExchange { method, name, .. } => Some((name, method)),
@@ -101,11 +106,9 @@ fn kyber(algorithms: &BTreeMap<String, Vec<Feature>>, label: &str) -> std::sync:
 }
 
 /// The generator of NIST's files draws a seed, then key pair and ciphertext from a generator with that seed.
-#[test]
-fn kyber_gives_nists_answers_for_nists_randomness() {
-    let algorithms = algorithms();
-    for record in check::records(include_str!("../vectors/kyber.txt")) {
-        let exchange = kyber(&algorithms, record.text("Method").expect("a method"));
+fn give_nists_answers(features: &[Feature], vectors: &'static str) {
+    for record in check::records(vectors) {
+        let exchange = key_exchange(features, record.text("Method").expect("a method"));
         let mut seed = [0; 48];
         Drbg::new(&std::array::from_fn(|i| i as u8)).fill(&mut seed);
         DRBG.set(Some(Drbg::new(&seed)));
@@ -117,6 +120,22 @@ fn kyber_gives_nists_answers_for_nists_randomness() {
         assert_eq!(shared.expose(), record.required("Shared"));
         assert_eq!(pending.finish(&ciphertext).expect("a secret"), shared);
     }
+}
+
+#[test]
+fn kyber_gives_nists_answers_for_nists_randomness() {
+    give_nists_answers(&algorithms()["oqs"], include_str!("../vectors/kyber.txt"));
+}
+
+#[test]
+fn sike_is_there_for_those_who_ask_and_gives_nists_answers() {
+    assert!(
+        !algorithms().contains_key("sike"),
+        "nobody gets it without asking"
+    );
+    let features = &algorithms_of(&format!("{DEFAULT_LOAD} sike"))["sike"];
+    check::features(features);
+    give_nists_answers(features, include_str!("../vectors/sike.txt"));
 }
 
 /// Kyber by PQClean.
@@ -176,7 +195,7 @@ fn kyber_agrees_with_another_implementation_in_both_roles() {
         ("KYBER_L5", &level5::Other),
     ];
     for (name, other) in others {
-        let ours = kyber(&algorithms, name);
+        let ours = key_exchange(&algorithms["oqs"], name);
         plugin_api::testing::agree(&*ours, other);
         plugin_api::testing::agree(other, &*ours);
     }

@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 pub(crate) fn run(directory: &Path) -> Result<(), String> {
     install::ensure(&[install::BUILD])?;
     let built = run::build(true)?;
+    run::build_sike(true)?;
     for (program, folder) in PROGRAMS {
         copy(&built.join(program), &directory.join(folder).join(program), 0o755)?;
     }
@@ -55,7 +56,7 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The plugins by name, which is that of their folder.
+/// The plugins by name, which is that of their folder; those with a workspace of their own too.
 fn plugins(root: &Path) -> Result<Vec<String>, String> {
     let folders = files(&root.join("plugins"))?;
     let named = folders.iter().filter(|folder| folder.join("Cargo.toml").exists());

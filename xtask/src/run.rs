@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The manifest of plugins/sike, which `--workspace` does not reach.
+pub(crate) const SIKE: &str = "plugins/sike/Cargo.toml";
+
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// From here on an interrupt is only noted, so that hosts are taken down in order.
@@ -56,4 +59,19 @@ pub(crate) fn build(release: bool) -> Result<PathBuf, String> {
     cargo(&arguments)?;
     let own = xtask::programs()?;
     Ok(own.with_file_name(if release { "release" } else { "debug" }))
+}
+
+/// Builds plugins/sike, a workspace of its own, so that its library lies beside the others. The walk-through does
+/// without it.
+pub(crate) fn build_sike(release: bool) -> Result<(), String> {
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    sike("build", profile)
+}
+
+/// Runs a command of cargo that compiles plugins/sike, in the folder where ours is compiled.
+pub(crate) fn sike(command: &str, rest: &[&str]) -> Result<(), String> {
+    let own = xtask::programs()?;
+    let target = own.parent().unwrap_or(&own).to_string_lossy();
+    let workspace = ["--manifest-path", SIKE, "--target-dir", &target];
+    cargo(&[&[command], &workspace[..], rest].concat())
 }

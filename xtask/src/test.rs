@@ -100,13 +100,16 @@ fn one(kind: Kind) -> Result<Outcome, String> {
     match kind {
         Kind::Lint => {
             cargo(&["fmt", "--all", "--check"])?;
+            cargo(&["fmt", "--manifest-path", run::SIKE, "--check"])?;
             cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+            run::sike("clippy", &["--all-targets", "--", "-D", "warnings"])?;
             licences::check()?;
         }
         // Tests that start the daemon find its plugins beside it.
         Kind::Unit => {
             run::build(false)?;
             cargo(&["test", "--workspace", "--exclude", "pqswan-tests"])?;
+            run::sike("test", &[])?;
         }
         Kind::Sim => cargo(&["test", "-p", "pqswan-tests", "--lib", "--test", "sim"])?,
         Kind::Golden => {
@@ -115,6 +118,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
         }
         Kind::Abi => {
             run::build(false)?;
+            run::build_sike(false)?;
             cargo(&["test", "-p", "pqswan-tests", "--test", "abi", "--test", "kat"])?;
         }
         Kind::Fuzz => {
