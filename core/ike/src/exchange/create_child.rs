@@ -230,8 +230,7 @@ impl IkeSa {
         if !selectors::within(&tsi, &creation.local_ts) || !selectors::within(&tsr, &creation.remote_ts) {
             return Err(Error::TsUnacceptable);
         }
-        let chosen = proposal.to_log(&shared.registry);
-        log!(shared, self, Cfg, 1, "selected proposal: {chosen}");
+        self.log_selected(shared, proposal);
         creation.nonce_r.clone_from(&nonce.data);
         (creation.local_ts, creation.remote_ts) = (tsi, tsr);
         creation.plan = proposal.additional_key_exchanges().into();

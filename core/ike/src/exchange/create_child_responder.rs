@@ -120,14 +120,7 @@ impl IkeSa {
             local_ts,
             remote_ts,
         } = choice;
-        log!(
-            shared,
-            self,
-            Cfg,
-            1,
-            "selected proposal: {}",
-            proposal.to_log(&shared.registry)
-        );
+        self.log_selected(shared, &proposal);
         let mut creation = Creation::new(config, rekeys, None);
         creation.plan = proposal.additional_key_exchanges().into();
         creation.selected = Some(proposal);

@@ -116,6 +116,39 @@ impl IkeSa {
         self.children.iter_mut().find(|child| child.unique_id == id)
     }
 
+    /// What both ends have agreed on, with the keys made of it.
+    pub(crate) fn keyed(
+        &self,
+        proposal: &Proposal,
+        role: Role,
+        secrets: &[Secret],
+        (ni, nr): (&[u8], &[u8]),
+        (local_ts, remote_ts): (Vec<TrafficSelector>, Vec<TrafficSelector>),
+    ) -> Result<Agreed, Error> {
+        let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
+        let spi = proposal.spi.as_slice().try_into();
+        let spi_out = spi.map(u32::from_be_bytes).map_err(|_| Error::NoProposalChosen)?;
+        let (Some(ike), Some(sk)) = (&self.suite, &self.sk) else {
+            return Err(Error::NoProposalChosen);
+        };
+        let keys = keymat::derive_child(ike.prf(), &suite, &sk.sk_d, secrets, ni, nr)?;
+        Ok(Agreed {
+            proposal: proposal.clone(),
+            suite,
+            keys,
+            role,
+            spi_out,
+            local_ts,
+            remote_ts,
+            encap: self.natt.encap(),
+        })
+    }
+
+    pub(crate) fn log_selected(&self, shared: &mut Shared, proposal: &Proposal) {
+        let chosen = proposal.to_log(&shared.registry);
+        log!(shared, self, Cfg, 1, "selected proposal: {chosen}");
+    }
+
     /// Keys and parameters, once the last key exchange is done.
     pub(crate) fn install_created(
         &mut self,
@@ -123,36 +156,21 @@ impl IkeSa {
         side: Side,
         creation: &mut Creation,
     ) -> Result<(), Error> {
-        let (Some(proposal), Some(child)) = (creation.selected.clone(), &mut creation.child) else {
-            return Err(Error::NoProposalChosen);
-        };
-        let suite = ChildSuite::new(&proposal).map_err(|_| Error::NoProposalChosen)?;
-        let spi: [u8; 4] = proposal
-            .spi
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::NoProposalChosen)?;
-        let (Some(ike), Some(sk)) = (&self.suite, &self.sk) else {
-            return Err(Error::NoProposalChosen);
-        };
-        let (ni, nr) = (&creation.nonce_i, &creation.nonce_r);
-        let keys = keymat::derive_child(ike.prf(), &suite, &sk.sk_d, &creation.secrets, ni, nr)?;
-        creation.secrets.clear();
         let (role, send) = match side {
             Side::Active => (Role::Initiator, SendFrom::Now),
             Side::Passive if creation.rekeys.is_some() => (Role::Responder, SendFrom::Later),
             Side::Passive => (Role::Responder, SendFrom::Now),
         };
-        let agreed = Agreed {
-            proposal,
-            suite,
-            keys,
-            role,
-            spi_out: u32::from_be_bytes(spi),
-            local_ts: std::mem::take(&mut creation.local_ts),
-            remote_ts: std::mem::take(&mut creation.remote_ts),
-            encap: self.natt.encap(),
+        let (Some(proposal), Some(child)) = (&creation.selected, &mut creation.child) else {
+            return Err(Error::NoProposalChosen);
         };
+        let nonces = (creation.nonce_i.as_slice(), creation.nonce_r.as_slice());
+        let selectors = (
+            std::mem::take(&mut creation.local_ts),
+            std::mem::take(&mut creation.remote_ts),
+        );
+        let agreed = self.keyed(proposal, role, &creation.secrets, nonces, selectors)?;
+        creation.secrets.clear();
         let ops = child.install(shared, agreed, self.local, self.remote, send);
         let id = shared.start_kernel(self.unique_id, ops);
         self.kernel_work.insert(id, KernelWork::InstallCreated(side));

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crypto::keymat;
 use crypto::proposal::Proposal;
-use crypto::suite::ChildSuite;
 use iana::{NotifyType, Protocol, TrafficSelector};
 use wire::payload::{Payload, TsKind};
 
@@ -154,35 +152,9 @@ impl IkeSa {
         local_ts: Vec<TrafficSelector>,
         remote_ts: Vec<TrafficSelector>,
     ) -> Result<Agreed, Error> {
-        log!(
-            shared,
-            self,
-            Cfg,
-            1,
-            "selected proposal: {}",
-            proposal.to_log(&shared.registry)
-        );
-        let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
-        let spi: [u8; 4] = proposal
-            .spi
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::NoProposalChosen)?;
-        let (Some(ike), Some(sk)) = (&self.suite, &self.sk) else {
-            return Err(Error::NoProposalChosen);
-        };
-        let (ni, nr) = (&self.nonces.0, &self.nonces.1);
-        let keys = keymat::derive_child(ike.prf(), &suite, &sk.sk_d, &[], ni, nr)?;
-        Ok(Agreed {
-            proposal: proposal.clone(),
-            suite,
-            keys,
-            role: self.role,
-            spi_out: u32::from_be_bytes(spi),
-            local_ts,
-            remote_ts,
-            encap: self.natt.encap(),
-        })
+        self.log_selected(shared, proposal);
+        let nonces = (self.nonces.0.as_slice(), self.nonces.1.as_slice());
+        self.keyed(proposal, self.role, &[], nonces, (local_ts, remote_ts))
     }
 
     fn install(&mut self, shared: &mut Shared, ops: Vec<KernelOp>) {

@@ -329,14 +329,7 @@ impl IkeSa {
 
     /// Takes over what was selected: algorithms, profile, and the additional key exchanges to run.
     pub(crate) fn use_proposal(&mut self, shared: &mut Shared, proposal: &Proposal) -> Result<(), Error> {
-        log!(
-            shared,
-            self,
-            Cfg,
-            1,
-            "selected proposal: {}",
-            proposal.to_log(&shared.registry)
-        );
+        self.log_selected(shared, proposal);
         let suite = Suite::new(proposal, &shared.registry).map_err(|error| {
             log!(shared, self, Ike, 1, "{error}");
             Error::NoProposalChosen
