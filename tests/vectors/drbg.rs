@@ -22,11 +22,16 @@ impl Drbg {
 
     /// Fills `out`; every call draws whole blocks of its own.
     pub(crate) fn fill(&mut self, out: &mut [u8]) {
+        self.begin(out);
+        self.update(&[0; 48]);
+    }
+
+    /// Fills `out`, whole blocks, with more of the same call to come.
+    pub(crate) fn begin(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(16) {
             let block = self.block();
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
-        self.update(&[0; 48]);
     }
 
     fn block(&mut self) -> [u8; 16] {

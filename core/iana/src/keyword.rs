@@ -268,6 +268,7 @@ const KEY_EXCHANGES: &[(&str, Ke)] = &[
     ("sike2", Ke::SIKE_L2),
     ("sike3", Ke::SIKE_L3),
     ("sike5", Ke::SIKE_L5),
+    ("sntrup761", Ke::SNTRUP_761),
 ];
 
 #[cfg(test)]

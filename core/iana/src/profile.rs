@@ -69,5 +69,7 @@ mod tests {
         assert_eq!(Profile::of_methods([Ke::KYBER_L3, Ke::ECP_384]), Profile::Draft);
         assert_eq!(Profile::of_methods([Ke::KYBER_L3, Ke::ML_KEM_768]), Profile::Rfc);
         assert_eq!(Profile::of_methods([Ke::ML_KEM_768]), Profile::Rfc);
+        assert_eq!(Profile::of_methods([Ke::BIKE_L1, Ke::HQC_L5]), Profile::Draft);
+        assert_eq!(Profile::of_methods([Ke::KYBER_L3, Ke::SNTRUP_761]), Profile::Rfc);
     }
 }

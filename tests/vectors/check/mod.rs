@@ -13,6 +13,7 @@ mod hasher;
 mod host;
 mod key_exchange;
 mod mac;
+pub mod ml_kem;
 mod random;
 mod records;
 

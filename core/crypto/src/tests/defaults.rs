@@ -1,11 +1,12 @@
 //! Default proposals, as octets where a peer's trace shows them.
 
 use iana::{KeyExchangeMethod, Protocol, TransformType};
+use plugin_api::Feature;
 
 use super::algorithms::registry;
 use super::trace::Trace;
 use crate::select::list;
-use crate::{DefaultStyle, Proposal, Registry};
+use crate::{DefaultStyle, NullKeyExchange, Proposal, Registry};
 
 /// An SA payload without its generic header (RFC 7296, 3.3).
 fn encode(proposals: &[Proposal]) -> Vec<u8> {
@@ -149,4 +150,38 @@ fn the_defaults_of_the_draft_style_do_not_depend_on_plugins() {
         ),
         "AH:HMAC_SHA2_256_128/HMAC_SHA2_384_192/HMAC_SHA2_512_256/HMAC_SHA1_96/AES_XCBC_96/NO_EXT_SEQ"
     );
+}
+
+/// Weak groups, those nobody vouches for, and KEMs, which belong behind a group: who wants them writes so.
+#[test]
+fn what_must_be_asked_for_is_in_no_default_proposal() {
+    use KeyExchangeMethod as Ke;
+    let unasked = [
+        Ke::MODP_768,
+        Ke::MODP_1024,
+        Ke::MODP_1536,
+        Ke::MODP_1024_160,
+        Ke::MODP_2048_224,
+        Ke::MODP_2048_256,
+        Ke::ML_KEM_512,
+        Ke::ML_KEM_768,
+        Ke::ML_KEM_1024,
+    ];
+    let mut registry = registry();
+    for method in unasked.into_iter().chain([Ke::MODP_8192, Ke::CURVE_448]) {
+        let exchange = NullKeyExchange::new(1, 32, 32);
+        let feature = Feature::key_exchange(method.0, &method.to_string(), "", exchange);
+        registry.add("all", feature.name, &feature.implementation);
+    }
+    for protocol in [Protocol::IKE, Protocol::ESP, Protocol::AH] {
+        for style in [DefaultStyle::Draft, DefaultStyle::Rfc] {
+            for proposal in Proposal::defaults(protocol, &registry, style) {
+                assert!(!proposal.has_additional());
+                assert!(unasked.iter().all(|it| !proposal.offers(TransformType::KE, it.0)));
+            }
+        }
+    }
+    let rfc = Proposal::defaults(Protocol::IKE, &registry, DefaultStyle::Rfc);
+    let strong = [Ke::MODP_8192, Ke::CURVE_448];
+    assert!(strong.iter().all(|it| rfc[0].offers(TransformType::KE, it.0)));
 }

@@ -54,6 +54,69 @@ fn the_walk_throughs_strings_are_its_proposals() {
 }
 
 #[test]
+fn every_group_and_kem_is_a_keyword_in_every_place() {
+    for (keyword, name) in [
+        ("modp768", "MODP_768"),
+        ("modp1024", "MODP_1024"),
+        ("modp1536", "MODP_1536"),
+        ("modp2048", "MODP_2048"),
+        ("modp3072", "MODP_3072"),
+        ("modp4096", "MODP_4096"),
+        ("modp6144", "MODP_6144"),
+        ("modp8192", "MODP_8192"),
+        ("modp1024s160", "MODP_1024_160"),
+        ("modp2048s224", "MODP_2048_224"),
+        ("modp2048s256", "MODP_2048_256"),
+        ("ecp256bp", "ECP_256_BP"),
+        ("ecp384bp", "ECP_384_BP"),
+        ("x448", "CURVE_448"),
+        ("curve448", "CURVE_448"),
+        ("mlkem512", "ML_KEM_512"),
+        ("mlkem768", "ML_KEM_768"),
+        ("mlkem1024", "ML_KEM_1024"),
+        ("kyber1", "KYBER_L1"),
+        ("kyber3", "KYBER_L3"),
+        ("kyber5", "KYBER_L5"),
+        ("ntrup1", "NTRU_HPS_L1"),
+        ("ntrup3", "NTRU_HPS_L3"),
+        ("ntrup5", "NTRU_HPS_L5"),
+        ("ntrur3", "NTRU_HRSS_L3"),
+        ("saber1", "SABER_L1"),
+        ("saber3", "SABER_L3"),
+        ("saber5", "SABER_L5"),
+        ("bike1", "BIKE_L1"),
+        ("bike3", "BIKE_L3"),
+        ("bike5", "BIKE_L5"),
+        ("frodoa1", "FRODO_AES_L1"),
+        ("frodoa3", "FRODO_AES_L3"),
+        ("frodoa5", "FRODO_AES_L5"),
+        ("frodos1", "FRODO_SHAKE_L1"),
+        ("frodos3", "FRODO_SHAKE_L3"),
+        ("frodos5", "FRODO_SHAKE_L5"),
+        ("hqc1", "HQC_L1"),
+        ("hqc3", "HQC_L3"),
+        ("hqc5", "HQC_L5"),
+        ("sike1", "SIKE_L1"),
+        ("sike2", "SIKE_L2"),
+        ("sike3", "SIKE_L3"),
+        ("sike5", "SIKE_L5"),
+        ("sntrup761", "SNTRUP_761"),
+    ] {
+        let ike = format!("aes256gcm16-sha512-{keyword}");
+        let logged = format!("IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/{name}");
+        assert_parses(Protocol::IKE, &[(&ike, &logged)]);
+        for n in 1..=7 {
+            let ike = format!("aes256gcm16-sha512-x25519-ke{n}_{keyword}");
+            let logged = format!("IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE{n}_{name}");
+            assert_parses(Protocol::IKE, &[(&ike, &logged)]);
+            let esp = format!("aes256gcm16-x25519-ke{n}_{keyword}");
+            let logged = format!("ESP:AES_GCM_16_256/CURVE_25519/NO_EXT_SEQ/KE{n}_{name}");
+            assert_parses(Protocol::ESP, &[(&esp, &logged)]);
+        }
+    }
+}
+
+#[test]
 fn what_is_implied_is_added_and_what_is_meaningless_dropped() {
     assert_parses(
         Protocol::IKE,

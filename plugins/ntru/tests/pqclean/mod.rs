@@ -4,18 +4,12 @@
 //! on the wire) and `VECTORS`.
 
 use plugin_api::{ErrorKind, Kem, KemExchange, Secret, testing};
-use sha2::{Digest, Sha256};
 
 use super::{KEMS, LENGTHS, ParameterSet, PqClean, VECTORS, check, response_file};
 
 /// What this processor can run of a parameter set.
 pub(crate) fn implementations(set: &ParameterSet) -> Vec<PqClean> {
     [set.avx2(), Some(set.portable())].into_iter().flatten().collect()
-}
-
-pub(crate) fn sha256(text: &str) -> String {
-    let hash = Sha256::digest(text);
-    hash.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[test]
