@@ -82,6 +82,7 @@ impl Bus {
     ) {
         match event {
             Event::IkeUp(sa) => self.ike_updown(sa, true, describe),
+            Event::IkeRekeyed(old, new) => self.ike_rekey(old, new, describe),
             Event::IkeDown(sa) => self.ike_updown(sa, false, describe),
             Event::ChildUp(sa, child) => self.child_updown(sa, child, true, describe, interface),
             Event::ChildDown(sa, child) => self.child_updown(sa, child, false, describe, interface),
@@ -95,6 +96,17 @@ impl Bus {
             event.push_flag("up", up);
             event.push_section(&sa.name, describe.ike_sa(sa));
             self.emit("ike-updown", &event);
+        }
+    }
+
+    fn ike_rekey(&self, old: &IkeSaInfo, new: &IkeSaInfo, describe: Describe<'_>) {
+        if self.wants("ike-rekey") {
+            let mut both = Message::default();
+            both.push_section("old", describe.ike_sa(old));
+            both.push_section("new", describe.ike_sa(new));
+            let mut event = Message::default();
+            event.push_section(&new.name, both);
+            self.emit("ike-rekey", &event);
         }
     }
 

@@ -14,6 +14,7 @@ pub mod loaded;
 pub mod log;
 pub mod net;
 mod options;
+mod pages;
 pub mod paths;
 pub mod pidfile;
 pub mod plugins;

@@ -205,6 +205,7 @@ fn run(
             // Whoever waited may have gone.
             let _ = std::fs::File::from(ready).write_all(b"\n");
         }
+        crate::pages::give_back_code();
     };
     let result = runtime.block_on(daemon.run(
         Inputs {

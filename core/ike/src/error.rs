@@ -29,6 +29,9 @@ pub enum Error {
     /// A plugin failed.
     #[error("{0}")]
     Plugin(#[from] PluginError),
+    /// The peer's ML-KEM public key fails the checks of FIPS 203, 7.2.
+    #[error("{0}")]
+    MalformedKey(PluginError),
     /// The peer could not prove who it is.
     #[error("authentication failed")]
     AuthenticationFailed,
@@ -41,11 +44,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why the peer's public value could not be answered, before there is an established IKE_SA.
+    pub(crate) fn of_answer(method: KeyExchangeMethod, error: PluginError) -> Self {
+        if method.is_ml_kem() && error.kind == ErrorKind::InvalidPublicValue {
+            Self::MalformedKey(error)
+        } else {
+            Self::Plugin(error)
+        }
+    }
+
     /// What to answer a request with that failed so (RFC 7296, 3.10.1), or nothing where silence is right.
     pub fn notify(&self) -> Option<NotifyType> {
         match self {
             Self::Wire(error) => error.notify(),
-            Self::Missing(_) => Some(NotifyType::INVALID_SYNTAX),
+            // Of a malformed key: draft-ietf-ipsecme-ikev2-mlkem; other methods have strongSwan's NO_PROPOSAL_CHOSEN.
+            Self::Missing(_) | Self::MalformedKey(_) => Some(NotifyType::INVALID_SYNTAX),
             Self::NoProposalChosen | Self::WrongKeyExchange { .. } | Self::Unsupported(_) => {
                 Some(NotifyType::NO_PROPOSAL_CHOSEN)
             }

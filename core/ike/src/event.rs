@@ -20,6 +20,8 @@ pub enum Event {
     IkeUp(Box<IkeSaInfo>),
     /// An established IKE_SA is gone.
     IkeDown(Box<IkeSaInfo>),
+    /// An IKE_SA, the first, was replaced by another, which has its CHILD_SAs.
+    IkeRekeyed(Box<IkeSaInfo>, Box<IkeSaInfo>),
     /// A CHILD_SA was installed.
     ChildUp(Box<IkeSaInfo>, Box<ChildSaInfo>),
     /// An installed CHILD_SA is gone.

@@ -112,7 +112,7 @@ impl Endpoint {
         if !self.passes_cookie(local, remote, header, &message.payloads) {
             return;
         }
-        let key = self.next_key();
+        let key = self.shared.next_ike_id();
         let sa = IkeSa::responder(&mut self.shared, key, local, remote, header.spi_i.0, digest);
         self.insert(key, sa);
         let inbound = Inbound {

@@ -45,6 +45,8 @@ pub struct Settings {
     pub prefer_configured_proposals: bool,
     /// Close the IKE_SA if its first CHILD_SA fails.
     pub close_ike_on_child_failure: bool,
+    /// Reauthenticate by establishing the new IKE_SA before the old one is deleted.
+    pub make_before_break: bool,
     /// Packets in the replay window of CHILD_SAs, unless their configuration says otherwise.
     pub replay_window: u32,
     /// The kernel back end takes ESP only in UDP, so a NAT is faked.
@@ -106,6 +108,7 @@ impl Default for Settings {
             follow_redirects: true,
             prefer_configured_proposals: true,
             close_ike_on_child_failure: false,
+            make_before_break: false,
             replay_window: 32,
             force_udp_encap: false,
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::connection::PeerConfig;
+use config::connection::{ChildConfig, PeerConfig};
 use config::identity::Identity;
 use config::secret::SecretStore;
 use crypto::registry::Registry;
@@ -14,8 +14,10 @@ use plugin_api::Hasher;
 use plugin_api::kernel::SaId;
 
 use crate::endpoint::{Initiate, Randomness};
+use crate::exchange::creation::Estate;
 use crate::lookup::SaKey;
 use crate::output::{Job, JobId, KernelId, KernelOp, Outbox};
+use crate::sa::IkeSa;
 use crate::settings::Settings;
 
 /// See the module.
@@ -40,7 +42,8 @@ pub(crate) struct Shared {
     pub(crate) reservations: BTreeMap<KernelId, (IpAddr, IpAddr)>,
     sha1: Arc<dyn Hasher>,
     randomness: Box<dyn Randomness>,
-    next_child_id: u32,
+    last_ike_id: SaKey,
+    last_child_id: u32,
 }
 
 /// What of an IKE_SA waits for a job.
@@ -48,9 +51,9 @@ pub(crate) struct Shared {
 pub(crate) enum Owner {
     /// Its establishment.
     Phase(SaKey),
-    /// The CHILD_SA that it is making.
+    /// What it is making.
     Active(SaKey),
-    /// The CHILD_SA that its peer is making.
+    /// What its peer is making.
     Passive(SaKey),
 }
 
@@ -62,7 +65,6 @@ impl Owner {
 }
 
 /// Something an IKE_SA cannot do alone.
-#[derive(Debug)]
 pub(crate) enum Wish {
     /// The peer says that it knows of no other IKE_SA between these identities.
     InitialContact {
@@ -77,8 +79,27 @@ pub(crate) enum Wish {
         remote: Identity,
         except: u32,
     },
+    /// An IKE_SA that replaces another.
+    Join(Box<IkeSa>),
+    /// What one leaves to another that joined before.
+    Inherit(SaKey, Box<Estate>),
+    /// One that joined is not to take over: the peer will delete it.
+    Redundant(SaKey),
     /// Establish anew, for a reauthentication or a dead peer.
-    Reinitiate(Box<Initiate>),
+    Reinitiate(Box<Again>),
+    /// An IKE_SA whose peer has authenticated again by another.
+    Retire(SaKey),
+    /// The peer of an IKE_SA could not authenticate again.
+    RetryReauthentication(SaKey),
+}
+
+/// What to establish anew.
+pub(crate) struct Again {
+    pub(crate) what: Initiate,
+    /// Further CHILD_SAs.
+    pub(crate) children: Vec<Arc<ChildConfig>>,
+    /// The IKE_SA that goes when this one stands.
+    pub(crate) instead_of: Option<SaKey>,
 }
 
 impl Shared {
@@ -107,7 +128,8 @@ impl Shared {
             reservations: BTreeMap::new(),
             sha1,
             randomness,
-            next_child_id: 0,
+            last_ike_id: 0,
+            last_child_id: 0,
         }
     }
 
@@ -186,9 +208,14 @@ impl Shared {
         id
     }
 
+    pub(crate) fn next_ike_id(&mut self) -> SaKey {
+        self.last_ike_id += 1;
+        self.last_ike_id
+    }
+
     pub(crate) fn next_child_id(&mut self) -> u32 {
-        self.next_child_id += 1;
-        self.next_child_id
+        self.last_child_id += 1;
+        self.last_child_id
     }
 
     /// Whether an IKE message between these ports carries the non-ESP marker (RFC 3948, 2.2).

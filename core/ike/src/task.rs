@@ -1,9 +1,13 @@
 //! What this end wants next of an IKE_SA; it waits here, because the window is one.
 
+use std::sync::Arc;
+
+use config::connection::ChildConfig;
+
 use crate::output::CommandId;
 
 /// An intention that needs a request of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Task {
     /// Delete the IKE_SA.
     DeleteIke(Option<CommandId>),
@@ -11,22 +15,44 @@ pub(crate) enum Task {
     DeleteChild(u32, Option<CommandId>),
     /// Replace the CHILD_SA of this unique number.
     RekeyChild(u32, Option<CommandId>),
-    /// Make a CHILD_SA; under way already when it becomes a task.
-    CreateChild,
+    /// Replace the IKE_SA.
+    RekeyIke(Option<CommandId>),
+    /// Make a CHILD_SA.
+    CreateChild(Arc<ChildConfig>, Option<CommandId>),
     /// Delete a CHILD_SA, by its inbound SPI, that the peer installed and this end could not.
     WithdrawChild(u32),
     /// See whether the peer lives.
     Liveness,
+    /// Nothing but the established IKE_SA is wanted.
+    Report(CommandId),
+    /// Delete the IKE_SA of this unique number, which this one has taken the place of by authenticating again.
+    Retire(u32),
 }
 
 impl Task {
+    /// The command that waits for it.
+    pub(crate) fn command(&self) -> Option<CommandId> {
+        match self {
+            Self::DeleteIke(command)
+            | Self::DeleteChild(_, command)
+            | Self::RekeyChild(_, command)
+            | Self::RekeyIke(command)
+            | Self::CreateChild(_, command) => *command,
+            Self::Report(command) => Some(*command),
+            Self::WithdrawChild(_) | Self::Liveness | Self::Retire(_) => None,
+        }
+    }
+
     /// The name in lists of tasks.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::DeleteIke(_) => "IKE_DELETE",
+            Self::Report(_) => "IKE_ESTABLISH",
+            Self::Retire(_) => "IKE_REAUTH_COMPLETE",
             Self::DeleteChild(..) | Self::WithdrawChild(_) => "CHILD_DELETE",
             Self::RekeyChild(..) => "CHILD_REKEY",
-            Self::CreateChild => "CHILD_CREATE",
+            Self::RekeyIke(_) => "IKE_REKEY",
+            Self::CreateChild(..) => "CHILD_CREATE",
             Self::Liveness => "IKE_DPD",
         }
     }

@@ -18,6 +18,10 @@ impl Timer {
         Self((!after.is_zero()).then(|| now + after))
     }
 
+    pub(crate) fn is_on(self) -> bool {
+        self.0.is_some()
+    }
+
     pub(crate) fn deadline(self) -> Option<Instant> {
         self.0
     }

@@ -140,6 +140,19 @@ fn defaults_are_strongswans() {
 }
 
 #[test]
+fn proposals_with_many_key_exchanges_are_taken_as_they_stand() {
+    let all = "aes256gcm16-sha512-x25519-ke1_frodoa3-ke2_hqc3-ke3_bike1-ke4_frodos5-ke5_sntrup761-ke6_kyber3-ke7_sike5";
+    let peer = one(&format!(
+        "right=10.0.0.2\nike={all}!\nesp={all},aes256-sha256-bike1"
+    ))
+    .peer;
+    assert_eq!(peer.proposals.entries, [all]);
+    let child = &peer.children[0].proposals;
+    assert_eq!(child.entries, [all, "aes256-sha256-bike1"]);
+    assert!(!peer.proposals.append_defaults && child.append_defaults);
+}
+
+#[test]
 fn keywords_have_their_meaning() {
     let peer = one("left=10.0.0.1\nright=gate.example.org\nike=aes256-sha256-x25519,aes128-sha256-ecp256!\nreauth=no\nkeyingtries=%forever\ndpdaction=restart\nfragmentation=force\nmobike=no\nleftfirewall=yes\ntype=transport\nleftsubnet=10.1.0.0/24,10.2.0.1[tcp/80]\nrightprotoport=udp/53\nmark=0x10/0xff").peer;
     assert_eq!(

@@ -1,19 +1,24 @@
-//! `rekey`: replace CHILD_SAs, or reauthenticate IKE_SAs. The command only starts it.
+//! `rekey`: replace CHILD_SAs or IKE_SAs, or reauthenticate the latter. The command only starts it.
 
 use control::vici::Message;
 use ike::IkeSaInfo;
 use plugin_api::log::Group;
 
 use super::message::Extra;
-use super::terminate::{Target, by_selector, describe};
+use super::terminate::{Target, by_selector, by_stroke_name, describe};
 use super::{Answer, success};
 use crate::run::Daemon;
 
 impl Daemon {
     pub(super) fn rekey(&mut self, request: &Message) -> Answer {
-        self.logger.log(Group::Cfg, 1, describe("rekey", request));
         let sas: Vec<IkeSaInfo> = self.endpoint.ike_sas().collect();
-        let targets = by_selector("rekey", &sas, request)?;
+        // Stroke has logged its request itself.
+        let targets = if request.is("stroke") {
+            by_stroke_name(&sas, request.get_str("name").unwrap_or_default())
+        } else {
+            self.logger.log(Group::Cfg, 1, describe("rekey", request));
+            by_selector("rekey", &sas, request)?
+        };
         if targets.is_empty() {
             return Err("no matching SAs to rekey found".into());
         }
@@ -23,11 +28,7 @@ impl Daemon {
             match *target {
                 Target::Child(child, _) => self.endpoint.rekey_child(now, None, child),
                 Target::Ike(sa) if reauth => self.endpoint.reauthenticate(now, sa),
-                Target::Ike(_) => {
-                    return Err(
-                        "IKE_SAs cannot be rekeyed yet; reauthenticate them with reauth = yes".into(),
-                    );
-                }
+                Target::Ike(sa) => self.endpoint.rekey_ike(now, None, sa),
             }
         }
         let mut answer = success();

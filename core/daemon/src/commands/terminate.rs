@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::vici::Message;
-use ike::{ChildState, CommandError, CommandId, IkeSaInfo};
+use ike::{ChildState, CommandError, CommandId, IkeSaInfo, IkeSaState};
 use plugin_api::Reply;
 use plugin_api::log::Group;
 
@@ -168,6 +168,7 @@ pub(super) fn by_selector(verb: &str, sas: &[IkeSaInfo], request: &Message) -> R
     }
     let sas = sas
         .iter()
+        .filter(|sa| sa.state != IkeSaState::Rekeyed)
         .filter(|sa| ike.is_none_or(|name| name == &*sa.name) && ike_id.is_none_or(|id| id == sa.unique_id));
     if !of_child {
         return Ok(sas.map(|sa| Target::Ike(sa.unique_id)).collect());
@@ -195,7 +196,7 @@ fn children<'a>(
 pub(super) fn by_stroke_name(sas: &[IkeSaInfo], text: &str) -> Vec<Target> {
     let ike_sas = |name: &str| -> Vec<Target> {
         sas.iter()
-            .filter(|sa| &*sa.name == name)
+            .filter(|sa| &*sa.name == name && sa.state != IkeSaState::Rekeyed)
             .map(|sa| Target::Ike(sa.unique_id))
             .collect()
     };

@@ -46,8 +46,6 @@ pub(crate) struct ChildSa {
     outbound: Outbound,
     /// The CHILD_SA that takes over when this one goes.
     pub(crate) successor: Option<u32>,
-    /// The lowest nonce of the peer's exchange that made the successor, should this end rekey it at the same time.
-    pub(crate) rival: Option<Vec<u8>>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
     pub(crate) timer: Timer,
 }
@@ -110,7 +108,6 @@ impl ChildSa {
             expires_at: None,
             outbound: Outbound::Gone,
             successor: None,
-            rival: None,
             timer: Timer::OFF,
         }
     }

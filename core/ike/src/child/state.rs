@@ -33,6 +33,8 @@ states! {
         keep: Installed | Rekeying => Installed;
         /// The successor is there.
         succeed: Installed | Rekeying | Rekeyed => Rekeyed;
+        /// The peer deletes the successor that it has made.
+        take_back: Rekeyed => Installed;
         /// This end wants it gone, and tells the peer.
         delete: Installed | Rekeying | Rekeyed | Deleting => Deleting;
         /// Both ends know that it is gone.

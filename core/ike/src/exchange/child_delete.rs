@@ -123,9 +123,12 @@ impl IkeSa {
         let mut was_up = child.successor.is_none();
         // The peer takes a rekeying back: the old one is the one again.
         let old = self.children.iter_mut().find(|old| old.successor == Some(id));
-        if let Some(old) = old.filter(|old| old.state != ChildState::Deleted) {
+        let going = [ChildState::Deleting, ChildState::Deleted];
+        if let Some(old) = old.filter(|old| !going.contains(&old.state)) {
             old.successor = None;
-            old.rival = None;
+            if old.state == ChildState::Rekeyed {
+                old.transition_to(ChildState::take_back);
+            }
             was_up = false;
         }
         child.transition_to(ChildState::destroy);

@@ -297,6 +297,7 @@ impl IkeSa {
             self.peer.mobike = true;
             log!(shared, self, Ike, 1, "peer supports MOBIKE");
         }
+        self.instead_of = None;
         if let Some(command) = self.command.take() {
             let up =
                 self.initiate.as_ref().is_none_or(|what| what.child.is_none()) || !self.children.is_empty();

@@ -3,28 +3,42 @@
 use iana::{ExchangeType, NotifyType, Protocol};
 use wire::payload::{Delete, Notify, Payload};
 
+use crate::child::ChildSa;
 use crate::exchange::Phase;
 use crate::exchange::child_delete::deleted_spis;
 use crate::exchange::creation::Side;
 use crate::output::{CommandId, KernelAnswer, KernelResult};
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
-use crate::shared::{Shared, log};
+use crate::shared::{Shared, Wish, log};
 use crate::task::Task;
 
 impl IkeSa {
     /// Starts what waits first, if the window is free.
     pub(crate) fn start_next_task(&mut self, shared: &mut Shared) {
         while self.is_established() && !self.window.is_busy() && self.active.is_none() {
+            // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2).
+            if self.answering.as_ref().is_some_and(|creation| creation.is_ike()) {
+                return;
+            }
             let Some(task) = self.tasks.pop_front() else {
                 return;
             };
-            self.active = Some(task);
+            self.active = Some(task.clone());
             match task {
                 Task::DeleteIke(_) => self.send_ike_delete(shared),
                 Task::DeleteChild(id, command) => self.close_child(shared, id, command),
                 Task::WithdrawChild(spi) => self.send_child_delete(shared, spi),
                 Task::RekeyChild(id, command) => self.rekey_child(shared, id, command),
-                Task::CreateChild => self.active = None,
+                Task::RekeyIke(command) => self.rekey_ike(shared, command),
+                Task::CreateChild(config, command) => self.create_child(shared, config, command),
+                Task::Report(command) => {
+                    self.active = None;
+                    shared.out.command_done(command, Ok(()));
+                }
+                Task::Retire(old) => {
+                    self.active = None;
+                    shared.wishes.push(Wish::Retire(old));
+                }
                 Task::Liveness => {
                     log!(shared, self, Ike, 1, "sending DPD request");
                     self.request(shared, ExchangeType::INFORMATIONAL, Vec::new());
@@ -134,8 +148,10 @@ impl IkeSa {
                     shared.out.command_done(command, Ok(()));
                 }
             }
-            Some(task @ (Task::RekeyChild(..) | Task::CreateChild)) => self.active = Some(task),
-            Some(Task::Liveness | Task::WithdrawChild(_)) | None => {}
+            Some(task @ (Task::RekeyChild(..) | Task::RekeyIke(_) | Task::CreateChild(..))) => {
+                self.active = Some(task)
+            }
+            Some(Task::Liveness | Task::WithdrawChild(_) | Task::Report(_) | Task::Retire(_)) | None => {}
         }
     }
 
@@ -145,7 +161,7 @@ impl IkeSa {
             shared.out.command_done(command, Ok(()));
         }
         if self.reauthenticate {
-            self.wish_again(shared);
+            self.wish_again(shared, |_| true);
         }
         self.destroy();
     }
@@ -180,6 +196,7 @@ impl IkeSa {
             );
             self.respond(shared, ExchangeType::INFORMATIONAL, Vec::new());
             log!(shared, self, Ike, 0, "IKE_SA deleted");
+            self.adopt_rival(shared);
             return self.destroy();
         }
         if let Some(seconds) = notifies(payloads)
@@ -209,20 +226,30 @@ impl IkeSa {
                     "proper IKE_SA delete failed, peer not responding"
                 );
                 if self.reauthenticate {
-                    self.wish_again(shared);
+                    self.wish_again(shared, |_| true);
                 }
                 self.destroy();
             }
-            _ => {
-                let restart = self
-                    .children
-                    .iter()
-                    .any(|child| child.config.dpd_action == config::connection::Action::Start);
-                if restart {
-                    for child in &self.children {
+            state => {
+                // The peer may have gone on under its own successor.
+                if self.adopt_rival(shared) {
+                    return self.destroy();
+                }
+                if state == IkeSaState::Rekeying {
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "rekeying IKE_SA failed, peer not responding"
+                    );
+                }
+                let restarts = |child: &ChildSa| child.config.dpd_action == config::connection::Action::Start;
+                if self.children.iter().any(restarts) {
+                    for child in self.children.iter().filter(|child| restarts(child)) {
                         log!(shared, self, Ike, 1, "restarting CHILD_SA {}", child.config.name);
                     }
-                    self.wish_again(shared);
+                    self.wish_again(shared, restarts);
                 }
                 self.destroy();
             }

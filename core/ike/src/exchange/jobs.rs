@@ -1,8 +1,10 @@
 //! What the results of jobs are for: the phase that waits for them.
 
+use plugin_api::PluginError;
+
 use crate::error::Error;
 use crate::exchange::Phase;
-use crate::exchange::creation::Side;
+use crate::exchange::creation::{Side, Step};
 use crate::output::{JobOutcome, JobResult};
 use crate::sa::IkeSa;
 use crate::shared::{Shared, log};
@@ -13,7 +15,7 @@ impl IkeSa {
         let phase = std::mem::replace(&mut self.phase, Phase::Idle);
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return self.on_job_failed(shared, phase, Error::Plugin(error)),
+            Err(error) => return self.on_job_failed(shared, phase, error),
         };
         let done = match (phase, outcome) {
             (Phase::MakeInit { proposals, method }, JobOutcome::Initiated(public, pending)) => {
@@ -45,10 +47,12 @@ impl IkeSa {
         }
     }
 
-    fn on_job_failed(&mut self, shared: &mut Shared, phase: Phase, error: Error) {
+    fn on_job_failed(&mut self, shared: &mut Shared, phase: Phase, error: PluginError) {
         match phase {
-            Phase::AnswerInit { .. } => self.on_init_failed(shared, &error),
-            Phase::AnswerAdditional { .. } => self.fail_intermediate(shared, &error),
+            Phase::AnswerInit { method, .. } => self.on_init_failed(shared, &Error::of_answer(method, error)),
+            Phase::AnswerAdditional { method } => {
+                self.fail_intermediate(shared, &Error::of_answer(method, error));
+            }
             Phase::FinishAdditional => {
                 let which = self
                     .negotiation
@@ -66,7 +70,7 @@ impl IkeSa {
         }
     }
 
-    /// The job that a CHILD_SA in the making waits for is done.
+    /// The job that something in the making waits for is done.
     pub(crate) fn on_creation_job_done(&mut self, shared: &mut Shared, side: Side, result: JobResult) {
         match (side, result) {
             (Side::Active, Ok(JobOutcome::Initiated(public, pending))) => {
@@ -83,13 +87,26 @@ impl IkeSa {
             }
             (_, Ok(_)) => {}
             (Side::Active, Err(error)) => {
-                log!(shared, self, Ike, 1, "key exchange for CHILD_SA failed: {error}");
-                if let Some(creation) = self.creating.take() {
-                    self.withdraw(shared, *creation);
+                let Some(creation) = self.creating.take() else {
+                    return;
+                };
+                match creation.step {
+                    Step::Finish(Some((number, method))) | Step::MakeAdditional(number, method) => {
+                        self.log_additional_failed(shared, number, method, error);
+                    }
+                    _ => log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "key exchange of CREATE_CHILD_SA failed: {error}"
+                    ),
                 }
+                self.withdraw(shared, *creation);
             }
             (Side::Passive, Err(error)) => {
                 if let Some(creation) = self.answering.take() {
+                    // Of ML-KEM too: an INVALID_SYNTAX would end an IKE_SA that works (RFC 7296, 2.21.3).
                     self.answer_failed(shared, creation, &Error::Plugin(error));
                 }
             }

@@ -1,8 +1,6 @@
 //! The exchanges, one a file. Each state is named for what it awaits, is consumed by it, and leads to the next.
 
 mod child_delete;
-mod create_child;
-mod create_child_responder;
 pub(crate) mod creation;
 mod ike_auth;
 mod ike_auth_child;

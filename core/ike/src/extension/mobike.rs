@@ -55,7 +55,7 @@ impl IkeSa {
             }
         }
         // Only the original initiator may move the IKE_SA (RFC 4555, 3.5).
-        let moves = update && self.peer.mobike && self.role == Role::Responder;
+        let moves = update && self.peer.mobike && self.origin == Role::Responder;
         if moves {
             self.relocate(shared, inbound.local, inbound.remote);
         }

@@ -74,7 +74,7 @@ impl IkeSa {
                 );
                 return;
             }
-        } else if !self.takes_request(shared, &packet, octets) {
+        } else if !self.takes_request(shared, &packet, octets, (local, remote)) {
             return;
         }
         let Some(inbound) = self.unprotect(shared, packet, octets, local, remote) else {
@@ -92,7 +92,13 @@ impl IkeSa {
     }
 
     /// Whether a request is the next one; a repeated one gets the stored response.
-    fn takes_request(&mut self, shared: &mut Shared, packet: &Packet<'_>, octets: &[u8]) -> bool {
+    fn takes_request(
+        &mut self,
+        shared: &mut Shared,
+        packet: &Packet<'_>,
+        octets: &[u8],
+        path: (SocketAddr, SocketAddr),
+    ) -> bool {
         let id = packet.header().message_id;
         // Of a fragmented request the first fragment stands for the whole.
         let is_later_fragment = matches!(packet, Packet::Fragment { number, .. } if *number != 1);
@@ -126,7 +132,7 @@ impl IkeSa {
                     1,
                     "received retransmit of request with ID {id}, retransmitting response"
                 );
-                self.transmit(shared, response);
+                self.transmit_on(shared, path, response);
                 false
             }
             Standing::Stale { expected } => {
@@ -334,6 +340,9 @@ impl IkeSa {
         let (exchange, response) = (inbound.header.exchange, inbound.header.is_response());
         let summary = wire::summary(exchange, response, inbound.header.message_id, &inbound.payloads);
         log!(shared, self, Enc, 1, "parsed {summary}");
+        if !response {
+            self.request_path = (inbound.local, inbound.remote);
+        }
         if let Err(error) = wire::verify(exchange, response, &inbound.payloads) {
             return self.on_malformed(shared, &inbound.header, &error);
         }

@@ -1,11 +1,21 @@
 //! When an IKE_SA is reauthenticated, ends, or checks its peer's liveness (wire.md, scheduling; RFC 4478).
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sa::IkeSa;
-use crate::shared::{Shared, Wish, log};
+use config::identity::Identity;
+
+use crate::child::ChildSa;
+use crate::endpoint::Initiate;
+use crate::exchange::creation::retry_delay;
+use crate::sa::{IkeSa, IkeSaState};
+use crate::shared::{Again, Shared, Wish, log};
 use crate::task::Task;
 use crate::timer::Timer;
+
+/// How long an IKE_SA that seems to be reauthenticated waits to be deleted by the peer.
+const SUSPECTED: Duration = Duration::from_secs(10);
 
 /// The deadlines of an IKE_SA as a whole.
 #[derive(Debug)]
@@ -13,10 +23,13 @@ pub(crate) struct Lifetime {
     pub(crate) established: Option<Instant>,
     /// A responder's IKE_SA must be established by then.
     pub(crate) half_open: Timer,
+    pub(crate) rekey: Timer,
     pub(crate) reauth: Timer,
     /// The IKE_SA is deleted then.
     pub(crate) over: Timer,
     pub(crate) liveness: Timer,
+    /// One that another has replaced is gone by then.
+    pub(crate) superseded: Timer,
     /// When the peer was last heard, by an authenticated message.
     pub(crate) last_inbound: Instant,
 }
@@ -26,11 +39,19 @@ impl Lifetime {
         Self {
             established: None,
             half_open: Timer::OFF,
+            rekey: Timer::OFF,
             reauth: Timer::OFF,
             over: Timer::OFF,
             liveness: Timer::OFF,
+            superseded: Timer::OFF,
             last_inbound: now,
         }
+    }
+
+    /// Nothing is due any more.
+    pub(crate) fn stop(&mut self) {
+        (self.rekey, self.reauth, self.over, self.liveness) =
+            (Timer::OFF, Timer::OFF, Timer::OFF, Timer::OFF);
     }
 }
 
@@ -51,6 +72,7 @@ impl IkeSa {
         let mut soonest: Option<Duration> = None;
         if !limits.rekey.is_zero() {
             let rekey = limits.rekey.saturating_sub(shared.random_below(limits.jitter));
+            self.lifetime.rekey = Timer::at(now + rekey);
             log!(
                 shared,
                 self,
@@ -87,6 +109,25 @@ impl IkeSa {
             );
         }
         self.lifetime.liveness = Timer::after(now, config.dpd_delay);
+    }
+
+    /// A rekeying proves nothing about the peer: when it has to authenticate again stays.
+    pub(crate) fn keep_reauthentication(&mut self, shared: &mut Shared, at: Instant) {
+        let over = self
+            .config
+            .as_ref()
+            .map_or(Duration::ZERO, |config| config.lifetime.over);
+        let left = at.saturating_duration_since(shared.now).as_secs();
+        let most = left + over.as_secs();
+        self.lifetime.reauth = Timer::at(at);
+        self.lifetime.over = Timer::at(at + over);
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "rescheduling reauthentication in {left}s after rekeying, lifetime reduced to {most}s"
+        );
     }
 
     /// Seconds until the reauthentication, for the AUTH_LIFETIME notify.
@@ -142,7 +183,7 @@ impl IkeSa {
     /// Deletes the IKE_SA and establishes it anew. Only the end that initiated it can: the other may not know where
     /// to reach it, and relies on AUTH_LIFETIME.
     pub(crate) fn reauthenticate(&mut self, shared: &mut Shared) {
-        if self.initiate.is_none() {
+        if self.what_again().is_none() {
             log!(
                 shared,
                 self,
@@ -152,17 +193,85 @@ impl IkeSa {
             );
             return;
         }
+        if self.state != IkeSaState::Established || self.is_changing_children() {
+            return self.retry_reauthentication(shared);
+        }
         log!(shared, self, Ike, 0, "reauthenticating IKE_SA {}", self.label());
+        if shared.settings.make_before_break {
+            return self.wish(shared, |_| true, Some(self.unique_id));
+        }
         self.reauthenticate = true;
         self.enqueue(shared, Task::DeleteIke(None));
     }
 
-    /// Wishes the IKE_SA anew, at the addresses where the peer was last.
-    pub(crate) fn wish_again(&mut self, shared: &mut Shared) {
-        if let Some(mut what) = self.initiate.take() {
+    /// The peer has established another IKE_SA from the same address: it may be about to delete this one itself, once
+    /// it has the CHILD_SAs anew (make-before-break).
+    pub(crate) fn suspect_reauthentication(&mut self, shared: &mut Shared, peer: &Identity) {
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "schedule delete of duplicate IKE_SA for peer '{peer}' due to uniqueness policy and suspected reauthentication"
+        );
+        self.reauthenticate = false;
+        self.lifetime.reauth = Timer::OFF;
+        self.lifetime.over = Timer::after(shared.now, SUSPECTED);
+    }
+
+    /// It is not possible right now.
+    pub(crate) fn retry_reauthentication(&mut self, shared: &mut Shared) {
+        let delay = retry_delay(shared);
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "unable to reauthenticate IKE_SA {} now, trying again in {} seconds",
+            self.label(),
+            delay.as_secs()
+        );
+        self.lifetime.reauth = Timer::at(shared.now + delay);
+    }
+
+    /// What to establish to have the IKE_SA anew. An end that did not initiate it may do so where the peer is known to
+    /// be reachable, and needs nothing that only an initiator can ask for.
+    fn what_again(&self) -> Option<Initiate> {
+        if let Some(mut what) = self.initiate.clone() {
             what.local.set_ip(self.local.ip());
-            shared.wishes.push(Wish::Reinitiate(Box::new(what)));
+            return Some(what);
         }
+        let peer = self.config.clone()?;
+        let reachable = !self.natt.remote && peer.vips.is_empty() && peer.pools.is_empty();
+        reachable.then(|| Initiate {
+            child: None,
+            local: SocketAddr::new(self.local.ip(), peer.local_port),
+            remote: SocketAddr::new(self.remote.ip(), peer.remote_port),
+            peer,
+        })
+    }
+
+    /// Wishes the IKE_SA anew, with those of its CHILD_SAs.
+    pub(crate) fn wish_again(&self, shared: &mut Shared, again: impl Fn(&ChildSa) -> bool) {
+        self.wish(shared, again, None);
+    }
+
+    fn wish(&self, shared: &mut Shared, again: impl Fn(&ChildSa) -> bool, instead_of: Option<u32>) {
+        let Some(mut what) = self.what_again() else { return };
+        let mut children: Vec<_> = self
+            .children
+            .iter()
+            .filter(|child| child.is_installed() && again(child))
+            .map(|child| Arc::clone(&child.config))
+            .collect();
+        if !children.is_empty() {
+            what.child = Some(children.remove(0));
+        }
+        shared.wishes.push(Wish::Reinitiate(Box::new(Again {
+            what,
+            children,
+            instead_of,
+        })));
     }
 
     /// Asks a peer that was not heard for a while whether it lives (RFC 7296, 2.4).

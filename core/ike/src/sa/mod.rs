@@ -1,5 +1,6 @@
 //! An IKE_SA: a struct of components, each with its own file.
 
+mod end;
 pub(crate) mod fragment;
 mod inbound;
 mod lifetime;
@@ -8,6 +9,7 @@ mod outbound;
 pub(crate) mod peer;
 pub(crate) mod protect;
 mod state;
+mod timers;
 pub(crate) mod window;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use config::connection::{AuthClass, PeerConfig};
+use config::connection::{AuthClass, ChildConfig, PeerConfig};
 use config::identity::Identity;
 use crypto::int_auth::Role;
 use crypto::keymat::SkKeys;
@@ -29,19 +31,19 @@ pub use state::IkeSaState;
 
 use crate::child::ChildSa;
 use crate::endpoint::Initiate;
-use crate::event::{Event, IkeSaInfo};
+use crate::event::IkeSaInfo;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
-use crate::output::{CommandError, CommandId, KernelId, KernelOp};
+use crate::output::{CommandId, KernelId};
 use crate::shared::{Shared, log};
 use crate::task::Task;
-use crate::timer::{Timer, earliest};
+use crate::timer::Timer;
 use fragment::Reassembly;
 use lifetime::Lifetime;
 use natt::Natt;
 use peer::Peer;
 use protect::Keys;
-use window::{Due, Window};
+use window::Window;
 
 /// See the module.
 pub(crate) struct IkeSa {
@@ -50,6 +52,8 @@ pub(crate) struct IkeSa {
     pub(crate) config: Option<Arc<PeerConfig>>,
     /// Which end made this IKE_SA; it stays, whoever starts an exchange.
     pub(crate) role: Role,
+    /// Which end made the first of a series of rekeyed IKE_SAs: MOBIKE's initiator (RFC 4555, 1.2).
+    pub(crate) origin: Role,
     pub(crate) spi_i: u64,
     pub(crate) spi_r: u64,
     pub(crate) local: SocketAddr,
@@ -66,12 +70,18 @@ pub(crate) struct IkeSa {
     pub(crate) negotiation: Option<Box<Negotiation>>,
     pub(crate) phase: Phase,
     pub(crate) children: Vec<ChildSa>,
-    /// The CHILD_SA that this end is making.
+    /// What this end is making.
     pub(crate) creating: Option<Box<Creation>>,
-    /// The CHILD_SA that the peer is making.
+    /// What the peer is making.
     pub(crate) answering: Option<Box<Creation>>,
+    /// The successor that the peer has made, while whose stays is open.
+    pub(crate) rival: Option<u32>,
+    /// It is such a rival of another's.
+    pub(crate) undecided: bool,
     pub(crate) tasks: VecDeque<Task>,
     pub(crate) active: Option<Task>,
+    /// What the peer could not do when it was asked.
+    pub(crate) later: Vec<(Timer, Task)>,
     pub(crate) kernel_work: BTreeMap<KernelId, KernelWork>,
     pub(crate) local_id: Option<Identity>,
     pub(crate) remote_id: Option<Identity>,
@@ -88,10 +98,14 @@ pub(crate) struct IkeSa {
     pub(crate) attempts: u32,
     /// To be established anew once it is deleted.
     pub(crate) reauthenticate: bool,
+    /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
+    pub(crate) instead_of: Option<u32>,
     requests: Reassembly,
     responses: Reassembly,
     /// Of the peer's next request: the packet, or its first fragment.
     request_digest: [u8; 20],
+    /// By which addresses, ours and the peer's, its last request came.
+    request_path: (SocketAddr, SocketAddr),
 }
 
 /// What to do when a batch of kernel operations is done.
@@ -116,7 +130,7 @@ pub(crate) enum KernelWork {
 }
 
 impl IkeSa {
-    fn new(
+    pub(crate) fn new(
         unique_id: u32,
         role: Role,
         now: Instant,
@@ -134,6 +148,7 @@ impl IkeSa {
             name: Arc::from("(unnamed)"),
             config: None,
             role,
+            origin: role,
             spi_i,
             spi_r,
             local,
@@ -152,8 +167,11 @@ impl IkeSa {
             children: Vec::new(),
             creating: None,
             answering: None,
+            rival: None,
+            undecided: false,
             tasks: VecDeque::new(),
             active: None,
+            later: Vec::new(),
             kernel_work: BTreeMap::new(),
             local_id: None,
             remote_id: None,
@@ -164,9 +182,11 @@ impl IkeSa {
             init_digest: None,
             attempts: 1,
             reauthenticate: false,
+            instead_of: None,
             requests: Reassembly::default(),
             responses: Reassembly::default(),
             request_digest: [0; 20],
+            request_path: (local, remote),
         }
     }
 
@@ -252,8 +272,11 @@ impl IkeSa {
     }
 
     pub(crate) fn is_established(&self) -> bool {
-        matches!(self.state, IkeSaState::Established | IkeSaState::Deleting)
-            && self.lifetime.established.is_some()
+        use IkeSaState as S;
+        matches!(
+            self.state,
+            S::Established | S::Rekeying | S::Rekeyed | S::Deleting
+        ) && self.lifetime.established.is_some()
     }
 
     /// Whether it counts against the limits of half-open IKE_SAs.
@@ -303,132 +326,43 @@ impl IkeSa {
         self.state == IkeSaState::Destroying
     }
 
-    /// Everything that has to be undone when the IKE_SA goes.
-    pub(crate) fn clean_up(&mut self, shared: &mut Shared) {
-        shared.established.remove(&self.unique_id);
-        let info = self.info();
-        let mut ops: Vec<KernelOp> = Vec::new();
-        for child in std::mem::take(&mut self.children) {
-            if child.is_installed() {
-                shared
-                    .out
-                    .event(Event::ChildDown(Box::new(info.clone()), Box::new(child.info())));
-            }
-            ops.extend(child.remove());
-            child.release(shared);
-        }
-        if let Some(child) = self.phase.take_child() {
-            ops.extend(child.remove());
-            child.release(shared);
-        }
-        for mut creation in [self.creating.take(), self.answering.take()]
-            .into_iter()
-            .flatten()
-        {
-            if let Some(child) = creation.child.take() {
-                ops.extend(child.remove());
-                child.release(shared);
-            }
-            if let Some(command) = creation.command {
-                shared.out.command_done(command, Err(CommandError::Failed));
-            }
-        }
-        if !ops.is_empty() {
-            shared.out.kernel(ops);
-        }
-        if self.lifetime.established.is_some() {
-            shared.out.event(Event::IkeDown(Box::new(info)));
-        }
-        if let Some(command) = self.command.take() {
-            shared.out.command_done(command, Err(CommandError::Failed));
-        }
-        let active = self.active.take().map(|task| (task, false));
-        let queued = self.tasks.drain(..).map(|task| (task, true));
-        for (task, waiting) in active.into_iter().chain(queued) {
-            match task {
-                Task::DeleteIke(Some(command)) | Task::DeleteChild(_, Some(command)) => {
-                    shared.out.command_done(command, Ok(()));
-                }
-                // One that is under way reports by its creation.
-                Task::RekeyChild(_, Some(command)) if waiting => {
-                    shared.out.command_done(command, Err(CommandError::Failed));
-                }
-                _ => {}
-            }
-        }
+    /// Whether further CHILD_SAs may be made in it, now or once it is established.
+    pub(crate) fn takes_children(&self) -> bool {
+        use IkeSaState as S;
+        let usable = match self.state {
+            S::Created | S::Connecting => self.role == Role::Initiator,
+            S::Established | S::Rekeying => !self.undecided && !self.lifetime.superseded.is_on(),
+            S::Rekeyed | S::Deleting | S::Destroying => false,
+        };
+        usable && !self.tasks.iter().any(|task| matches!(task, Task::DeleteIke(_)))
     }
 
-    /// The next deadline, with its reason.
-    pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        earliest(
-            [
-                (self.window.timer(), "retransmission"),
-                (self.lifetime.half_open, "half-open IKE_SA"),
-                (self.lifetime.reauth, "reauthentication"),
-                (self.lifetime.over, "lifetime of IKE_SA"),
-                (self.lifetime.liveness, "liveness check"),
-                (self.natt.keepalive, "NAT keepalive"),
-            ]
-            .into_iter()
-            .chain(self.children.iter().map(|child| (child.timer, "CHILD_SA"))),
-        )
-    }
-
-    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
-        let now = shared.now;
-        if self.lifetime.half_open.expire(now) {
+    /// A command that wants a CHILD_SA, or only the IKE_SA.
+    pub(crate) fn add_child(
+        &mut self,
+        shared: &mut Shared,
+        child: Option<Arc<ChildConfig>>,
+        command: CommandId,
+    ) {
+        let Some(config) = child else {
+            return self.enqueue(shared, Task::Report(command));
+        };
+        let same = self
+            .children
+            .iter()
+            .find(|child| child.config.name == config.name && child.is_installed());
+        if let Some(same) = same {
             log!(
                 shared,
                 self,
-                Job,
+                Ike,
                 1,
-                "deleting half open IKE_SA with {} after timeout",
-                self.remote.ip()
+                "CHILD_SA {} is established already",
+                same.label()
             );
-            return self.destroy();
+            return shared.out.command_done(command, Ok(()));
         }
-        if self.lifetime.over.expire(now) {
-            self.enqueue(shared, Task::DeleteIke(None));
-        }
-        if self.lifetime.reauth.expire(now) {
-            self.reauthenticate(shared);
-        }
-        let retransmit = shared.settings.retransmit;
-        let cut = u64::from_be_bytes(shared.random());
-        let due = self.window.on_timeout(now, &retransmit, |delay| {
-            lifetime::shorten(delay, retransmit.jitter, cut)
-        });
-        match due {
-            Some(Due::Again(n)) => {
-                if let Some(request) = self.window.outstanding() {
-                    let (id, packets) = (request.message_id, request.packets.clone());
-                    log!(
-                        shared,
-                        self,
-                        Ike,
-                        1,
-                        "retransmit {n} of request with message ID {id}"
-                    );
-                    self.transmit(shared, packets);
-                }
-            }
-            Some(Due::GiveUp(n)) => {
-                log!(shared, self, Ike, 1, "giving up after {n} retransmits");
-                self.on_peer_dead(shared);
-            }
-            None => {}
-        }
-        if self.natt.keepalive.expire(now) {
-            self.send_keepalive(shared);
-        }
-        if self.lifetime.liveness.expire(now) {
-            self.check_liveness(shared);
-        }
-        for index in (0..self.children.len()).rev() {
-            if self.children[index].timer.expire(now) {
-                self.on_child_timer(shared, index);
-            }
-        }
+        self.enqueue(shared, Task::CreateChild(config, Some(command)));
     }
 
     /// What this end wants done, as soon as the window lets it.
@@ -462,14 +396,17 @@ impl IkeSa {
             nat_fake: self.natt.fake,
             proposal: self.proposal.clone(),
             established: self.lifetime.established,
-            rekey_at: None,
+            rekey_at: self.lifetime.rekey.deadline(),
             reauth_at: self.lifetime.reauth.deadline(),
             tasks_queued: names(&self.tasks),
-            tasks_active: match self.active {
+            tasks_active: match &self.active {
                 Some(task) => vec![task.name()],
                 None => self.phase.active_tasks().to_vec(),
             },
-            tasks_passive: self.phase.passive_tasks().to_vec(),
+            tasks_passive: match &self.answering {
+                Some(creation) => vec![creation.task_name()],
+                None => self.phase.passive_tasks().to_vec(),
+            },
             children: self.children.iter().map(ChildSa::info).collect(),
         }
     }

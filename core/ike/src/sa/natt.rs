@@ -9,7 +9,7 @@ use crate::shared::Shared;
 use crate::timer::Timer;
 
 /// What is known of NATs between the two ends.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Natt {
     /// This host is behind one.
     pub(crate) local: bool,

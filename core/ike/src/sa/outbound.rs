@@ -1,5 +1,7 @@
 //! Messages of ours: protection, fragments, and what is kept for repetition.
 
+use std::net::SocketAddr;
+
 use iana::{ExchangeType, NotifyType, PayloadType};
 use wire::payload::{Notify, Payload};
 use wire::{Flags, Header, IkeSpi};
@@ -44,9 +46,9 @@ impl IkeSa {
         }
     }
 
-    /// Sends a sealed response and stores it for repetition.
+    /// Sends a sealed response to where the request came from (RFC 7296, 2.11), and stores it for repetition.
     pub(crate) fn send_response(&mut self, shared: &mut Shared, message: Outbound) {
-        self.transmit(shared, message.packets.clone());
+        self.transmit_on(shared, self.request_path, message.packets.clone());
         self.window.answer(message.packets);
     }
 
@@ -167,6 +169,16 @@ impl IkeSa {
     }
 
     pub(crate) fn transmit(&mut self, shared: &mut Shared, packets: Vec<Vec<u8>>) {
+        self.transmit_on(shared, (self.local, self.remote), packets);
+    }
+
+    /// Sends by an own address and one of the peer that need not be those of the IKE_SA.
+    pub(crate) fn transmit_on(
+        &mut self,
+        shared: &mut Shared,
+        (local, remote): (SocketAddr, SocketAddr),
+        packets: Vec<Vec<u8>>,
+    ) {
         for octets in packets {
             log!(
                 shared,
@@ -174,14 +186,14 @@ impl IkeSa {
                 Net,
                 1,
                 "sending packet: from {} to {} ({} bytes)",
-                endpoint(self.local),
-                endpoint(self.remote),
+                endpoint(local),
+                endpoint(remote),
                 octets.len()
             );
-            let non_esp_marker = shared.needs_marker(self.local, self.remote);
+            let non_esp_marker = shared.needs_marker(local, remote);
             shared.out.transmit(Transmit {
-                local: self.local,
-                remote: self.remote,
+                local,
+                remote,
                 non_esp_marker,
                 octets,
             });

@@ -12,7 +12,7 @@ pub(crate) const STRONGSWAN_VENDOR_ID: [u8; 16] = [
 ];
 
 /// Capabilities that the peer announced.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
     /// It sent strongSwan's vendor ID.
     pub(crate) strongswan: bool,

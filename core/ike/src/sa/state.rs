@@ -11,6 +11,10 @@ states! {
         Connecting "CONNECTING",
         /// Both ends are authenticated.
         Established "ESTABLISHED",
+        /// It is in use, and its successor is being negotiated.
+        Rekeying "REKEYING",
+        /// Its successor has taken over; it is there to be deleted.
+        Rekeyed "REKEYED",
         /// We asked the peer to delete it.
         Deleting "DELETING",
         /// It is gone as soon as the input is handled.
@@ -21,10 +25,18 @@ states! {
         connect: Created | Connecting => Connecting;
         /// The peer proved who it is.
         establish: Connecting => Established;
+        /// It takes over from one that was rekeyed.
+        succeed_another: Created => Established;
+        /// This end wants a successor.
+        rekey: Established => Rekeying;
+        /// The attempt failed.
+        keep: Established | Rekeying => Established;
+        /// The successor takes over.
+        succeed: Established | Rekeying => Rekeyed;
         /// This end wants it gone, and tells the peer.
-        delete: Established | Deleting => Deleting;
+        delete: Established | Rekeying | Rekeyed | Deleting => Deleting;
         /// It failed, was deleted, or its time is over.
-        destroy: Created | Connecting | Established | Deleting | Destroying => Destroying;
+        destroy: Created | Connecting | Established | Rekeying | Rekeyed | Deleting | Destroying => Destroying;
     }
 }
 

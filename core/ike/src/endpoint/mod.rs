@@ -1,5 +1,7 @@
 //! The Endpoint: all IKE_SAs, and the one door in and out.
 
+mod wishes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use crate::output::{
 use crate::proposals;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
-use crate::shared::{Owner, Shared, Wish, log};
+use crate::shared::{Owner, Shared};
 use crate::task::Task;
 
 /// Where randomness comes from: the operating system in the daemon, a seed in simulations.
@@ -62,7 +64,6 @@ pub struct Endpoint {
     pub(crate) job_load: usize,
     sas: BTreeMap<SaKey, Entry>,
     timers: BTreeSet<(Instant, SaKey)>,
-    last_key: SaKey,
 }
 
 /// An IKE_SA with what the Endpoint's tables say of it, so that they can be kept true.
@@ -94,7 +95,6 @@ impl Endpoint {
             job_load: 0,
             sas: BTreeMap::new(),
             timers: BTreeSet::new(),
-            last_key: 0,
         }
     }
 
@@ -255,14 +255,37 @@ impl Endpoint {
     }
 
     /// Establishes a connection. Returns the unique number of its IKE_SA, whose log lines belong to the command.
+    ///
+    /// The CHILD_SA becomes one more of an IKE_SA that there is with the same peer already.
     pub fn initiate(&mut self, now: Instant, id: CommandId, what: Initiate) -> u32 {
         self.shared.now = now;
-        self.start(what, Some(id))
+        match self.find_by_config(&what.peer) {
+            Some(key) => {
+                self.with_sa(key, |sa, shared| sa.add_child(shared, what.child, id));
+                key
+            }
+            None => self.start(what, Some(id), |_| {}),
+        }
     }
 
-    fn start(&mut self, what: Initiate, command: Option<CommandId>) -> SaKey {
-        let key = self.next_key();
-        let sa = IkeSa::initiator(&mut self.shared, key, what, command);
+    /// The IKE_SA of a connection that is, or is about to be, in use.
+    fn find_by_config(&self, config: &PeerConfig) -> Option<SaKey> {
+        let (key, _) = self.sas.iter().find(|(_, entry)| {
+            let same = entry.sa.config.as_ref().is_some_and(|own| same_peer(own, config));
+            same && entry.sa.takes_children()
+        })?;
+        Some(*key)
+    }
+
+    fn start(
+        &mut self,
+        what: Initiate,
+        command: Option<CommandId>,
+        prepare: impl FnOnce(&mut IkeSa),
+    ) -> SaKey {
+        let key = self.shared.next_ike_id();
+        let mut sa = IkeSa::initiator(&mut self.shared, key, what, command);
+        prepare(&mut sa);
         self.insert(key, sa);
         self.with_sa(key, |sa, shared| sa.connect(shared));
         key
@@ -303,6 +326,16 @@ impl Endpoint {
                     self.shared.out.command_done(id, Err(CommandError::NotFound));
                 }
             }
+        }
+    }
+
+    /// Replaces an IKE_SA; without a command nobody is told what comes of it.
+    pub fn rekey_ike(&mut self, now: Instant, id: Option<CommandId>, unique_id: u32) {
+        self.shared.now = now;
+        if self.sas.contains_key(&unique_id) {
+            self.with_sa(unique_id, |sa, shared| sa.enqueue(shared, Task::RekeyIke(id)));
+        } else if let Some(id) = id {
+            self.shared.out.command_done(id, Err(CommandError::NotFound));
         }
     }
 
@@ -363,11 +396,6 @@ impl Endpoint {
             && self.shared.jobs.is_empty()
             && self.shared.established.is_empty()
             && self.shared.reqids.is_empty()
-    }
-
-    pub(crate) fn next_key(&mut self) -> SaKey {
-        self.last_key += 1;
-        self.last_key
     }
 
     /// Takes an IKE_SA into the tables.
@@ -444,69 +472,6 @@ impl Endpoint {
             self.shared.jobs.retain(|_, owner| owner.key() != key);
             self.shared.kernel_ops.retain(|_, owner| *owner != key);
         }
-    }
-
-    fn fulfil(&mut self, wish: Wish) {
-        match wish {
-            Wish::Reinitiate(what) => {
-                self.start(*what, None);
-            }
-            Wish::InitialContact {
-                local,
-                remote,
-                except,
-            } => {
-                for key in self.between(&local, &remote, except) {
-                    self.with_sa(key, |sa, shared| {
-                        log!(
-                            shared,
-                            sa,
-                            Ike,
-                            1,
-                            "destroying duplicate IKE_SA for peer '{remote}', received INITIAL_CONTACT"
-                        );
-                        sa.destroy();
-                    });
-                }
-            }
-            Wish::Replace {
-                config,
-                local,
-                remote,
-                except,
-            } => {
-                for key in self.between(&local, &remote, except) {
-                    self.with_sa(key, |sa, shared| {
-                        if sa.config.as_ref().is_some_and(|own| same_peer(own, &config)) {
-                            log!(
-                                shared,
-                                sa,
-                                Ike,
-                                1,
-                                "deleting duplicate IKE_SA for peer '{remote}' due to uniqueness policy"
-                            );
-                            sa.reauthenticate = false;
-                            sa.enqueue(shared, Task::DeleteIke(None));
-                        }
-                    });
-                }
-            }
-        }
-    }
-
-    /// The established IKE_SAs between two identities, one left out.
-    fn between(
-        &self,
-        local: &config::identity::Identity,
-        remote: &config::identity::Identity,
-        except: SaKey,
-    ) -> Vec<SaKey> {
-        self.shared
-            .established
-            .iter()
-            .filter(|(key, (own, peer))| **key != except && own == local && peer == remote)
-            .map(|(key, _)| *key)
-            .collect()
     }
 
     fn find_by_child(&self, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {

@@ -1,0 +1,247 @@
+//! What is particular to a CHILD_SA, or the successor of one, when this end makes it.
+
+use std::sync::Arc;
+
+use config::connection::ChildConfig;
+use iana::{NotifyType, Protocol};
+use wire::payload::{Notify, Payload, TsKind};
+
+use super::{ChildDraft, Creation, Side, Subject, retry_delay};
+use crate::child::{ChildSa, ChildState, negotiate};
+use crate::error::Error;
+use crate::exchange::find;
+use crate::exchange::ike_sa_init::status;
+use crate::output::{CommandError, CommandId, KernelResult};
+use crate::sa::{IkeSa, KernelWork};
+use crate::selectors;
+use crate::shared::{Shared, log};
+use crate::task::Task;
+use crate::timer::Timer;
+
+impl ChildDraft {
+    /// Takes over the selectors of the peer's answer, which may only be narrower than those offered.
+    pub(super) fn accept_selectors(&mut self, payloads: &[Payload]) -> Result<(), Error> {
+        let tsi = find!(payloads, Payload::Ts(TsKind::Initiator, ts) => selectors::from_wire(ts))
+            .ok_or(Error::Missing("TSi"))?;
+        let tsr = find!(payloads, Payload::Ts(TsKind::Responder, ts) => selectors::from_wire(ts))
+            .ok_or(Error::Missing("TSr"))?;
+        if !selectors::within(&tsi, &self.local_ts) || !selectors::within(&tsr, &self.remote_ts) {
+            return Err(Error::TsUnacceptable);
+        }
+        (self.local_ts, self.remote_ts) = (tsi, tsr);
+        Ok(())
+    }
+}
+
+impl IkeSa {
+    /// Starts to replace a CHILD_SA.
+    pub(crate) fn rekey_child(&mut self, shared: &mut Shared, id: u32, command: Option<CommandId>) {
+        let child = self
+            .child_mut(id)
+            .filter(|child| child.state == ChildState::Installed && child.successor.is_none());
+        let Some(child) = child else {
+            self.active = None;
+            if let Some(command) = command {
+                shared.out.command_done(command, Err(CommandError::NotFound));
+            }
+            return;
+        };
+        child.transition_to(ChildState::rekey);
+        child.timer = Timer::OFF;
+        let config = Arc::clone(&child.config);
+        self.start_child(shared, Creation::child(config, Some(id), command));
+    }
+
+    /// Starts to make a CHILD_SA of a configuration.
+    pub(crate) fn create_child(
+        &mut self,
+        shared: &mut Shared,
+        config: Arc<ChildConfig>,
+        command: Option<CommandId>,
+    ) {
+        self.start_child(shared, Creation::child(config, None, command));
+    }
+
+    fn start_child(&mut self, shared: &mut Shared, creation: Creation) {
+        self.creating = Some(Box::new(creation));
+        let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
+        self.kernel_work
+            .insert(id, KernelWork::ReserveCreated(Side::Active));
+    }
+
+    pub(crate) fn on_creation_spi(&mut self, shared: &mut Shared, spi: Option<u32>) {
+        let Some(mut creation) = self.creating.take() else {
+            return;
+        };
+        let (Some(spi), Subject::Child(draft)) = (spi, &mut creation.subject) else {
+            return self.creation_failed(shared, *creation);
+        };
+        let config = Arc::clone(&draft.config);
+        let id = shared.next_child_id();
+        let child = ChildSa::new(id, Arc::clone(&config), spi, self.local, self.remote);
+        let old = draft.rekeys.and_then(|id| self.child_mut(id));
+        let label = match old {
+            Some(old) => format!("{} reqid {}", child.label(), old.reqid()),
+            None => child.label(),
+        };
+        log!(shared, self, Ike, 0, "establishing CHILD_SA {label}");
+        let (offered, messages) = negotiate::proposals(shared, &config, spi, false);
+        for message in messages {
+            log!(shared, self, Cfg, 1, "{message}");
+        }
+        draft.local_ts = selectors::resolve(&config.local_ts, self.local.ip());
+        draft.remote_ts = selectors::resolve(&config.remote_ts, self.remote.ip());
+        draft.child = Some(child);
+        creation.offered = offered;
+        creation.nonce_i = shared.nonce();
+        self.make_public(shared, creation);
+    }
+
+    /// What the request for a CHILD_SA has besides proposals, nonce and public value; nothing if what it should
+    /// replace is gone.
+    pub(super) fn child_request(&mut self, draft: &ChildDraft) -> Option<Vec<Payload>> {
+        let mut payloads = Vec::new();
+        if let Some(id) = draft.rekeys {
+            payloads.push(Payload::Notify(Notify {
+                protocol: Protocol::ESP.0,
+                spi: self.child_mut(id)?.spi_in.to_be_bytes().to_vec(),
+                kind: NotifyType::REKEY_SA,
+                data: Vec::new(),
+            }));
+        }
+        if draft.config.mode == config::connection::Mode::Transport {
+            payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+        }
+        let (tsi, tsr) = (&draft.local_ts, &draft.remote_ts);
+        payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(tsi)));
+        payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(tsr)));
+        Some(payloads)
+    }
+
+    pub(crate) fn on_created_installed(&mut self, shared: &mut Shared, result: &KernelResult) {
+        let Some(mut creation) = self.creating.take() else {
+            return;
+        };
+        let rekeys = creation.rekeys();
+        let Some(child) = creation.take_child() else {
+            return;
+        };
+        if result.is_err() {
+            self.log_install_failed(shared, &child, result);
+            if let Subject::Child(draft) = &mut creation.subject {
+                draft.child = Some(child);
+            }
+            return self.withdraw(shared, *creation);
+        }
+        // The redundant one that the peer made at the same time is the peer's to delete.
+        self.take_in(shared, Side::Active, child, rekeys);
+        self.active = None;
+        if let Some(command) = creation.command {
+            shared.out.command_done(command, Ok(()));
+        }
+        if let Some(old) = rekeys
+            && let Some(child) = self.child_mut(old).filter(|child| child.state.succeed().is_ok())
+        {
+            child.transition_to(ChildState::succeed);
+            self.tasks.push_front(Task::DeleteChild(old, None));
+        }
+        self.start_next_task(shared);
+    }
+
+    /// The peer made something of it that this end cannot or will not use.
+    pub(crate) fn withdraw(&mut self, shared: &mut Shared, mut creation: Creation) {
+        let spi = creation.child_mut().map(|child| child.spi_in);
+        let complete = creation.plan.is_empty() && creation.selected.is_some();
+        self.creation_failed(shared, creation);
+        if let Some(spi) = spi.filter(|_| complete) {
+            self.enqueue(shared, Task::WithdrawChild(spi));
+        }
+    }
+
+    /// The peer cannot make a CHILD_SA right now.
+    pub(super) fn create_later(&mut self, shared: &mut Shared, mut creation: Creation) {
+        let delay = retry_delay(shared);
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "creating CHILD_SA failed, trying again in {} seconds",
+            delay.as_secs()
+        );
+        let command = creation.command.take();
+        self.discard(shared, &mut creation);
+        if let Subject::Child(draft) = creation.subject {
+            let task = Task::CreateChild(draft.config, command);
+            self.later.push((Timer::at(shared.now + delay), task));
+        }
+        self.active = None;
+        self.start_next_task(shared);
+    }
+
+    /// A CHILD_SA whose rekeying failed goes on, and is tried again a little later.
+    pub(super) fn retry_rekeying(&mut self, shared: &mut Shared, id: u32) {
+        let delay = retry_delay(shared);
+        let now = shared.now;
+        let Some(child) = self.child_mut(id) else { return };
+        if child.state != ChildState::Rekeying {
+            return;
+        }
+        if child.successor.is_some() {
+            // The peer has rekeyed it, and will delete it.
+            return child.transition_to(ChildState::succeed);
+        }
+        child.transition_to(ChildState::keep);
+        child.timer = Timer::at(now + delay);
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "CHILD_SA rekeying failed, trying again in {} seconds",
+            delay.as_secs()
+        );
+    }
+
+    /// The peer does not have the CHILD_SA any more. Unless it has been replaced, it is made anew (RFC 7296, 2.25.1).
+    pub(super) fn rekeyed_is_unknown(&mut self, shared: &mut Shared, mut creation: Creation) {
+        self.active = None;
+        let command = creation.command.take();
+        self.discard(shared, &mut creation);
+        let Subject::Child(draft) = creation.subject else {
+            return;
+        };
+        let gone = draft.rekeys.filter(|id| {
+            self.child_mut(*id)
+                .is_some_and(|child| child.state == ChildState::Rekeying && child.successor.is_none())
+        });
+        match gone {
+            Some(id) => {
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "peer does not know the CHILD_SA to be rekeyed, creating it anew"
+                );
+                if let Some(child) = self.child_mut(id) {
+                    let ops = child.remove();
+                    self.run_kernel(shared, ops);
+                }
+                self.drop_child(shared, id);
+                self.active = Some(Task::CreateChild(Arc::clone(&draft.config), command));
+                self.create_child(shared, draft.config, command);
+            }
+            None => {
+                let old = draft.rekeys.and_then(|id| self.child_mut(id));
+                if let Some(old) = old.filter(|old| old.state == ChildState::Rekeying) {
+                    old.transition_to(ChildState::succeed);
+                }
+                if let Some(command) = command {
+                    shared.out.command_done(command, Ok(()));
+                }
+                self.start_next_task(shared);
+            }
+        }
+    }
+}

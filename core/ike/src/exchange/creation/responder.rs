@@ -1,0 +1,419 @@
+//! CREATE_CHILD_SA and IKE_FOLLOWUP_KE as responder.
+
+use std::sync::Arc;
+
+use config::connection::Mode;
+use crypto::proposal::Proposal;
+use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Profile, Protocol, TrafficSelector};
+use plugin_api::Secret;
+use wire::payload::{Ke, Nonce, Notify, Payload, Sa, TsKind};
+
+use super::{Creation, PATIENCE, Side, Step, Subject, link, link_of};
+use crate::child::negotiate::{self, Choice};
+use crate::child::{ChildSa, ChildState};
+use crate::error::Error;
+use crate::exchange::find;
+use crate::exchange::ike_sa_init::status;
+use crate::output::{Job, KernelResult};
+use crate::proposals;
+use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
+use crate::selectors;
+use crate::shared::{Owner, Shared, log};
+use crate::timer::Timer;
+
+/// What charon ties IKE_FOLLOWUP_KE to CREATE_CHILD_SA with. As windows are one, nothing has to be told apart.
+const LINK: &[u8] = &[0x42];
+
+/// Why a request is refused.
+pub(super) struct Refusal {
+    kind: NotifyType,
+    data: Vec<u8>,
+}
+
+impl Refusal {
+    pub(super) fn of(kind: NotifyType) -> Self {
+        let data = Vec::new();
+        Self { kind, data }
+    }
+
+    fn notify(self) -> Notify {
+        let Self { kind, data } = self;
+        match kind {
+            NotifyType::CHILD_SA_NOT_FOUND => Notify {
+                protocol: Protocol::ESP.0,
+                spi: data,
+                kind,
+                data: Vec::new(),
+            },
+            _ => Notify::status(kind, data),
+        }
+    }
+}
+
+impl IkeSa {
+    pub(crate) fn on_creation_request(&mut self, shared: &mut Shared, inbound: Inbound) {
+        // The peer has given up what it may have begun before.
+        if let Some(mut abandoned) = self.answering.take() {
+            self.discard(shared, &mut abandoned);
+        }
+        if let Err(refusal) = self.accept_creation_request(shared, &inbound) {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "answering CREATE_CHILD_SA with {}",
+                refusal.kind
+            );
+            let payloads = vec![Payload::Notify(refusal.notify())];
+            self.respond(shared, ExchangeType::CREATE_CHILD_SA, payloads);
+        }
+    }
+
+    fn accept_creation_request(&mut self, shared: &mut Shared, inbound: &Inbound) -> Result<(), Refusal> {
+        let payloads = &inbound.payloads;
+        let syntax = || Refusal::of(NotifyType::INVALID_SYNTAX);
+        let open = matches!(self.state, IkeSaState::Established | IkeSaState::Rekeying);
+        if !open || self.undecided {
+            return Err(Refusal::of(NotifyType::TEMPORARY_FAILURE));
+        }
+        let sa = find!(payloads, Payload::Sa(sa) => sa).ok_or_else(syntax)?;
+        let nonce = find!(payloads, Payload::Nonce(nonce) => nonce).ok_or_else(syntax)?;
+        let parts = (
+            find!(payloads, Payload::Ts(TsKind::Initiator, ts) => selectors::from_wire(ts)),
+            find!(payloads, Payload::Ts(TsKind::Responder, ts) => selectors::from_wire(ts)),
+        );
+        let mut creation = match parts {
+            (Some(tsi), Some(tsr)) => self.accept_child_request(shared, payloads, sa, (&tsi, &tsr))?,
+            (None, None) => self.accept_ike_request(shared, sa)?,
+            _ => return Err(syntax()),
+        };
+        let Some(proposal) = &creation.selected else {
+            return Err(Refusal::of(NotifyType::NO_PROPOSAL_CHOSEN));
+        };
+        if let Some(method) = proposal.key_exchange() {
+            let ke = find!(payloads, Payload::Ke(ke) if ke.method == method => ke);
+            let Some(ke) = ke else {
+                let name = shared.registry.method_name(method);
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "key exchange method unacceptable, requesting {name}"
+                );
+                return Err(Refusal {
+                    kind: NotifyType::INVALID_KE_PAYLOAD,
+                    data: method.0.to_be_bytes().to_vec(),
+                });
+            };
+            creation.step = Step::Answer(None, method, ke.data.clone());
+        }
+        self.log_selected(shared, proposal);
+        self.learn_profile(proposal);
+        creation.plan = proposal.additional_key_exchanges().into();
+        creation.nonce_i.clone_from(&nonce.data);
+        creation.nonce_r = shared.nonce();
+        if creation.is_ike() {
+            self.answer_first(shared, Box::new(creation));
+        } else {
+            self.answering = Some(Box::new(creation));
+            let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
+            self.kernel_work
+                .insert(id, KernelWork::ReserveCreated(Side::Passive));
+        }
+        Ok(())
+    }
+
+    /// What the responder makes of a request for a CHILD_SA.
+    fn accept_child_request(
+        &mut self,
+        shared: &mut Shared,
+        payloads: &[Payload],
+        sa: &Sa,
+        (tsi, tsr): (&[TrafficSelector], &[TrafficSelector]),
+    ) -> Result<Creation, Refusal> {
+        if self.is_being_replaced() {
+            return Err(Refusal::of(NotifyType::TEMPORARY_FAILURE));
+        }
+        let rekeys = self.to_be_rekeyed(payloads)?;
+        let Some(peer) = self.config.clone() else {
+            return Err(Refusal::of(NotifyType::TEMPORARY_FAILURE));
+        };
+        let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
+        let how = proposals::selection(shared, self.peer.strongswan, true, false);
+        let (ours, theirs) = ((tsr, self.local), (tsi, self.remote));
+        let choice = match rekeys.and_then(|id| self.children.iter().find(|child| child.unique_id == id)) {
+            Some(old) => negotiate::choose_for(shared, &old.config, &how, &supplied, ours, theirs),
+            None => negotiate::choose(shared, &peer, &how, &supplied, ours, theirs),
+        };
+        let Choice {
+            config,
+            proposal,
+            local_ts,
+            remote_ts,
+        } = choice
+            .map_err(|refusal| Refusal::of(self.log_refusal(shared, refusal, &supplied, (tsr, tsi))))?;
+        let mut creation = Creation::child(config, rekeys, None);
+        if let Subject::Child(draft) = &mut creation.subject {
+            (draft.local_ts, draft.remote_ts) = (local_ts, remote_ts);
+        }
+        creation.selected = Some(proposal);
+        Ok(creation)
+    }
+
+    /// Which CHILD_SA the peer wants to rekey, if it may (RFC 7296, 2.25.1).
+    fn to_be_rekeyed(&self, payloads: &[Payload]) -> Result<Option<u32>, Refusal> {
+        let spi = find!(payloads, Payload::Notify(notify) if notify.kind == NotifyType::REKEY_SA => notify.spi.clone());
+        let Some(spi) = spi else { return Ok(None) };
+        let number = spi.as_slice().try_into().map(u32::from_be_bytes);
+        let old = number.ok().and_then(|spi| {
+            let live = |child: &&ChildSa| child.spi_out == spi && child.state != ChildState::Deleted;
+            self.children.iter().find(live)
+        });
+        let Some(old) = old else {
+            // It may be the one that this end is making, which the peer has already.
+            return Err(if self.creating.is_some() {
+                Refusal::of(NotifyType::TEMPORARY_FAILURE)
+            } else {
+                Refusal {
+                    kind: NotifyType::CHILD_SA_NOT_FOUND,
+                    data: spi,
+                }
+            });
+        };
+        let id = old.unique_id;
+        let follows_up = self
+            .creating
+            .as_ref()
+            .is_some_and(|creation| creation.rekeys() == Some(id) && creation.is_past_first_response());
+        match old.state {
+            ChildState::Installed | ChildState::Rekeying if old.successor.is_none() && !follows_up => {
+                Ok(Some(id))
+            }
+            _ => Err(Refusal::of(NotifyType::TEMPORARY_FAILURE)),
+        }
+    }
+
+    pub(crate) fn on_answer_spi(&mut self, shared: &mut Shared, spi: Option<u32>) {
+        let Some(mut creation) = self.answering.take() else {
+            return;
+        };
+        let (Some(spi), Subject::Child(draft)) = (spi, &mut creation.subject) else {
+            return self.respond_notify(
+                shared,
+                ExchangeType::CREATE_CHILD_SA,
+                NotifyType::TEMPORARY_FAILURE,
+                Vec::new(),
+            );
+        };
+        let (id, config) = (shared.next_child_id(), Arc::clone(&draft.config));
+        draft.child = Some(ChildSa::new(id, config, spi, self.local, self.remote));
+        self.answer_first(shared, creation);
+    }
+
+    /// Answers the public value of CREATE_CHILD_SA, if there is one.
+    fn answer_first(&mut self, shared: &mut Shared, mut creation: Box<Creation>) {
+        match std::mem::replace(&mut creation.step, Step::AwaitRequest) {
+            Step::Answer(_, method, data) => self.answer_public(shared, creation, None, method, data),
+            _ => self.answer_step(shared, creation, None),
+        }
+    }
+
+    fn answer_public(
+        &mut self,
+        shared: &mut Shared,
+        mut creation: Box<Creation>,
+        number: Option<u8>,
+        method: KeyExchangeMethod,
+        data: Vec<u8>,
+    ) {
+        match shared.registry.key_exchange(method) {
+            Some(exchange) => {
+                creation.step = Step::Answer(number, method, Vec::new());
+                self.answering = Some(creation);
+                shared.start_job_of(Owner::Passive(self.unique_id), Job::Respond(exchange, data));
+            }
+            None => self.answer_failed(shared, creation, &Error::Unsupported(method)),
+        }
+    }
+
+    pub(crate) fn on_creation_answered(&mut self, shared: &mut Shared, public: Vec<u8>, secret: Secret) {
+        let Some(mut creation) = self.answering.take() else {
+            return;
+        };
+        let Step::Answer(number, method, _) = creation.step else {
+            self.answering = Some(creation);
+            return;
+        };
+        creation.step = Step::AwaitRequest;
+        creation.secrets.push(secret);
+        self.answer_step(shared, creation, Some((number, Ke { method, data: public })));
+    }
+
+    /// Answers CREATE_CHILD_SA or an IKE_FOLLOWUP_KE: at once if key exchanges remain, else once the SA is made.
+    fn answer_step(
+        &mut self,
+        shared: &mut Shared,
+        mut creation: Box<Creation>,
+        ke: Option<(Option<u8>, Ke)>,
+    ) {
+        let is_first = !matches!(ke, Some((Some(_), _)));
+        let mut payloads = Vec::new();
+        if is_first {
+            payloads.extend(creation_answer(&creation));
+        }
+        payloads.extend(ke.map(|(_, ke)| Payload::Ke(ke)));
+        let exchange = if is_first {
+            ExchangeType::CREATE_CHILD_SA
+        } else {
+            self.profile.followup_exchange()
+        };
+        if !creation.plan.is_empty() {
+            creation.link = LINK.to_vec();
+            creation.abandoned = Timer::after(shared.now, PATIENCE);
+            payloads.push(link(self.profile.additional_key_exchange(), LINK));
+            self.answering = Some(creation);
+            return self.respond(shared, exchange, payloads);
+        }
+        if creation.is_ike() {
+            return self.answer_ike_rekeying(shared, creation, exchange, payloads);
+        }
+        match self.install_created(shared, Side::Passive, &mut creation) {
+            Ok(()) => {
+                creation.step = Step::AnswerInstall(exchange, payloads);
+                self.answering = Some(creation);
+            }
+            Err(error) => self.answer_failed(shared, creation, &error),
+        }
+    }
+
+    pub(crate) fn on_followup_request(&mut self, shared: &mut Shared, inbound: Inbound) {
+        let exchange = inbound.header.exchange;
+        let profile = match exchange {
+            ExchangeType::IKE_FOLLOWUP_KE_DRAFT => Profile::Draft,
+            _ => Profile::Rfc,
+        };
+        let expected = link_of(&inbound, profile.additional_key_exchange());
+        let fits = |creation: &Creation| {
+            matches!(creation.step, Step::AwaitRequest)
+                && !creation.plan.is_empty()
+                && expected == Some(creation.link.as_slice())
+        };
+        let Some(mut creation) = self.answering.take_if(|creation| fits(creation)) else {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "received {exchange} that belongs to no CREATE_CHILD_SA"
+            );
+            if let Some(mut other) = self.answering.take() {
+                self.discard(shared, &mut other);
+            }
+            self.respond_notify(shared, exchange, profile.state_not_found(), Vec::new());
+            return self.start_next_task(shared);
+        };
+        creation.abandoned = Timer::OFF;
+        let ke = find!(inbound.payloads, Payload::Ke(ke) => ke);
+        match (creation.plan.pop_front(), ke) {
+            (Some((number, method)), Some(ke)) if ke.method == method => {
+                self.answer_public(shared, creation, Some(number), method, ke.data.clone());
+            }
+            (Some((number, expected)), ke) => {
+                let error = match ke {
+                    Some(ke) => Error::WrongKeyExchange {
+                        got: ke.method,
+                        expected,
+                    },
+                    None => Error::Missing("KE"),
+                };
+                creation.step = Step::Answer(Some(number), expected, Vec::new());
+                self.answer_failed(shared, creation, &error);
+            }
+            (None, _) => self.answering = Some(creation),
+        }
+    }
+
+    /// Tells the peer; what was to be replaced goes on.
+    pub(crate) fn answer_failed(&mut self, shared: &mut Shared, mut creation: Box<Creation>, error: &Error) {
+        let exchange = match &creation.step {
+            Step::Answer(Some(_), ..) => self.profile.followup_exchange(),
+            Step::AnswerInstall(exchange, _) => *exchange,
+            _ => ExchangeType::CREATE_CHILD_SA,
+        };
+        match creation.step {
+            Step::Answer(Some(number), method, _) => {
+                self.log_additional_failed(shared, number, method, error);
+            }
+            _ => log!(shared, self, Ike, 1, "{exchange} failed: {error}"),
+        }
+        self.discard(shared, &mut creation);
+        let kind = error.notify().unwrap_or(NotifyType::NO_PROPOSAL_CHOSEN);
+        self.respond_notify(shared, exchange, kind, Vec::new());
+        self.start_next_task(shared);
+    }
+
+    pub(crate) fn on_answer_installed(&mut self, shared: &mut Shared, result: &KernelResult) {
+        let Some(mut creation) = self.answering.take() else {
+            return;
+        };
+        let Step::AnswerInstall(exchange, payloads) =
+            std::mem::replace(&mut creation.step, Step::AwaitRequest)
+        else {
+            self.answering = Some(creation);
+            return;
+        };
+        if result.is_err() {
+            if let Some(child) = creation.child_mut() {
+                self.log_install_failed(shared, child, result);
+            }
+            self.discard(shared, &mut creation);
+            return self.respond_notify(shared, exchange, NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
+        }
+        let (rival, rekeys) = (creation.lowest_nonce().to_vec(), creation.rekeys());
+        if let Some(child) = creation.take_child() {
+            self.take_in(shared, Side::Passive, child, rekeys);
+        }
+        if let Some(own) = self.creating.as_mut().filter(|own| own.is_rival_of(&creation)) {
+            own.rival = Some(rival);
+        }
+        if let Some(old) = rekeys.and_then(|id| self.child_mut(id)) {
+            // While this end rekeys it too, what becomes of it is decided when the peer has answered.
+            if old.state == ChildState::Installed {
+                old.transition_to(ChildState::succeed);
+            }
+        }
+        self.respond(shared, exchange, payloads);
+    }
+}
+
+/// What the response to CREATE_CHILD_SA says besides the public value.
+fn creation_answer(creation: &Creation) -> Vec<Payload> {
+    let own_spi = match &creation.subject {
+        Subject::Child(draft) => draft
+            .child
+            .as_ref()
+            .map(|child| child.spi_in.to_be_bytes().to_vec()),
+        Subject::Ike(draft) => Some(draft.spi.to_be_bytes().to_vec()),
+    };
+    let mut payloads = Vec::new();
+    if let (Some(spi), Some(proposal)) = (own_spi, &creation.selected) {
+        payloads.push(proposals::to_wire(&[Proposal {
+            spi,
+            ..proposal.clone()
+        }]));
+    }
+    payloads.push(Payload::Nonce(Nonce {
+        data: creation.nonce_r.clone(),
+    }));
+    if let Subject::Child(draft) = &creation.subject {
+        let (tsi, tsr) = (&draft.remote_ts, &draft.local_ts);
+        payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(tsi)));
+        payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(tsr)));
+        if draft.config.mode == Mode::Transport {
+            payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+        }
+    }
+    payloads
+}

@@ -1,0 +1,69 @@
+//! The end of an IKE_SA.
+
+use crate::event::Event;
+use crate::output::{CommandError, KernelOp};
+use crate::sa::IkeSa;
+use crate::shared::{Shared, Wish};
+use crate::task::Task;
+
+impl IkeSa {
+    /// Everything that has to be undone when the IKE_SA goes.
+    pub(crate) fn clean_up(&mut self, shared: &mut Shared) {
+        // One that was rekeyed does not go down: its successor has taken over.
+        let in_office = shared.established.remove(&self.unique_id).is_some();
+        let info = self.info();
+        let mut ops: Vec<KernelOp> = Vec::new();
+        for child in std::mem::take(&mut self.children) {
+            if child.is_installed() {
+                shared
+                    .out
+                    .event(Event::ChildDown(Box::new(info.clone()), Box::new(child.info())));
+            }
+            ops.extend(child.remove());
+            child.release(shared);
+        }
+        if let Some(child) = self.phase.take_child() {
+            ops.extend(child.remove());
+            child.release(shared);
+        }
+        for mut creation in [self.creating.take(), self.answering.take()]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(child) = creation.take_child() {
+                ops.extend(child.remove());
+                child.release(shared);
+            }
+            if let Some(command) = creation.command {
+                shared.out.command_done(command, Err(CommandError::Failed));
+            }
+        }
+        if !ops.is_empty() {
+            shared.out.kernel(ops);
+        }
+        if in_office {
+            shared.out.event(Event::IkeDown(Box::new(info)));
+        }
+        if let Some(heir) = self.rival.take() {
+            shared.wishes.push(Wish::Redundant(heir));
+        }
+        if let Some(command) = self.command.take() {
+            shared.out.command_done(command, Err(CommandError::Failed));
+        }
+        if let Some(old) = self.instead_of.take() {
+            shared.wishes.push(Wish::RetryReauthentication(old));
+        }
+        let active = self.active.take().map(|task| (task, false));
+        let later = self.later.drain(..).map(|(_, task)| task);
+        let waiting = self.tasks.drain(..).chain(later).map(|task| (task, true));
+        for (task, waiting) in active.into_iter().chain(waiting) {
+            let Some(command) = task.command() else { continue };
+            match task {
+                Task::DeleteIke(_) | Task::DeleteChild(..) => shared.out.command_done(command, Ok(())),
+                // What is under way reports by its creation.
+                _ if waiting => shared.out.command_done(command, Err(CommandError::Failed)),
+                _ => {}
+            }
+        }
+    }
+}
