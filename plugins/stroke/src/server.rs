@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use control::frame;
 use control::stroke::Request;
+use control::{frame, socket};
 use plugin_api::log::{AUDIT, CONTROL, Group};
 use plugin_api::{Control, Host, PluginError, Running};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -41,9 +40,10 @@ struct Server {
 impl Control for Stroke {
     fn start(&self, host: Arc<dyn Host>) -> Result<Box<dyn Running>, PluginError> {
         let settings = Settings::of(&*host)?;
-        let socket = settings.socket.clone();
-        let attempt = |what: &str| format!("{what} the stroke socket '{}'", socket.display());
-        let listener = listen(&settings).map_err(|error| PluginError::system(attempt("opening"), &error))?;
+        let path = settings.socket.clone();
+        let attempt = |what: &str| format!("{what} the stroke socket '{}'", path.display());
+        let listener = socket::listen(&settings.socket, settings.owner)
+            .map_err(|error| PluginError::system(attempt("opening"), &error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -57,7 +57,7 @@ impl Control for Stroke {
             .map_err(|error| PluginError::system(attempt("starting a thread for"), &error))?;
         Ok(Box::new(Server {
             host,
-            socket,
+            socket: path,
             stop,
             thread,
         }))
@@ -73,29 +73,6 @@ impl Running for Server {
         }
         let _ = fs::remove_file(&self.socket);
     }
-}
-
-/// Makes the socket, in the place of one that a killed daemon left.
-fn listen(settings: &Settings) -> io::Result<std::os::unix::net::UnixListener> {
-    let path = &settings.socket;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = std::os::unix::net::UnixListener::bind(path)?;
-    prepare(path, settings).inspect_err(|_| _ = fs::remove_file(path))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-fn prepare(path: &Path, settings: &Settings) -> io::Result<()> {
-    if settings.user.is_some() || settings.group.is_some() {
-        nix::unistd::chown(path, settings.user, settings.group)?;
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o770))
 }
 
 fn serve(

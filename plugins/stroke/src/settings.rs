@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::{Gid, Group, Uid, User};
-use plugin_api::log::{CONTROL, Group as LogGroup};
+use control::socket::Owner;
+use plugin_api::log::{CONTROL, Group};
 use plugin_api::{ErrorKind, Host, PluginError};
 
 const SOCKET: &str = "charon.plugins.stroke.socket";
@@ -18,10 +18,8 @@ pub struct Settings {
     pub max_concurrent: usize,
     /// `charon.plugins.stroke.timeout`: how long `ipsec up` and `ipsec down` wait, in milliseconds; by default for ever.
     pub timeout: Option<Duration>,
-    /// `charon.user`, who gets the socket.
-    pub user: Option<Uid>,
-    /// `charon.group`, which gets the socket.
-    pub group: Option<Gid>,
+    /// Who gets the socket.
+    pub owner: Owner,
 }
 
 impl Settings {
@@ -50,7 +48,7 @@ impl Settings {
             if number.is_none() {
                 let problem =
                     format!("charon.plugins.stroke.{key} = {text}: is no number, the default is taken");
-                host.log(LogGroup::Cfg, CONTROL, &problem);
+                host.log(Group::Cfg, CONTROL, &problem);
             }
             number
         };
@@ -59,12 +57,7 @@ impl Settings {
             socket,
             max_concurrent: number("max_concurrent").filter(|max| *max > 0).unwrap_or(4) as usize,
             timeout: timeout.map(|ms| Duration::from_millis(u64::from(ms))),
-            user: host
-                .setting("charon.user")
-                .and_then(|name| Some(User::from_name(&name).ok()??.uid)),
-            group: host
-                .setting("charon.group")
-                .and_then(|name| Some(Group::from_name(&name).ok()??.gid)),
+            owner: Owner::named(host.setting("charon.user"), host.setting("charon.group")),
         })
     }
 }

@@ -1,0 +1,103 @@
+//! What waits for a client to read it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Most octets that wait for one client. A listing comes at once, so it is many: a hundred thousand SAs fit.
+pub const MAX_WAITING: usize = 128 << 20;
+
+/// The end that packets go in; the daemon's loop may hold it.
+#[derive(Clone)]
+pub struct Sender {
+    packets: UnboundedSender<Vec<u8>>,
+    gauge: Arc<Gauge>,
+}
+
+/// The end that the client's connection is fed from.
+pub struct Receiver {
+    packets: UnboundedReceiver<Vec<u8>>,
+    gauge: Arc<Gauge>,
+}
+
+#[derive(Default)]
+struct Gauge {
+    waiting: AtomicUsize,
+    overflown: AtomicBool,
+    overflow: Notify,
+}
+
+/// A queue.
+pub fn queue() -> (Sender, Receiver) {
+    let (sender, receiver) = unbounded_channel();
+    let gauge = Arc::new(Gauge::default());
+    let own = Arc::clone(&gauge);
+    (
+        Sender {
+            packets: sender,
+            gauge: own,
+        },
+        Receiver {
+            packets: receiver,
+            gauge,
+        },
+    )
+}
+
+impl Sender {
+    /// Adds a framed packet; `false` says that nobody will ever read it.
+    pub fn send(&self, packet: Vec<u8>) -> bool {
+        let gauge = &self.gauge;
+        if gauge.overflown.load(Ordering::Relaxed) {
+            return false;
+        }
+        let len = packet.len();
+        if gauge.waiting.fetch_add(len, Ordering::Relaxed) + len > MAX_WAITING {
+            gauge.overflown.store(true, Ordering::Relaxed);
+            gauge.overflow.notify_one();
+            return false;
+        }
+        self.packets.send(packet).is_ok()
+    }
+
+    /// Waits until more than [`MAX_WAITING`] octets would wait.
+    pub async fn overflow(&self) {
+        self.gauge.overflow.notified().await;
+    }
+}
+
+impl Receiver {
+    /// The next packet; none when no sender is left.
+    pub async fn next(&mut self) -> Option<Vec<u8>> {
+        let packet = self.packets.recv().await?;
+        self.gauge.waiting.fetch_sub(packet.len(), Ordering::Relaxed);
+        Some(packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_what_was_read_waits_no_more() {
+        let (sender, mut receiver) = queue();
+        let packet = vec![0; 512 << 10];
+        for _ in 0..1_000 {
+            assert!(sender.send(packet.clone()));
+            assert!(receiver.next().await.is_some());
+        }
+        let taken = (0..1_000).take_while(|_| sender.send(packet.clone())).count();
+        assert_eq!(taken, MAX_WAITING / packet.len());
+        sender.overflow().await;
+    }
+
+    #[test]
+    fn a_client_that_has_gone_is_noticed() {
+        let (sender, receiver) = queue();
+        drop(receiver);
+        assert!(!sender.send(vec![1]));
+    }
+}
