@@ -2,5 +2,7 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-link-arg-test=kat=-Wl,--export-dynamic-symbol=getentropy");
+    for function in ["getentropy", "getrandom"] {
+        println!("cargo:rustc-link-arg-test=kat=-Wl,--export-dynamic-symbol={function}");
+    }
 }

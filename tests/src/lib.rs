@@ -13,4 +13,5 @@ pub mod crypto;
 pub mod fuzz;
 pub mod kernel;
 pub mod netem;
+pub mod puppet;
 pub mod world;

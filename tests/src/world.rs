@@ -178,6 +178,25 @@ impl World {
         id
     }
 
+    /// Starts to rekey the IKE_SA of a host.
+    pub fn rekey_ike(&mut self, host: usize) -> Option<CommandId> {
+        let unique = self.live_sa(host)?.unique_id;
+        self.next_command += 1;
+        let id = CommandId(self.next_command);
+        self.hosts[host].endpoint.rekey_ike(self.now, Some(id), unique);
+        self.drain(host);
+        Some(id)
+    }
+
+    /// The IKE_SA that is in use.
+    pub fn live_sa(&self, host: usize) -> Option<IkeSaInfo> {
+        let live = |sa: &IkeSaInfo| matches!(sa.state, IkeSaState::Established | IkeSaState::Rekeying);
+        self.sas(host)
+            .into_iter()
+            .filter(live)
+            .max_by_key(|sa| sa.children.len())
+    }
+
     /// The CHILD_SA that carries a host's traffic.
     pub fn live_child(&self, host: usize) -> Option<ike::ChildSaInfo> {
         let live =
@@ -318,8 +337,10 @@ impl World {
             believed.sort_unstable();
             let installed: Vec<u32> = host.kernel.sas.keys().copied().collect();
             assert_eq!(
-                believed, installed,
-                "host {index}: believed and installed SAs differ"
+                believed,
+                installed,
+                "host {index}: believed and installed SAs differ\n{}",
+                host.log.join("\n")
             );
         }
         let (moon, carol) = (&self.sas(0)[0], &self.sas(1)[0]);

@@ -11,8 +11,11 @@
 mod netns {
     mod daemon;
     mod failures;
+    mod kems;
     mod operation;
     mod pair;
     mod plugins;
+    mod rekey;
     mod traffic;
+    mod vici;
 }

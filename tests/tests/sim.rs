@@ -4,8 +4,12 @@
 mod sim {
     mod flood;
     mod handshake;
+    mod lengths;
     mod misbehaviour;
+    mod reauth;
     mod rekey;
+    mod rekey_ike;
+    mod rules;
     mod seeds;
     mod teardown;
 }

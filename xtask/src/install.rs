@@ -31,6 +31,14 @@ pub(crate) const HOSTS: &[Tool] = &[
     tool("tcpdump", "tcpdump"),
 ];
 
+/// For fetching and unpacking other implementations.
+pub(crate) const PEERS: &[Tool] = &[
+    tool("apt-get", "apt"),
+    tool("dpkg-deb", "dpkg"),
+    tool("tar", "tar"),
+    tool(xtask::peers::KEYRING, "debian-archive-keyring"),
+];
+
 /// Installs what is missing, or says what to install.
 pub(crate) fn ensure(tools: &[&[Tool]]) -> Result<(), String> {
     let missing = || {

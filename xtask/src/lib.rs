@@ -1,7 +1,9 @@
-//! Hosts moon and carol in network namespaces, for the demo and for the tests of the whole.
+//! Hosts moon and carol in network namespaces, for the demo and for the tests of the whole, and other implementations.
 
 pub mod host;
+pub mod jail;
 pub mod netns;
+pub mod peers;
 pub mod watch;
 
 use std::path::{Path, PathBuf};

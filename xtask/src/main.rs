@@ -22,7 +22,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Bring up a tunnel between two network namespaces, moon and carol, and ping through it.
-    Demo,
+    Demo {
+        /// Bring up Tunnel2 and Tunnel3 too, with NTRU, Saber, FrodoKEM and SIKE, and rekey all three.
+        #[arg(long)]
+        all: bool,
+    },
     /// Run the tests: all, or those of the kinds named.
     Test {
         /// Kinds of tests.
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
         eprintln!("warning: {error}");
     }
     let result = match Arguments::parse().task {
-        Task::Demo => demo::run(),
+        Task::Demo { all } => demo::run(all),
         Task::Test { kinds } => test::run(&kinds),
         Task::Dist { directory } => dist::run(&directory),
     };

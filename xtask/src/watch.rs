@@ -8,24 +8,26 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::os::fd::AsFd;
 
-/// Waits until `test` holds of the folder; it is asked again whenever something in it changes.
+/// Waits until `test` holds of the folders; it is asked again whenever something in them changes.
 ///
 /// # Errors
 ///
 /// After `limit`, with `what` was expected.
 #[allow(clippy::disallowed_methods)] // a tool with a deadline
 pub fn until<T>(
-    folder: &Path,
+    folders: &[&Path],
     limit: Duration,
     what: &str,
     mut test: impl FnMut() -> Option<T>,
 ) -> Result<T, String> {
-    let failed = |error| format!("watching {}: {error}", folder.display());
+    let failed = |error| format!("watching {folders:?}: {error}");
     let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(failed)?;
     let flags = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
-    watch
-        .add_watch(folder, flags | AddWatchFlags::IN_MOVED_TO)
-        .map_err(failed)?;
+    for folder in folders {
+        watch
+            .add_watch(*folder, flags | AddWatchFlags::IN_MOVED_TO)
+            .map_err(failed)?;
+    }
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = test() {
@@ -58,6 +60,11 @@ pub fn text(file: &Path, skip: usize, text: &str, limit: Duration) -> Result<(),
             .contains(text)
             .then_some(())
     };
-    until(folder, limit, &format!("'{text}' in {}", file.display()), holds)
-        .map_err(|error| format!("{error}; it says:\n{}", String::from_utf8_lossy(&read())))
+    until(
+        &[folder],
+        limit,
+        &format!("'{text}' in {}", file.display()),
+        holds,
+    )
+    .map_err(|error| format!("{error}; it says:\n{}", String::from_utf8_lossy(&read())))
 }

@@ -130,30 +130,6 @@ fn without_the_tunnel_nothing_reaches_the_network_behind_moon() {
     assert_ne!(said.code, Some(0), "{}", said.text);
 }
 
-/// Lifetimes of seconds, so that the tunnel is rekeyed several times while packets flow both ways.
-#[test]
-fn rekeying_loses_no_packet() {
-    let Some(pair) = super::pair::hosts() else { return };
-    for host in [&pair.moon, &pair.carol] {
-        host.edit("ipsec.conf", "lifetime=20m", "lifetime=9s").unwrap();
-        let margin = host.edit("ipsec.conf", "rekeymargin=3m", "rekeymargin=6s\n    rekeyfuzz=0%");
-        margin.unwrap();
-    }
-    pair.start();
-    pair.up();
-    let pinged = ask(&pair.carol, "ping -q -i 0.005 -w 12 10.1.0.2");
-    pair.expect(&pinged, " 0% packet loss");
-    let log = pair.carol.read("charon.log");
-    let rekeyed = log.matches("outbound CHILD_SA Tunnel1{").count();
-    assert!(rekeyed >= 2, "{rekeyed} rekeyings: {log}");
-    println!(
-        "{rekeyed} rekeyings, {}",
-        pinged.lines().rev().nth(1).unwrap_or_default()
-    );
-    let status = ask(&pair.carol, "ipsec statusall");
-    pair.expect(&status, "Tunnel1[1]: ESTABLISHED");
-}
-
 /// X25519, Kyber, NTRU and Saber, one after the other.
 #[test]
 fn tunnel2_has_the_lengths_of_the_prototype_and_carries_pings() {

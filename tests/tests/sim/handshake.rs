@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ike::{IkeSaState, Settings};
 use pqswan_tests::netem::Conditions;
-use pqswan_tests::world::World;
+use pqswan_tests::world::{self, World};
 
 pub(super) const TUNNEL1: &str = "aes256gcm16-sha512-x25519-ke1_kyber3";
 pub(super) const TUNNEL2: &str = "aes256gcm16-sha512-x25519-ke1_kyber3-ke2_ntrup3-ke3_saber3!";
@@ -180,10 +180,7 @@ fn mobike_floats_to_4500_and_without_it_500_stays() {
     assert_eq!(world.sas(1)[0].remote.port(), 4500);
     assert_eq!(world.sas(0)[0].remote.port(), 4500);
     let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
-    for (host, config) in [
-        (0, pqswan_tests::world::moon(TUNNEL1)),
-        (1, pqswan_tests::world::carol(TUNNEL1)),
-    ] {
+    for (host, config) in [(0, world::moon(TUNNEL1)), (1, world::carol(TUNNEL1))] {
         let config = config::connection::PeerConfig {
             mobike: false,
             ..config
@@ -216,7 +213,7 @@ fn a_back_end_that_needs_udp_fakes_a_nat() {
 fn another_group_is_tried_when_the_peer_asks_for_it() {
     let settings = seed_settings();
     let mut world = World::moon_and_carol("aes256gcm16-sha512-ecp256!", &settings, calm(), 1);
-    let both = pqswan_tests::world::carol("aes256gcm16-sha512-x25519-ecp256!");
+    let both = world::carol("aes256gcm16-sha512-x25519-ecp256!");
     world.hosts[1].endpoint.add_connection(both);
     world.initiate(1);
     assert!(
@@ -254,5 +251,71 @@ fn a_kernel_that_refuses_leaves_the_ike_sa_and_no_trace_of_the_child_sa() {
                 .iter()
                 .any(|(id, result)| *id == command && result.is_err())
         );
+    }
+}
+
+/// The source differs when a peer probes a path (RFC 4555, 3.10), or when a NAT has mapped it anew.
+#[test]
+fn an_answer_goes_where_its_request_came_from_and_the_ike_sa_stays_where_it_is() {
+    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    let carol = world.hosts[1].address;
+    let elsewhere: std::net::IpAddr = "192.168.0.4".parse().unwrap();
+    world.tamper = Some(Box::new(move |datagram| {
+        if datagram.local.ip() == carol {
+            datagram.local.set_ip(elsewhere);
+        }
+        true
+    }));
+    let child = world.live_child(1).unwrap().unique_id;
+    world.rekey_child(1, child);
+    // Long enough for one repetition.
+    world.run_for(Duration::from_secs(6));
+    let sent_there = |line: &&String| line.contains("sending packet: ") && line.contains(" to 192.168.0.4[");
+    assert_eq!(
+        world.hosts[0].log.iter().filter(sent_there).count(),
+        2,
+        "{:#?}",
+        world.hosts[0].log
+    );
+    assert_eq!(world.live_sa(0).unwrap().remote.ip(), carol);
+}
+
+/// Seven additional key exchanges, and steps that one end would leave out and the other insists on leaving out.
+#[test]
+fn up_to_seven_additional_key_exchanges_run_and_steps_may_be_none() {
+    let seven = "aes256gcm16-sha512-x25519-ke1_kyber3-ke2_ntrup3-ke3_saber3-ke4_sike3-ke5_ecp256-ke6_modp3072-ke7_kyber1!";
+    let mut world = establish(seven);
+    assert_eq!(world.hosts[1].sent.len(), 9);
+    world.rekey_ike(1);
+    world.run_for(MINUTE);
+    world.assert_consistent();
+
+    let registry = pqswan_tests::crypto::registry();
+    let addresses = [world::MOON, world::CAROL];
+    let mut world = World::new(&addresses, &seed_settings(), &registry, calm(), 1);
+    let moon = world::moon("aes256gcm16-sha512-x25519-ke1_none-ke3_saber3!");
+    let carol = world::carol("aes256gcm16-sha512-x25519-ke1_kyber3-ke1_none-ke2_ntrup3-ke2_none-ke3_saber3!");
+    for (host, config) in world.hosts.iter_mut().zip([moon, carol]) {
+        host.endpoint.add_connection(config);
+        world::share(&mut host.endpoint, world::PSK);
+    }
+    world.initiate(1);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[0].log
+    );
+    // IKE_SA_INIT, one IKE_INTERMEDIATE, IKE_AUTH.
+    assert_eq!(world.hosts[1].sent.len(), 3);
+    assert_eq!(world.hosts[1].sent[1], 1057, "Saber");
+    for host in [0, 1] {
+        world.rekey_ike(host);
+        world.run_for(MINUTE);
+        let child = world.live_child(host).expect("a CHILD_SA").unique_id;
+        world.rekey_child(host, child);
+        world.run_for(MINUTE);
+        world.assert_consistent();
     }
 }

@@ -4,16 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crypto::null::NullKeyExchange;
 use iana::KeyExchangeMethod;
 use ike::Settings;
 use pqswan_tests::world::{World, carol, share};
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
 
-const PAIR: &str = "aes256gcm16-sha512-x25519-ke1_kyber3!";
+pub(super) const PAIR: &str = "aes256gcm16-sha512-x25519-ke1_kyber3!";
 
-fn fails(mut world: World, lines: &[(usize, &str)]) -> World {
+pub(super) fn fails(mut world: World, lines: &[(usize, &str)]) -> World {
     let command = world.initiate(1);
     world.run_for(5 * MINUTE);
     assert!(
@@ -126,155 +125,6 @@ fn selectors_without_intersection_leave_a_childless_ike_sa() {
     assert!(world.logged(0, "traffic selectors 10.3.0.0/16 === 10.3.0.0/16 unacceptable"));
     assert_eq!(world.sas(0).len(), 1);
     assert!(world.hosts.iter().all(|host| host.kernel.is_empty()));
-}
-
-/// carol with a Kyber-768 whose public key has another length.
-#[test]
-fn a_public_key_of_wrong_length_is_refused() {
-    let settings = seed_settings();
-    let strict = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 {
-            Arc::new(Strict(1184, 1088))
-        } else {
-            exchange
-        }
-    });
-    let wrong = pqswan_tests::crypto::registry_with(|method, exchange| {
-        if method == KeyExchangeMethod::KYBER_L3 {
-            Arc::new(NullKeyExchange::new(1, 1183, 1088))
-        } else {
-            exchange
-        }
-    });
-    let mut world = World::with_registry(PAIR, &settings, &strict, calm(), 1);
-    let other = World::with_registry(PAIR, &settings, &wrong, calm(), 1);
-    world.hosts[1] = other.hosts.into_iter().nth(1).expect("carol");
-    fails(
-        world,
-        &[
-            (
-                0,
-                "additional key exchange 1 (KYBER_L3) failed: public key has 1183 octets instead of 1184",
-            ),
-            (0, "generating IKE_INTERMEDIATE response 1 [ N(NO_PROP) ]"),
-            (
-                1,
-                "additional key exchange 1 (KYBER_L3) failed: received NO_PROPOSAL_CHOSEN notify error",
-            ),
-        ],
-    );
-}
-
-/// moon and carol with implementations of their own of a method.
-fn with_methods(
-    method: KeyExchangeMethod,
-    moon: fn() -> Arc<dyn plugin_api::KeyExchange>,
-    carol: fn() -> Arc<dyn plugin_api::KeyExchange>,
-) -> World {
-    let registry = |own: fn() -> Arc<dyn plugin_api::KeyExchange>| {
-        pqswan_tests::crypto::registry_with(move |it, exchange| if it == method { own() } else { exchange })
-    };
-    let settings = seed_settings();
-    let mut world = World::with_registry(PAIR, &settings, &registry(moon), calm(), 1);
-    let other = World::with_registry(PAIR, &settings, &registry(carol), calm(), 1);
-    world.hosts[1] = other.hosts.into_iter().nth(1).expect("carol");
-    world
-}
-
-#[test]
-fn a_ciphertext_of_wrong_length_ends_the_attempt() {
-    let world = with_methods(
-        KeyExchangeMethod::KYBER_L3,
-        || Arc::new(NullKeyExchange::new(1, 1184, 1087)),
-        || Arc::new(Strict(1184, 1088)),
-    );
-    fails(
-        world,
-        &[
-            (
-                1,
-                "additional key exchange 1 (KYBER_L3) failed: ciphertext has 1087 octets instead of 1088",
-            ),
-            (0, "deleting half open IKE_SA with 192.168.0.3 after timeout"),
-        ],
-    );
-}
-
-#[test]
-fn a_public_key_of_wrong_length_is_answered_with_an_error() {
-    let world = with_methods(
-        KeyExchangeMethod::KYBER_L3,
-        || Arc::new(Strict(1184, 1088)),
-        || Arc::new(NullKeyExchange::new(1, 1183, 1088)),
-    );
-    fails(
-        world,
-        &[
-            (
-                0,
-                "additional key exchange 1 (KYBER_L3) failed: public key has 1183 octets instead of 1184",
-            ),
-            (0, "generating IKE_INTERMEDIATE response 1 [ N(NO_PROP) ]"),
-            (1, "received NO_PROPOSAL_CHOSEN notify error"),
-        ],
-    );
-}
-
-#[test]
-fn a_public_value_of_wrong_length_in_the_first_message_leaves_no_state() {
-    let world = with_methods(
-        KeyExchangeMethod::CURVE_25519,
-        || Arc::new(Strict(32, 32)),
-        || Arc::new(NullKeyExchange::new(2, 31, 32)),
-    );
-    fails(
-        world,
-        &[
-            (
-                0,
-                "applying key exchange public key failed: public key has 31 octets instead of 32",
-            ),
-            (1, "received NO_PROPOSAL_CHOSEN notify error"),
-        ],
-    );
-}
-
-/// A KEM that only checks lengths, around the instant one.
-struct Strict(usize, usize);
-
-struct StrictPending(Box<dyn plugin_api::PendingKeyExchange>, usize);
-
-impl plugin_api::KeyExchange for Strict {
-    fn initiate(
-        &self,
-    ) -> Result<(Vec<u8>, Box<dyn plugin_api::PendingKeyExchange>), plugin_api::PluginError> {
-        let (public, pending) = NullKeyExchange::new(1, self.0, self.1).initiate()?;
-        Ok((public, Box::new(StrictPending(pending, self.1))))
-    }
-
-    fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, plugin_api::Secret), plugin_api::PluginError> {
-        if peer.len() != self.0 {
-            return Err(plugin_api::PluginError::wrong_length(
-                "public key",
-                peer.len(),
-                self.0,
-            ));
-        }
-        NullKeyExchange::new(1, self.0, self.1).respond(peer)
-    }
-}
-
-impl plugin_api::PendingKeyExchange for StrictPending {
-    fn finish(self: Box<Self>, peer: &[u8]) -> Result<plugin_api::Secret, plugin_api::PluginError> {
-        if peer.len() != self.1 {
-            return Err(plugin_api::PluginError::wrong_length(
-                "ciphertext",
-                peer.len(),
-                self.1,
-            ));
-        }
-        self.0.finish(peer)
-    }
 }
 
 /// As if a ciphertext had been corrupted: both ends hold a secret, but not the same.

@@ -8,10 +8,18 @@ use pqswan_tests::world::World;
 
 use super::handshake::{MINUTE, TUNNEL1, TUNNEL2, TUNNEL3, calm, seed_settings};
 
-const SINGLE: &str = "aes256gcm16-sha512-x25519!";
+pub(super) const SINGLE: &str = "aes256gcm16-sha512-x25519!";
 const SECOND: Duration = Duration::from_secs(1);
 
-fn established(proposal: &str, conditions: Conditions, seed: u64) -> World {
+/// How many worlds to try; more than by default for a long search.
+pub(super) fn worlds() -> u64 {
+    let set = std::env::var("WORLDS")
+        .ok()
+        .and_then(|worlds| worlds.parse().ok());
+    set.unwrap_or(200)
+}
+
+pub(super) fn established(proposal: &str, conditions: Conditions, seed: u64) -> World {
     let mut world = World::moon_and_carol(proposal, &seed_settings(), conditions, seed);
     world.initiate(1);
     assert!(
@@ -32,19 +40,26 @@ fn live(world: &World, host: usize) -> u32 {
 }
 
 /// Both ends have one CHILD_SA, the same, and the kernels what they believe.
-fn assert_one_pair(world: &mut World, why: &str) {
-    world.run_for(2 * MINUTE);
+pub(super) fn assert_one_pair(world: &mut World, why: &str) {
+    // Longer than the end that deletes an IKE_SA repeats what the other cannot answer any more.
+    world.run_for(5 * MINUTE);
     for host in [0, 1] {
-        let children = &world.sas(host)[0].children;
+        let sas = world.sas(host);
+        let all: Vec<_> = sas.iter().map(|sa| (sa.unique_id, sa.state)).collect();
+        let said = || world.hosts[host].log.join("\n");
+        assert_eq!(sas.len(), 1, "{why}: host {host}: {all:?}\n{}", said());
+        let sa = &sas[0];
+        assert_eq!(sa.state, ike::IkeSaState::Established, "{why}: host {host}");
+        let children = &sa.children;
         let seen: Vec<_> = children
             .iter()
             .map(|child| format!("{} {:08x} {:08x}", child.state, child.spi_in, child.spi_out))
             .collect();
-        let log = world.hosts[host].log.join("\n");
-        assert_eq!(seen.len(), 1, "{why}: host {host}: {seen:?}\n{log}");
+        assert_eq!(seen.len(), 1, "{why}: host {host}: {seen:?}\n{}", said());
         assert_eq!(children[0].state, ChildState::Installed, "{why}: host {host}");
         assert!(children[0].sends, "{why}: host {host} sends");
     }
+    println!("{why}");
     world.assert_consistent();
     for host in [0, 1] {
         assert!(
@@ -226,11 +241,11 @@ fn a_delete_in_the_middle_of_a_rekeying_is_obeyed() {
     }
 }
 
-/// Rekeyings from both ends at random times over a bad network: 200 worlds, 20 in each.
+/// Rekeyings from both ends at random times over a bad network: 20 in each world.
 #[test]
 fn thousands_of_rekeyings_survive_loss_reordering_and_collisions() {
     let one: Option<u64> = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in (0..200).filter(|seed| one.is_none_or(|one| one == *seed)) {
+    for seed in (0..worlds()).filter(|seed| one.is_none_or(|one| one == *seed)) {
         let conditions = Conditions {
             delay: Duration::from_millis(1 + seed % 50),
             jitter: Duration::from_millis(seed % 150),
@@ -239,7 +254,8 @@ fn thousands_of_rekeyings_survive_loss_reordering_and_collisions() {
             mtu: 0,
         };
         let proposal = [SINGLE, TUNNEL1, TUNNEL2][seed as usize % 3];
-        let mut world = established(proposal, conditions, seed);
+        let mut world = established(proposal, calm(), seed);
+        world.net.conditions = conditions;
         world.job_delay = Duration::from_millis(seed % 30);
         for round in 0..20_u64 {
             for host in [0, 1] {

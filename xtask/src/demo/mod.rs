@@ -1,4 +1,6 @@
-//! The walk-through: carol brings Tunnel1 up to moon and pings what is behind it.
+//! The walk-through: carol brings Tunnel1 up to moon and pings what is behind it. `--all` goes on with [`tunnels`].
+
+mod tunnels;
 
 use std::collections::BTreeMap;
 
@@ -8,20 +10,25 @@ use xtask::netns::Network;
 
 use crate::{install, run};
 
-pub(crate) fn run() -> Result<(), String> {
+pub(crate) fn run(all: bool) -> Result<(), String> {
     if !geteuid().is_root() {
         return Err("the demo makes network namespaces and TUN devices: run it as root".into());
     }
     install::ensure(&[install::BUILD, install::HOSTS])?;
     // A debug build is there in a fraction of the time, and the build of the tests.
     let programs = run::build(false)?;
+    if all {
+        run::build_sike(false)?;
+    }
     let docker = xtask::root().join("docker");
     let Network { moon, carol } = Network::new()?;
     let demo = Demo {
         moon: Host::new("moon", moon, &programs, &docker.join("moon"))?,
         carol: Host::new("carol", carol, &programs, &docker.join("carol"))?,
     };
-    let walked = demo.walk();
+    let walked = demo
+        .walk()
+        .and_then(|()| if all { demo.walk_on() } else { Ok(()) });
     if walked.is_err() {
         for host in [&demo.moon, &demo.carol] {
             eprintln!("--- log of {} ---\n{}", host.name, host.read("charon.log"));
@@ -60,7 +67,7 @@ impl Demo {
                 "connection 'Tunnel1' established successfully",
             ],
         )?;
-        let sizes = sizes(&up);
+        let sizes = sizes(&up, "packet: from ");
         if !sizes.starts_with(&[724, 276, 1249, 1153]) {
             return Err(format!(
                 "IKE_SA_INIT and IKE_INTERMEDIATE should have 724, 276, 1249, 1153 octets: {sizes:?}"
@@ -89,6 +96,10 @@ impl Demo {
             "ipsec down Tunnel1",
             &["IKE_SA [1] closed successfully"],
         )?;
+        self.stop()
+    }
+
+    fn stop(&self) -> Result<(), String> {
         for host in [&self.carol, &self.moon] {
             says(host, "ipsec stop", &["Stopping"])?;
             nothing_left(host)?;
@@ -113,9 +124,9 @@ fn says(host: &Host, line: &str, expected: &[&str]) -> Result<String, String> {
     }
 }
 
-/// The lengths in lines like `sending packet: from 192.168.0.3[500] to 192.168.0.2[500] (724 bytes)`.
-fn sizes(log: &str) -> Vec<usize> {
-    let packets = log.lines().filter(|line| line.contains("packet: from "));
+/// The lengths in lines like `sending packet: from 192.168.0.3[500] to 192.168.0.2[500] (724 bytes)` with these words.
+fn sizes(log: &str, words: &str) -> Vec<usize> {
+    let packets = log.lines().filter(|line| line.contains(words));
     packets
         .filter_map(|line| line.rsplit_once('(')?.1.split_once(' ')?.0.parse().ok())
         .collect()

@@ -1,0 +1,132 @@
+//! What a connection is configured with on both hosts.
+
+use super::pair::Side;
+
+/// The proposals of a peer: with each, tunnels are established and rekeyed. The first is that of the other cells.
+pub(crate) fn proposals(suite: &str) -> &'static [&'static str] {
+    match suite {
+        "bookworm" => &[
+            "aes256gcm16-sha512-x25519",
+            "aes256-sha256-modp3072",
+            "aes128-sha256-ecp256",
+            "aes192-sha384-ecp384",
+            "aes256-sha512-ecp521",
+            "aes128gcm16-sha256-modp2048",
+        ],
+        "trixie" => &[
+            "aes256gcm16-sha512-x25519-ke1_ecp384-ke2_modp3072",
+            "aes256-sha256-modp3072",
+            "aes128-sha256-ecp256-ke1_x25519",
+            "aes256gcm16-sha384-ecp256-ke1_x25519-ke2_ecp384-ke3_ecp521-ke4_modp2048",
+        ],
+        _ => &[
+            "aes256gcm16-sha512-x25519-ke1_ecp384",
+            "aes256-sha256-modp3072",
+            "aes256gcm16-sha512-x25519-ke1_mlkem768",
+            "aes256-sha384-ecp384-ke1_mlkem1024",
+            "aes128gcm16-sha256-x25519-ke1_mlkem512-ke2_ecp256",
+            "aes256gcm16-sha512-mlkem768",
+        ],
+    }
+}
+
+/// A proposal whose messages are longer than a packet of `size` octets, as far as the peer's key exchanges allow.
+pub(crate) fn long(suite: &str, size: u16, ml: bool) -> &'static str {
+    match (suite, size) {
+        ("bookworm", _) => "aes256gcm16-sha512-x25519",
+        ("forky", _) if ml => "aes256gcm16-sha512-x25519-ke1_mlkem1024",
+        (_, 576) => "aes256gcm16-sha512-x25519-ke1_modp4096",
+        _ => "aes256gcm16-sha512-x25519-ke1_ecp384",
+    }
+}
+
+/// An offer for CHILD_SAs of which the first is chosen, long enough to make IKE_AUTH more than a packet.
+pub(crate) fn long_offer(first: &str) -> String {
+    let mut offers = vec![first.to_owned()];
+    for bits in [128, 192, 256] {
+        for integrity in ["sha1", "sha256", "sha384", "sha512"] {
+            for esn in ["noesn", "esn", "esn-noesn"] {
+                offers.push(format!("aes{bits}-{integrity}-{esn}"));
+            }
+        }
+    }
+    offers.join(",")
+}
+
+/// A connection between the hosts: what is the same on both, and where they may differ.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) our_ike: String,
+    pub(crate) their_ike: String,
+    pub(crate) our_esp: String,
+    pub(crate) their_esp: String,
+    pub(crate) our_psk: &'static str,
+    pub(crate) mobike: bool,
+    /// Who looks for a dead peer every second.
+    pub(crate) dpd: Option<Side>,
+}
+
+/// The secret of both, unless a cell is about another.
+pub(crate) const PSK: &str = "known on both hosts";
+
+/// One that only we know.
+pub(crate) const OUR_PSK: &str = "known to us alone";
+
+impl Setup {
+    /// Both hosts with this proposal and no other, for the IKE_SA and its CHILD_SAs.
+    pub(crate) fn new(proposal: &str) -> Self {
+        Self {
+            our_ike: proposal.to_owned(),
+            their_ike: proposal.to_owned(),
+            our_esp: proposal.to_owned(),
+            their_esp: proposal.to_owned(),
+            our_psk: PSK,
+            mobike: true,
+            dpd: None,
+        }
+    }
+
+    /// Our ipsec.conf.
+    pub(crate) fn ipsec_conf(&self, name: &str) -> String {
+        format!(
+            "conn {name}\n    keyexchange=ikev2\n    left=192.168.0.3\n    leftid=carol.strongswan.org\n    \
+             leftsubnet=10.3.0.0/16\n    right=192.168.0.2\n    rightid=moon.strongswan.org\n    \
+             rightsubnet=10.1.0.0/16\n    authby=psk\n    ike={}!\n    esp={}!\n    mobike={}\n    reauth=no\n    \
+             keyingtries=1\n{}    auto=add\n",
+            self.our_ike,
+            self.our_esp,
+            yes(self.mobike),
+            match self.dpd {
+                Some(Side::Us) => "    dpdaction=clear\n    dpddelay=1s\n",
+                _ => "",
+            }
+        )
+    }
+
+    /// Our ipsec.secrets.
+    pub(crate) fn ipsec_secrets(&self) -> String {
+        format!(
+            "moon.strongswan.org carol.strongswan.org : PSK \"{}\"\n",
+            self.our_psk
+        )
+    }
+
+    /// Their swanctl.conf.
+    pub(crate) fn swanctl_conf(&self, name: &str) -> String {
+        format!(
+            "connections {{\n {name} {{\n  version = 2\n  local_addrs = 192.168.0.2\n  remote_addrs = 192.168.0.3\n  \
+             proposals = {}\n  mobike = {}\n  keyingtries = 1\n  dpd_delay = {}\n  local {{\n   auth = psk\n   id = moon.strongswan.org\n  \
+             }}\n  remote {{\n   auth = psk\n   id = carol.strongswan.org\n  }}\n  children {{\n   {name} {{\n    \
+             local_ts = 10.1.0.0/16\n    remote_ts = 10.3.0.0/16\n    esp_proposals = {}\n   }}\n  }}\n }}\n}}\nsecrets {{\n \
+             ike {{\n  id-1 = moon.strongswan.org\n  id-2 = carol.strongswan.org\n  secret = \"{PSK}\"\n }}\n}}\n",
+            self.their_ike,
+            yes(self.mobike),
+            u8::from(self.dpd == Some(Side::Them)),
+            self.their_esp
+        )
+    }
+}
+
+fn yes(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
