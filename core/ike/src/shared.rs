@@ -1,6 +1,6 @@
 //! What all IKE_SAs of an Endpoint share: configuration, algorithms, randomness, and the way out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) wishes: Vec<Wish>,
     /// Identity pairs of the established IKE_SAs by their unique numbers, for INITIAL_CONTACT.
     pub(crate) established: BTreeMap<u32, (Identity, Identity)>,
+    /// Those of them with CHILD_SAs in whose place another IKE_SA's send.
+    pub(crate) overlapping: BTreeSet<SaKey>,
     /// Who waits for which job and which kernel operations.
     pub(crate) jobs: BTreeMap<JobId, Owner>,
     pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
@@ -85,6 +87,10 @@ pub(crate) enum Wish {
     Inherit(SaKey, Box<Estate>),
     /// One that joined is not to take over: the peer will delete it.
     Redundant(SaKey),
+    /// The peer deletes one whose CHILD_SAs another has anew.
+    HandOver(SaKey),
+    /// The CHILD_SAs between these identities have gone with their IKE_SA.
+    TakeOver(Identity, Identity),
     /// Establish anew, for a reauthentication or a dead peer.
     Reinitiate(Box<Again>),
     /// An IKE_SA whose peer has authenticated again by another.
@@ -123,6 +129,7 @@ impl Shared {
             reqids: Reqids::default(),
             wishes: Vec::new(),
             established: BTreeMap::new(),
+            overlapping: BTreeSet::new(),
             jobs: BTreeMap::new(),
             kernel_ops: BTreeMap::new(),
             reservations: BTreeMap::new(),
@@ -237,6 +244,11 @@ type Selectors = (Vec<TrafficSelector>, Vec<TrafficSelector>);
 impl Reqids {
     pub(crate) fn is_empty(&self) -> bool {
         self.by_selectors.is_empty()
+    }
+
+    /// Whether a CHILD_SA has these selectors.
+    pub(crate) fn are_taken(&self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> bool {
+        self.by_selectors.contains_key(&(local.to_vec(), remote.to_vec()))
     }
 
     pub(crate) fn acquire(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> u32 {

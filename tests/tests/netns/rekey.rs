@@ -17,8 +17,8 @@ fn in_time_they_lose_no_packet() {
     }
     pair.start();
     pair.up();
-    let pinged = ask(&pair.carol, "ping -q -i 0.005 -w 12 10.1.0.2");
-    pair.expect(&pinged, " 0% packet loss");
+    let pinged = ask(&pair.carol, "ping -q -i 0.005 -c 2400 -w 60 10.1.0.2");
+    pair.expect(&pinged, "2400 received, 0% packet loss");
     let log = pair.carol.read("charon.log");
     let rekeyed = log.matches("outbound CHILD_SA Tunnel1{").count();
     assert!(rekeyed >= 2, "{rekeyed} rekeyings: {log}");
@@ -129,11 +129,11 @@ fn reauthentication_that_makes_before_it_breaks_loses_no_packet() {
     }
     pair.start();
     pair.up();
-    let pinged = ask(&pair.carol, "ping -q -i 0.005 -w 14 10.1.0.2");
+    let pinged = ask(&pair.carol, "ping -q -i 0.005 -c 2800 -w 60 10.1.0.2");
     let log = pair.carol.read("charon.log");
     let established = log.matches("established between").count();
     assert!(established >= 3, "{established} IKE_SAs: {log}");
-    pair.expect(&pinged, " 0% packet loss");
+    pair.expect(&pinged, "2800 received, 0% packet loss");
     println!(
         "{established} IKE_SAs, {}",
         pinged.lines().rev().nth(1).unwrap_or_default()

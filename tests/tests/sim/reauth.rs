@@ -7,6 +7,7 @@ use std::time::Duration;
 use config::connection::{ChildConfig, PeerConfig, SelectorSpec};
 use iana::TrafficSelector;
 use ike::{CommandId, Event, IkeSaState, Initiate, Settings};
+use plugin_api::kernel::Direction;
 use pqswan_tests::world::{self, World};
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
@@ -84,20 +85,20 @@ fn make_before_break_deletes_last() {
 
 #[test]
 fn while_the_new_one_is_made_the_old_one_carries_the_traffic() {
+    // Packets are on their way as long as the IKE messages that announce and delete their SAs, or overtake them.
+    for delay in [calm().delay, Duration::ZERO] {
+        carries_the_traffic(delay);
+    }
+}
+
+fn carries_the_traffic(delay: Duration) {
     let mut world = established(true);
     reauthenticate(&mut world, 1);
-    // Packets are on their way as long as the IKE messages that announce and delete their SAs.
     let mut on_their_way = VecDeque::new();
     for _ in 0..2000 {
         for (sender, receiver) in [(0, 1), (1, 0)] {
-            let kernel = &world.hosts[sender].kernel;
-            let out = |policy: &&plugin_api::kernel::PolicyParameters| {
-                policy.direction == plugin_api::kernel::Direction::Out
-            };
-            let outbound = kernel.policies.iter().rfind(out).expect("a policy");
-            on_their_way.push_back((world.now + calm().delay, receiver, outbound.spi));
+            on_their_way.push_back((world.now + delay, receiver, sends_by(&world, sender)));
         }
-        world.run_for(Duration::from_millis(1));
         while let Some((when, receiver, spi)) = on_their_way.pop_front() {
             if when > world.now {
                 on_their_way.push_front((when, receiver, spi));
@@ -107,7 +108,37 @@ fn while_the_new_one_is_made_the_old_one_carries_the_traffic() {
             let log = world.hosts[receiver].log.join("\n");
             assert!(inbound.is_some_and(|(inbound, _)| *inbound), "{spi:08x}\n{log}");
         }
+        world.run_for(Duration::from_millis(1));
     }
+    assert!(world.is_established());
+    world.assert_consistent();
+}
+
+/// The SPI of the SA that an end's packets go by.
+fn sends_by(world: &World, host: usize) -> u32 {
+    let mut policies = world.hosts[host].kernel.policies.iter();
+    let out = policies.rfind(|policy| policy.direction == Direction::Out);
+    out.expect("a policy").spi
+}
+
+#[test]
+fn a_peer_that_is_slow_to_delete_the_old_one_is_not_waited_for() {
+    let mut world = established(true);
+    let old = sends_by(&world, 0);
+    // INFORMATIONAL messages do not get through.
+    world.tamper = Some(Box::new(|datagram| datagram.octets.get(18) != Some(&37)));
+    reauthenticate(&mut world, 1);
+    world.run_for(SECOND);
+    assert_eq!(world.sas(0).len(), 2, "{:#?}", world.hosts[0].log);
+    assert_eq!(sends_by(&world, 0), old);
+    world.run_for(2 * SECOND);
+    let new = sends_by(&world, 0);
+    assert_ne!(new, old);
+    world.tamper = None;
+    world.run_for(MINUTE);
+    assert!(world.is_established());
+    world.assert_consistent();
+    assert_eq!(sends_by(&world, 0), new);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! CHILD_SAs: a pair of ESP SAs with their policies.
 
 pub(crate) mod negotiate;
+mod overlap;
 mod state;
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +27,9 @@ use crate::selectors;
 use crate::shared::Shared;
 use crate::timer::Timer;
 
+/// How long a CHILD_SA of another IKE_SA sends in place of a new one whose peer shows no sign of having it.
+const OVERLAP: Duration = Duration::from_secs(2);
+
 /// A CHILD_SA. It exists from the moment its inbound SPI is reserved.
 pub(crate) struct ChildSa {
     pub(crate) unique_id: u32,
@@ -44,14 +48,16 @@ pub(crate) struct ChildSa {
     rekey_at: Option<Instant>,
     expires_at: Option<Instant>,
     outbound: Outbound,
+    /// Whether one of another IKE_SA with the same peer sends in its place for now.
+    overlaps: bool,
     /// The CHILD_SA that takes over when this one goes.
     pub(crate) successor: Option<u32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
     pub(crate) timer: Timer,
 }
 
-/// Where the half that sends stands. The responder of a rekeying has the old CHILD_SA send until that is deleted: only
-/// then it knows that the initiator can receive by the new one.
+/// Where the half that sends stands. A responder has the old CHILD_SA send until that is deleted: only then it knows that
+/// the initiator can receive by the new one.
 #[derive(Debug)]
 enum Outbound {
     /// Not installed; these operations install it.
@@ -66,6 +72,8 @@ pub(crate) enum SendFrom {
     Now,
     /// When the CHILD_SA that is rekeyed is deleted.
     Later,
+    /// When the peer shows that it has it, or after a while: a CHILD_SA of another IKE_SA serves the same selectors.
+    Overlapping,
 }
 
 /// What the negotiation of a CHILD_SA came to.
@@ -107,6 +115,7 @@ impl ChildSa {
             rekey_at: None,
             expires_at: None,
             outbound: Outbound::Gone,
+            overlaps: false,
             successor: None,
             timer: Timer::OFF,
         }
@@ -207,6 +216,10 @@ impl ChildSa {
         } else {
             self.outbound = Outbound::Waiting(sending);
         }
+        if send == SendFrom::Overlapping {
+            self.overlaps = true;
+            self.timer = Timer::after(shared.now, OVERLAP);
+        }
         ops.extend(inbound.into_iter().map(KernelOp::AddPolicy));
         self.proposal = Some(agreed.proposal);
         ops
@@ -224,6 +237,15 @@ impl ChildSa {
                 Vec::new()
             }
         }
+    }
+
+    /// What installs the half that sends, if a CHILD_SA of another IKE_SA has sent in its place.
+    pub(crate) fn take_over(&mut self) -> Vec<KernelOp> {
+        if !std::mem::take(&mut self.overlaps) {
+            return Vec::new();
+        }
+        self.timer = Timer::OFF;
+        self.start_sending()
     }
 
     /// What the kernel has to do so that it sends no more; packets of the peer are still taken.

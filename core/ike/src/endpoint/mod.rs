@@ -395,6 +395,7 @@ impl Endpoint {
             && self.timers.is_empty()
             && self.shared.jobs.is_empty()
             && self.shared.established.is_empty()
+            && self.shared.overlapping.is_empty()
             && self.shared.reqids.is_empty()
     }
 

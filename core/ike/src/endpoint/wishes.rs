@@ -5,7 +5,7 @@ use config::identity::Identity;
 use crate::endpoint::{Endpoint, same_peer};
 use crate::lookup::SaKey;
 use crate::sa::IkeSa;
-use crate::shared::{Again, Wish, log};
+use crate::shared::{Again, Shared, Wish, log};
 use crate::task::Task;
 
 impl Endpoint {
@@ -43,6 +43,13 @@ impl Endpoint {
                 }
             }
             Wish::Redundant(key) => self.with_sa(key, |sa, shared| sa.be_redundant(shared)),
+            Wish::HandOver(old) => {
+                if let Some((local, remote)) = self.shared.established.get(&old).cloned() {
+                    self.take_over(&local, &remote);
+                }
+                self.with_sa(old, IkeSa::answer_delete);
+            }
+            Wish::TakeOver(local, remote) => self.take_over(&local, &remote),
             Wish::InitialContact {
                 local,
                 remote,
@@ -87,6 +94,23 @@ impl Endpoint {
                     });
                 }
             }
+        }
+    }
+
+    fn take_over(&mut self, local: &Identity, remote: &Identity) {
+        let Shared {
+            overlapping,
+            established,
+            ..
+        } = &self.shared;
+        let between = |key: &&SaKey| {
+            let ends = established.get(key);
+            ends.is_some_and(|(own, peer)| own == local && peer == remote)
+        };
+        for key in overlapping.iter().filter(between).copied().collect::<Vec<_>>() {
+            self.with_sa(key, |sa, shared| {
+                sa.take_over(shared);
+            });
         }
     }
 

@@ -108,7 +108,7 @@ impl IkeSa {
             child.transition_to(ChildState::destroy);
             child.release(shared);
             self.run_kernel(shared, ops);
-        } else {
+        } else if !self.take_over(shared) {
             self.enqueue(shared, Task::RekeyChild(id, None));
         }
     }

@@ -307,7 +307,8 @@ impl IkeSa {
                 return self.send_auth_response(shared, answer);
             }
         };
-        let ops = child.install(shared, agreed, self.local, self.remote, SendFrom::Now);
+        let send = self.send_from(shared, &agreed);
+        let ops = child.install(shared, agreed, self.local, self.remote, send);
         if child.mode == config::connection::Mode::Transport {
             answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }

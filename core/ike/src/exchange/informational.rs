@@ -194,10 +194,10 @@ impl IkeSa {
                 self.label(),
                 self.ends()
             );
-            self.respond(shared, ExchangeType::INFORMATIONAL, Vec::new());
-            log!(shared, self, Ike, 0, "IKE_SA deleted");
-            self.adopt_rival(shared);
-            return self.destroy();
+            if shared.overlapping.is_empty() {
+                return self.answer_delete(shared);
+            }
+            return shared.wishes.push(Wish::HandOver(self.unique_id));
         }
         if let Some(seconds) = notifies(payloads)
             .find(|notify| notify.kind == NotifyType::AUTH_LIFETIME)
@@ -211,6 +211,14 @@ impl IkeSa {
             return self.respond(shared, ExchangeType::INFORMATIONAL, answer);
         }
         self.close_for_peer(shared, closing);
+    }
+
+    /// The peer deletes the IKE_SA. Nothing is sent under it any more: with the answer the peer forgets it.
+    pub(crate) fn answer_delete(&mut self, shared: &mut Shared) {
+        self.respond(shared, ExchangeType::INFORMATIONAL, Vec::new());
+        log!(shared, self, Ike, 0, "IKE_SA deleted");
+        self.adopt_rival(shared);
+        self.destroy();
     }
 
     /// The peer did not answer: the IKE_SA is tried again, or is over.

@@ -10,7 +10,14 @@ impl IkeSa {
     /// Everything that has to be undone when the IKE_SA goes.
     pub(crate) fn clean_up(&mut self, shared: &mut Shared) {
         // One that was rekeyed does not go down: its successor has taken over.
-        let in_office = shared.established.remove(&self.unique_id).is_some();
+        let ends = shared.established.remove(&self.unique_id);
+        let in_office = ends.is_some();
+        shared.overlapping.remove(&self.unique_id);
+        if let Some((local, remote)) = ends
+            && !shared.overlapping.is_empty()
+        {
+            shared.wishes.push(Wish::TakeOver(local, remote));
+        }
         let info = self.info();
         let mut ops: Vec<KernelOp> = Vec::new();
         for child in std::mem::take(&mut self.children) {

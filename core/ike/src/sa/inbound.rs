@@ -358,6 +358,8 @@ impl IkeSa {
 
     fn handle_request(&mut self, shared: &mut Shared, inbound: Inbound) {
         let exchange = inbound.header.exchange;
+        // The peer has had the answer to its last request, and can receive by what that made.
+        self.take_over(shared);
         match exchange {
             ExchangeType::IKE_INTERMEDIATE if self.awaits_intermediate() => {
                 self.take_on();

@@ -55,11 +55,11 @@ impl IkeSa {
         side: Side,
         creation: &mut Creation,
     ) -> Result<(), Error> {
-        let (role, send) = match side {
-            Side::Active => (Role::Initiator, SendFrom::Now),
-            Side::Passive if creation.rekeys().is_some() => (Role::Responder, SendFrom::Later),
-            Side::Passive => (Role::Responder, SendFrom::Now),
+        let role = match side {
+            Side::Active => Role::Initiator,
+            Side::Passive => Role::Responder,
         };
+        let rekeys = creation.rekeys().is_some();
         let (Some(proposal), Subject::Child(draft)) = (&creation.selected, &mut creation.subject) else {
             return Err(Error::NoProposalChosen);
         };
@@ -73,6 +73,11 @@ impl IkeSa {
         };
         let agreed = self.keyed(proposal, role, &creation.secrets, nonces, selectors)?;
         creation.secrets.clear();
+        let send = match side {
+            Side::Active => SendFrom::Now,
+            Side::Passive if rekeys => SendFrom::Later,
+            Side::Passive => self.send_from(shared, &agreed),
+        };
         let ops = child.install(shared, agreed, self.local, self.remote, send);
         let id = shared.start_kernel(self.unique_id, ops);
         self.kernel_work.insert(id, KernelWork::InstallCreated(side));
