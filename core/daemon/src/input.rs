@@ -20,6 +20,8 @@ pub enum Input {
     Kernel(KernelEvent),
     /// The addresses of the names that an operation had to know.
     Resolved(u64, Vec<(String, Vec<IpAddr>)>),
+    /// The last script has run that comes before the end.
+    Stopped,
     /// A line was logged, and somebody listens.
     Log(Box<Record>),
 }

@@ -21,6 +21,7 @@ pub mod plugins;
 pub mod privileges;
 pub mod product;
 pub mod run;
+mod scripts;
 pub mod start;
 pub mod sys;
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::log::Logger;
 use crate::log::targets::Legacy;
 use crate::net::{Datagram, Receiver, Sockets};
 use crate::paths::Paths;
+use crate::scripts::{self, When};
 
 /// The running daemon. Only the loop's thread touches it.
 pub struct Daemon {
@@ -66,24 +67,29 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         ready();
+        scripts::run(&self.host.settings(), When::Start, &self.logger, || {});
+        let mut stopping = false;
         loop {
             self.drain();
             let wakeup = self.next_wakeup();
             tokio::select! {
                 _ = terminate.recv() => {
                     self.logger.log(Group::Dmn, 1, "SIGTERM received, shutting down");
-                    break;
+                    if !self.stop(&mut stopping) { break; }
                 }
                 _ = interrupt.recv() => {
                     self.logger.log(Group::Dmn, 1, "SIGINT received, shutting down");
-                    break;
+                    if !self.stop(&mut stopping) { break; }
                 }
                 _ = hangup.recv() => {
                     self.logger.log(Group::Dmn, 1, "signal of type SIGHUP received. Reloading configuration");
                     // What went wrong is in the log.
                     let _ = self.reload_settings();
                 }
-                Some(input) = inputs.input.recv() => self.handle(input),
+                Some(input) = inputs.input.recv() => {
+                    if matches!(input, Input::Stopped) { break; }
+                    self.handle(input);
+                }
                 Some(datagram) = inputs.datagrams.recv() => self.handle_datagram(&datagram),
                 () = sleep_until(wakeup) => {}
             }
@@ -190,6 +196,8 @@ impl Daemon {
             }
             Input::Resolved(operation, names) => self.resolved(operation, &names),
             Input::Log(record) => self.bus.log(&record),
+            // The loop looks for it.
+            Input::Stopped => {}
         }
     }
 
@@ -231,6 +239,15 @@ impl Daemon {
         if self.logger.observe(wanted) {
             self.apply_log_levels();
         }
+    }
+
+    /// Starts the scripts that come before the end. There is nothing to wait for if there are none, or if somebody cannot
+    /// wait for them and asks again.
+    fn stop(&self, stopping: &mut bool) -> bool {
+        let input = self.input.clone();
+        let stopped = move || _ = input.send(Input::Stopped);
+        !std::mem::replace(stopping, true)
+            && scripts::run(&self.host.settings(), When::Stop, &self.logger, stopped)
     }
 
     fn shut_down(mut self) {

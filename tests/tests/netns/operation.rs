@@ -139,3 +139,38 @@ fn a_mistake_in_ipsec_conf_is_named_with_its_line_and_the_rest_loads() {
     pair.expect(&said, "lifetimes");
     pair.expect(&ask(&pair.carol, "ipsec statusall"), "Tunnel1:");
 }
+
+#[test]
+fn scripts_at_start_and_before_the_end_are_served() {
+    let Some(pair) = hosts() else { return };
+    let ipsec = xtask::programs().unwrap().join("ipsec").display().to_string();
+    let scripts = format!(
+        "charon {{
+            start-scripts {{
+                looks = {ipsec} statusall
+            }}
+            stop-scripts {{
+                leaves = {ipsec} down Tunnel1
+            }}
+        }}"
+    );
+    pair.carol.set(&scripts).unwrap();
+    pair.start();
+    pair.carol
+        .wait_for_log(0, "looks: Security Associations (0 up, 0 connecting):")
+        .unwrap();
+    pair.up();
+    ask(&pair.carol, "ipsec stop");
+    let log = pair.carol.read("charon.log");
+    let positions = [
+        "SIGTERM received, shutting down",
+        "executing stop script 'leaves' (",
+        "sending DELETE for IKE_SA Tunnel1[1]",
+        "leaves: IKE_SA [1] closed successfully",
+    ]
+    .map(|text| {
+        log.find(text)
+            .unwrap_or_else(|| panic!("'{text}' is not in {log}"))
+    });
+    assert!(positions.is_sorted(), "{positions:?} in {log}");
+}
