@@ -56,9 +56,12 @@ pub struct PeerConfig {
     pub pools: Vec<String>,
     /// Pins the wire profile; otherwise the selected proposal decides.
     pub profile: Option<Profile>,
-    /// Where the connection was read, `ipsec.conf:12`, for messages.
+    /// Where the connection was read, `ipsec.conf:12`, for messages; or [`VICI`].
     pub source: String,
 }
+
+/// The source of connections that were loaded over vici. Each stands by itself, and only vici changes it.
+pub const VICI: &str = "vici";
 
 /// IKE versions a connection accepts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use iana::{IdType, TrafficSelector};
 
 use crate::dn::{self, Fit};
-use crate::ipsec_conf::selector;
+use crate::selector;
 
 /// Types without a place in IKEv2 that configuration files can name, and secrets be selected by (RFC 2407, 4.6.2.1).
 const IPV4_ADDR_SUBNET: IdType = IdType(4);

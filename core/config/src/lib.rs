@@ -10,5 +10,6 @@ pub mod ipsec_conf;
 pub mod ipsec_secrets;
 pub mod options;
 pub mod secret;
+pub mod selector;
 pub mod settings;
-mod time;
+pub mod time;

@@ -56,7 +56,8 @@ impl fmt::Debug for SharedSecret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     File,
-    Named(String),
+    /// A control socket, with the name it was given.
+    Control(Option<String>),
 }
 
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl SecretStore {
         });
     }
 
-    /// Replaces all secrets of files at once; those with names stay.
+    /// Replaces all secrets of files at once; those of control sockets stay.
     pub fn replace_file_secrets(&mut self, secrets: Vec<FileSecret>) {
         self.entries.retain(|entry| entry.source != Source::File);
         for (kind, owners, secret) in secrets {
@@ -95,34 +96,42 @@ impl SecretStore {
         }
     }
 
-    /// Adds or replaces a secret with a name.
-    pub fn insert_named(
+    /// Adds a secret of a control socket. One with a name takes the place of the earlier one.
+    pub fn insert_loaded(
         &mut self,
-        name: &str,
+        name: Option<&str>,
         kind: SecretKind,
         owners: Vec<Identity>,
         secret: SharedSecret,
     ) {
-        self.remove_named(name);
-        let source = Source::Named(name.to_owned());
+        if let Some(name) = name {
+            self.remove_loaded(name);
+        }
         self.entries.push(Entry {
             kind,
             owners,
             secret: Arc::new(secret),
-            source,
+            source: Source::Control(name.map(str::to_owned)),
         });
     }
 
-    /// Removes a secret with a name, if there is one.
-    pub fn remove_named(&mut self, name: &str) {
+    /// Removes a secret of a control socket; whether there was one of that name.
+    pub fn remove_loaded(&mut self, name: &str) -> bool {
+        let before = self.entries.len();
         self.entries
-            .retain(|entry| !matches!(&entry.source, Source::Named(own) if own == name));
+            .retain(|entry| !matches!(&entry.source, Source::Control(Some(own)) if own == name));
+        self.entries.len() < before
+    }
+
+    /// Removes all secrets of control sockets.
+    pub fn clear_loaded(&mut self) {
+        self.entries.retain(|entry| entry.source == Source::File);
     }
 
     /// The names of all secrets that have one.
-    pub fn named_ids(&self) -> impl Iterator<Item = &str> {
+    pub fn loaded_names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter_map(|entry| match &entry.source {
-            Source::Named(name) => Some(name.as_str()),
+            Source::Control(name) => name.as_deref(),
             Source::File => None,
         })
     }
@@ -211,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn reading_files_again_keeps_secrets_with_names() {
+    fn reading_files_again_keeps_the_secrets_of_control_sockets() {
         let mut store = store(&[("a", "old")]);
-        store.insert_named(
-            "ike-1",
+        store.insert_loaded(
+            Some("ike-1"),
             SecretKind::Ike,
             vec![Identity::parse("a")],
             SharedSecret::new(b"named".to_vec()),
@@ -226,8 +235,8 @@ mod tests {
         );
         store.replace_file_secrets(vec![new]);
         assert_eq!(secrets(&store, "a", "b"), ["named", "new"]);
-        store.remove_named("ike-1");
+        assert!(store.remove_loaded("ike-1") && !store.remove_loaded("ike-1"));
         assert_eq!(secrets(&store, "a", "b"), ["new"]);
-        assert_eq!(store.named_ids().count(), 0);
+        assert_eq!(store.loaded_names().count(), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Seconds, or a number with the suffix s, m, h or d.
-pub(crate) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let (number, unit) = match text.char_indices().last()? {
         (at, 's') => (&text[..at], 1),
         (at, 'm') => (&text[..at], 60),

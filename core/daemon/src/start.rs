@@ -183,6 +183,7 @@ fn run(
         logger: Arc::clone(logger),
         bus: Bus::new(std::mem::take(&mut plugins.listeners)),
         operations: Operations::default(),
+        pools: Vec::new(),
         plugins,
         paths,
         legacy: options.log,

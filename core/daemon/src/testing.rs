@@ -233,6 +233,7 @@ pub(crate) fn daemon(backend: Arc<dyn KernelIpsec>) -> Daemon {
         logger,
         bus: Default::default(),
         operations: Default::default(),
+        pools: Vec::new(),
         plugins: Default::default(),
         paths: crate::paths::Paths::of(Path::new("/usr/libexec/ipsec/charon")),
         legacy: Default::default(),

@@ -25,7 +25,7 @@ mod transitions;
 
 pub use child::ChildState;
 pub use crypto::int_auth::Role;
-pub use endpoint::{AddOutcome, Endpoint, Initiate, Randomness};
+pub use endpoint::{AddOutcome, Endpoint, Initiate, PutOutcome, Randomness};
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use output::{

@@ -179,3 +179,28 @@ fn a_shutdown_tells_the_peer() {
     world.run_for(MINUTE);
     world.assert_no_trace();
 }
+
+#[test]
+fn an_ike_sa_that_is_destroyed_by_force_is_gone_before_the_peer_answers() {
+    let mut world = established(&seed_settings());
+    let (now, unique) = (world.now, world.sas(1)[0].unique_id);
+    let command = ike::CommandId(99);
+    world.hosts[1].endpoint.destroy_ike(now, command, unique);
+    world.drain(1);
+    assert!(world.sas(1).is_empty() && !world.sas(0).is_empty());
+    assert!(world.hosts[1].done.contains(&(command, Ok(()))));
+    world.run_for(MINUTE);
+    world.assert_no_trace();
+    assert!(world.logged(0, "received DELETE for IKE_SA Tunnel1[1]"));
+    // One that is busy with something else goes silently.
+    let mut world = established(&seed_settings());
+    world.rekey_ike(1);
+    assert!(world.run_until(MINUTE, |world| {
+        world.logged(1, "generating CREATE_CHILD_SA request")
+    }));
+    let (now, unique) = (world.now, world.sas(1)[0].unique_id);
+    world.hosts[1].endpoint.destroy_ike(now, command, unique);
+    world.drain(1);
+    assert!(world.logged(1, "destroying IKE_SA in state REKEYING without notification"));
+    assert!(world.sas(1).is_empty());
+}

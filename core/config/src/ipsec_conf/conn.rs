@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keywords::{self, Known};
-use super::selector;
 use super::{Auto, Conn, Problem, Settings, unknown};
 use crate::connection::{
     Action, AuthClass, AuthConfig, ChildConfig, ChildLifetime, Childless, Fragmentation, Host, IkeLifetime,
     IkeVersion, Limit, Mode, PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
 };
 use crate::identity::Identity;
-use crate::time;
+use crate::{selector, time};
 
 /// Why a section makes no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

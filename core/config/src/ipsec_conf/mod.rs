@@ -3,7 +3,6 @@
 pub mod conn;
 mod keywords;
 mod parser;
-pub(crate) mod selector;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -84,9 +84,9 @@ impl Daemon {
                 return;
             };
             reply.done(&super::success().encode_or_empty());
-            work.targets
-                .into_iter()
-                .for_each(|target| self.initiate_detached(target));
+            for Target { peer, child } in work.targets {
+                self.initiate_detached(peer, child);
+            }
             return;
         }
         let id = self.operations.add(operation);
@@ -216,10 +216,10 @@ impl Daemon {
     }
 
     /// Establishes for somebody who does not wait.
-    fn initiate_detached(&mut self, target: Target) {
+    pub(super) fn initiate_detached(&mut self, peer: Arc<PeerConfig>, child: Option<Arc<ChildConfig>>) {
         let work = Initiating {
             noun: "CHILD_SA",
-            targets: VecDeque::from([target]),
+            targets: VecDeque::from([Target { peer, child }]),
             failed: false,
             resolving: false,
         };

@@ -3,12 +3,15 @@
 mod conns;
 mod daemon;
 mod initiate;
+mod load;
 pub mod message;
 mod operation;
+mod pools;
 mod rekey;
 mod resolve;
 pub mod sas;
 mod secrets;
+mod shared;
 mod stroke;
 mod terminate;
 #[cfg(test)]
@@ -23,6 +26,7 @@ use crate::run::Daemon;
 use message::Extra;
 
 pub(crate) use operation::Operations;
+pub(crate) use pools::AddressPool;
 pub(crate) use secrets::load as load_secrets;
 
 /// The answer to a command that is done at once; an error becomes its `errmsg`.
@@ -51,6 +55,24 @@ impl Daemon {
             "initiate" => return self.start_initiate(&message, reply),
             "terminate" => return self.start_terminate(&message, reply),
             "rekey" => self.rekey(&message),
+            "load-conn" => self.load_conn(&message),
+            "unload-conn" => self.unload_conn(&message),
+            "get-conns" => Ok(self.get_conns()),
+            "load-shared" => self.load_shared(&message),
+            "unload-shared" => self.unload_shared(&message),
+            "get-shared" => Ok(self.get_shared()),
+            "clear-creds" => Ok(self.clear_creds()),
+            "load-pool" => self.load_pool(&message),
+            "unload-pool" => self.unload_pool(&message),
+            "get-pools" => Ok(self.get_pools(&message)),
+            // Nobody authenticates with certificates yet.
+            "load-cert" | "load-key" | "load-token" | "load-authority" => Err(NO_CERTIFICATES.into()),
+            "unload-key" => Err("key not found".into()),
+            "unload-authority" => Err(NO_CERTIFICATES.into()),
+            "get-keys" => Ok(Message::new().list("keys", NONE)),
+            "get-authorities" => Ok(Message::new().list("authorities", NONE)),
+            "list-certs" | "list-authorities" => Ok(Message::new()),
+            "flush-certs" => Ok(success()),
             "stroke-add-conn" => self.add_connection(&message),
             "stroke-del-conn" => self.delete_connection(&message),
             "stroke-loglevel" => self.set_log_level(&message),
@@ -65,6 +87,10 @@ impl Daemon {
         reply.done(&answer.encode_or_empty());
     }
 }
+
+const NONE: [&str; 0] = [];
+const NO_CERTIFICATES: &str =
+    "certificates and keys are not supported yet, authenticate with a pre-shared key (secrets.ike<suffix>)";
 
 fn success() -> Message {
     let mut answer = Message::default();

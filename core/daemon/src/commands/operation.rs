@@ -106,10 +106,15 @@ impl Operations {
 
     /// Names a command of the state machine that an operation waits for.
     pub(super) fn command(&mut self, operation: u64) -> CommandId {
-        self.last_command += 1;
-        let id = CommandId(self.last_command);
+        let id = self.unattended();
         self.commands.insert(id, operation);
         id
+    }
+
+    /// Names a command of the state machine that nobody waits for.
+    pub(super) fn unattended(&mut self) -> CommandId {
+        self.last_command += 1;
+        CommandId(self.last_command)
     }
 
     /// Takes one out, with its claims to commands.

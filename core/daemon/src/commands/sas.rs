@@ -31,11 +31,20 @@ pub struct Describe<'a> {
 
 impl Daemon {
     pub(super) fn list_sas(&self, request: &Message, reply: &dyn Reply) -> Message {
-        let name = request.get_str("ike");
-        let id = request.get_str("ike-id").and_then(|id| id.parse::<u32>().ok());
+        let (name, child) = (request.get_str("ike"), request.get_str("child"));
+        let number = |key| request.get_str(key).and_then(|id| id.parse::<u32>().ok());
+        let (id, child_id) = (number("ike-id"), number("child-id"));
+        let of_child = child.is_some() || child_id.is_some();
         let describe = self.describe();
-        for sa in self.endpoint.ike_sas() {
+        for mut sa in self.endpoint.ike_sas() {
             if name.is_some_and(|name| name != &*sa.name) || id.is_some_and(|id| id != sa.unique_id) {
+                continue;
+            }
+            sa.children.retain(|it| {
+                child.is_none_or(|name| name == it.config.name)
+                    && child_id.is_none_or(|id| id == it.unique_id)
+            });
+            if of_child && sa.children.is_empty() {
                 continue;
             }
             let mut event = Message::default();

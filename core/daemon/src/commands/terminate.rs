@@ -94,9 +94,10 @@ impl Daemon {
             work.matches = commands.len();
             work.waiting = commands.iter().copied().collect();
         }
-        let now = self.now();
+        let (now, force) = (self.now(), request.is("force"));
         for (command, target) in commands {
             match target {
+                Target::Ike(sa) if force => self.endpoint.destroy_ike(now, command, sa),
                 Target::Ike(sa) => self.endpoint.terminate_ike(now, command, sa),
                 Target::Child(child, _) => self.endpoint.terminate_child(now, command, child),
             }

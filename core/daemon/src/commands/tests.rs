@@ -126,9 +126,9 @@ fn names_give_the_family_that_both_ends_have() {
 
 /// Remembers what a command answers.
 #[derive(Default)]
-struct Answers {
-    events: Mutex<Vec<String>>,
-    done: Mutex<Option<Message>>,
+pub(super) struct Answers {
+    pub(super) events: Mutex<Vec<String>>,
+    pub(super) done: Mutex<Option<Message>>,
 }
 
 impl Reply for Answers {
@@ -144,6 +144,14 @@ impl Reply for Answers {
     }
 }
 
+pub(super) fn ask_message(daemon: &mut crate::run::Daemon, verb: &str, request: &Message) -> Arc<Answers> {
+    let answers = Arc::new(Answers::default());
+    let reply: Arc<dyn Reply> = Arc::clone(&answers) as Arc<dyn Reply>;
+    daemon.command(verb, &request.encode_or_empty(), &reply);
+    daemon.drain();
+    answers
+}
+
 fn ask(
     daemon: &mut crate::run::Daemon,
     verb: &str,
@@ -153,10 +161,7 @@ fn ask(
     for (key, value) in keys {
         request.push_value(key, value);
     }
-    let answers = Arc::new(Answers::default());
-    let reply: Arc<dyn Reply> = Arc::clone(&answers) as Arc<dyn Reply>;
-    daemon.command(verb, &request.encode_or_empty(), &reply);
-    daemon.drain();
+    let answers = ask_message(daemon, verb, &request);
     let done = answers.done.lock().unwrap().as_ref().map(lines);
     let events = answers.events.lock().unwrap().clone();
     (events, done)

@@ -1,11 +1,15 @@
 //! The Endpoint: all IKE_SAs, and the one door in and out.
 
+mod connections;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
+
+use connections::same_peer;
+pub use connections::{AddOutcome, PutOutcome};
 
 use config::connection::{ChildConfig, PeerConfig};
 use config::secret::SecretStore;
@@ -20,7 +24,6 @@ use crate::lookup::{Lookup, SaKey};
 use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
 };
-use crate::proposals;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
@@ -43,17 +46,6 @@ pub struct Initiate {
     pub local: SocketAddr,
     /// The peer's address with the port of IKE, resolved.
     pub remote: SocketAddr,
-}
-
-/// What became of a connection that was added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AddOutcome {
-    /// It is new.
-    Added,
-    /// Its peer settings equal those of this connection, whose CHILD_SA it becomes.
-    ChildOf(String),
-    /// It took the place of one of the same name.
-    Replaced,
 }
 
 /// All IKE_SAs of a daemon.
@@ -126,70 +118,6 @@ impl Endpoint {
     /// The shared secrets.
     pub fn secrets_mut(&mut self) -> &mut SecretStore {
         &mut self.shared.secrets
-    }
-
-    /// What is wrong with the proposals of a connection; they are skipped when it is used.
-    pub fn check_proposals(&self, peer: &PeerConfig) -> Vec<String> {
-        let (_, mut problems) = proposals::of_connection(&self.shared, peer);
-        for child in &peer.children {
-            let (_, of_child) = proposals::of_child(&self.shared, child);
-            problems.extend(of_child);
-        }
-        problems
-    }
-
-    /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.
-    pub fn add_connection(&mut self, peer: PeerConfig) -> AddOutcome {
-        let connections = &mut self.shared.connections;
-        if let Some(known) = connections.iter_mut().find(|known| known.name == peer.name) {
-            *known = Arc::new(peer);
-            return AddOutcome::Replaced;
-        }
-        if let Some(same) = connections.iter_mut().find(|known| same_peer(known, &peer)) {
-            let name = same.name.clone();
-            let mut merged = PeerConfig::clone(same);
-            merged
-                .children
-                .retain(|child| peer.children.iter().all(|new| new.name != child.name));
-            merged.children.extend(peer.children);
-            *same = Arc::new(merged);
-            return AddOutcome::ChildOf(name);
-        }
-        connections.push(Arc::new(peer));
-        AddOutcome::Added
-    }
-
-    /// Removes a connection, or the CHILD_SA configuration of that name; established SAs stay.
-    pub fn remove_connection(&mut self, name: &str) -> bool {
-        let connections = &mut self.shared.connections;
-        let mut found = false;
-        for connection in connections.iter_mut() {
-            if connection.children.iter().any(|child| child.name == name) {
-                let mut rest = PeerConfig::clone(connection);
-                rest.children.retain(|child| child.name != name);
-                *connection = Arc::new(rest);
-                found = true;
-            }
-        }
-        connections.retain(|connection| {
-            let emptied = found && connection.children.is_empty();
-            let named = connection.name == name && connection.children.is_empty();
-            !(emptied || named)
-        });
-        found
-    }
-
-    /// All connections, in the order in which they were added.
-    pub fn connections(&self) -> &[Arc<PeerConfig>] {
-        &self.shared.connections
-    }
-
-    /// The first CHILD_SA configuration of that name, with its connection.
-    pub fn find_child(&self, name: &str) -> Option<(Arc<PeerConfig>, Arc<ChildConfig>)> {
-        self.shared.connections.iter().find_map(|peer| {
-            let child = peer.children.iter().find(|child| child.name == name)?;
-            Some((Arc::clone(peer), Arc::clone(child)))
-        })
     }
 
     /// A job is done.
@@ -296,6 +224,16 @@ impl Endpoint {
         self.shared.now = now;
         if self.sas.contains_key(&unique_id) {
             self.with_sa(unique_id, |sa, shared| sa.terminate(shared, id));
+        } else {
+            self.shared.out.command_done(id, Err(CommandError::NotFound));
+        }
+    }
+
+    /// Deletes an IKE_SA with all its CHILD_SAs, and does not wait for the peer.
+    pub fn destroy_ike(&mut self, now: Instant, id: CommandId, unique_id: u32) {
+        self.shared.now = now;
+        if self.sas.contains_key(&unique_id) {
+            self.with_sa(unique_id, |sa, shared| sa.terminate_now(shared, id));
         } else {
             self.shared.out.command_done(id, Err(CommandError::NotFound));
         }
@@ -481,15 +419,4 @@ impl Endpoint {
             .find(|(_, entry)| entry.sa.children.iter().any(&matches))
             .map(|(key, _)| *key)
     }
-}
-
-/// Whether two connections differ in nothing but their names and CHILD_SAs.
-fn same_peer(a: &PeerConfig, b: &PeerConfig) -> bool {
-    let bare = |config: &PeerConfig| PeerConfig {
-        name: String::new(),
-        source: String::new(),
-        children: Vec::new(),
-        ..config.clone()
-    };
-    bare(a) == bare(b)
 }

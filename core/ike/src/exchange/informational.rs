@@ -298,6 +298,20 @@ impl IkeSa {
             self.reauthenticate = false;
             return self.enqueue(shared, Task::DeleteIke(Some(command)));
         }
+        self.destroy_silently(shared, command);
+    }
+
+    /// A command that wants the IKE_SA gone at once: the peer is told, if nothing else is on its way, and not waited for.
+    pub(crate) fn terminate_now(&mut self, shared: &mut Shared, command: CommandId) {
+        if !self.is_established() || self.window.is_busy() {
+            return self.destroy_silently(shared, command);
+        }
+        self.send_ike_delete(shared);
+        shared.out.command_done(command, Ok(()));
+        self.destroy();
+    }
+
+    fn destroy_silently(&mut self, shared: &mut Shared, command: CommandId) {
         log!(
             shared,
             self,

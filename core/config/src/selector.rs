@@ -1,4 +1,4 @@
-//! Traffic selectors and hosts as ipsec.conf writes them.
+//! Traffic selectors and hosts as configuration files write them.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,21 @@ use iana::{IpProtocol, TrafficSelector};
 
 use crate::connection::{Host, SelectorSpec};
 
-/// A comma list of selectors: `10.1.0.0/16, 10.2.0.1[tcp/80], dynamic[udp]`.
-pub(super) fn list(text: &str) -> Result<Vec<SelectorSpec>, String> {
+/// A comma list of [`one`]s.
+///
+/// # Errors
+///
+/// For the first that is none.
+pub fn list(text: &str) -> Result<Vec<SelectorSpec>, String> {
     text.split(',').map(|part| one(part.trim())).collect()
 }
 
-fn one(text: &str) -> Result<SelectorSpec, String> {
+/// A selector: `10.1.0.0/16`, `10.2.0.1[tcp/80]`, `dynamic[udp]`.
+///
+/// # Errors
+///
+/// With what was expected.
+pub fn one(text: &str) -> Result<SelectorSpec, String> {
     let (addresses, restriction) = match text.split_once('[') {
         Some((addresses, rest)) => {
             let inner = rest
@@ -33,7 +42,7 @@ fn one(text: &str) -> Result<SelectorSpec, String> {
 }
 
 /// A subnet, range or address, with all protocols and ports.
-pub(crate) fn addresses_of(text: &str) -> Option<TrafficSelector> {
+pub fn addresses_of(text: &str) -> Option<TrafficSelector> {
     if let Some((network, prefix)) = text.split_once('/') {
         let network: IpAddr = network.parse().ok()?;
         let prefix: u8 = prefix.parse().ok()?;
@@ -52,7 +61,7 @@ pub(crate) fn addresses_of(text: &str) -> Option<TrafficSelector> {
 }
 
 /// `tcp`, `udp/53`, `6/1000-2000`, `any/any`, `%any/opaque`.
-pub(super) fn protocol_and_ports(text: &str) -> Result<(u8, (u16, u16)), String> {
+pub(crate) fn protocol_and_ports(text: &str) -> Result<(u8, (u16, u16)), String> {
     let (protocol, port) = text.split_once('/').unwrap_or((text, ""));
     let protocol = match protocol.trim() {
         "" | "any" | "%any" => 0,
@@ -105,11 +114,12 @@ fn service(name: &str) -> Option<u16> {
 }
 
 /// A comma list of ends: addresses, names, subnets, ranges, `%any`.
-pub(super) fn hosts(text: &str) -> Vec<Host> {
+pub(crate) fn hosts(text: &str) -> Vec<Host> {
     text.split(',').map(|part| host(part.trim())).collect()
 }
 
-fn host(text: &str) -> Host {
+/// An end: an address, a name, a subnet, a range, `%any`.
+pub fn host(text: &str) -> Host {
     match text {
         "%any" | "%defaultroute" | "0.0.0.0" | "::" => return Host::Any,
         "%any4" => return Host::Any4,

@@ -1,0 +1,165 @@
+//! `children.NAME` of a connection.
+
+use std::time::Duration;
+
+use config::connection::{Action, ChildConfig, ChildLifetime, Limit, Mode, ProposalList, SelectorSpec};
+use config::selector;
+use control::vici::Element;
+
+use super::Notes;
+use super::values::{Given, mark};
+
+/// What has been said about one limit.
+struct Said<T> {
+    rekey: Option<T>,
+    life: Option<T>,
+    rand: Option<T>,
+}
+
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self {
+            rekey: None,
+            life: None,
+            rand: None,
+        }
+    }
+}
+
+impl Said<u64> {
+    /// What has not been said follows from the rest: the end comes a tenth after the rekeying, which is moved forward by up
+    /// to the time between them.
+    fn limit(&self, default: u64) -> Limit<u64> {
+        let rekey = self
+            .rekey
+            .unwrap_or_else(|| self.life.map_or(default, |life| life - life.div_ceil(11)));
+        let life = self.life.unwrap_or_else(|| rekey.saturating_add(rekey / 10));
+        let jitter = self.rand.unwrap_or_else(|| life.saturating_sub(rekey)).min(rekey);
+        Limit { rekey, life, jitter }
+    }
+}
+
+const HOUR: u64 = 3600;
+
+/// A CHILD_SA's configuration.
+pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Result<ChildConfig, String> {
+    let mut child = ChildConfig {
+        name: name.to_owned(),
+        proposals: ProposalList {
+            entries: Vec::new(),
+            append_defaults: true,
+        },
+        local_ts: vec![SelectorSpec::DYNAMIC],
+        remote_ts: vec![SelectorSpec::DYNAMIC],
+        mode: Mode::Tunnel,
+        lifetime: ChildLifetime::default(),
+        updown: None,
+        host_access: false,
+        start_action: Action::None,
+        dpd_action: Action::None,
+        close_action: Action::None,
+        policies: true,
+        reqid: 0,
+        replay_window: None,
+        inactivity: Duration::ZERO,
+        tfc: 0,
+        marks: [None, None],
+    };
+    let (mut time, mut octets, mut packets) = (Said::default(), Said::default(), Said::default());
+    for given in elements.iter().map(Given) {
+        let seconds = || given.time().map(|time| Some(time.as_secs()));
+        match given.key() {
+            "esp_proposals" => {
+                child.proposals = ProposalList {
+                    entries: given.list(|text| Some(text.to_owned()))?,
+                    append_defaults: false,
+                }
+            }
+            "local_ts" => child.local_ts = given.list(|text| selector::one(text).ok())?,
+            "remote_ts" => child.remote_ts = given.list(|text| selector::one(text).ok())?,
+            "mode" => child.mode = given.parsed(mode)?,
+            "rekey_time" => time.rekey = seconds()?,
+            "life_time" => time.life = seconds()?,
+            "rand_time" => time.rand = seconds()?,
+            "rekey_bytes" => octets.rekey = Some(given.amount()?),
+            "life_bytes" => octets.life = Some(given.amount()?),
+            "rand_bytes" => octets.rand = Some(given.amount()?),
+            "rekey_packets" => packets.rekey = Some(given.number()?),
+            "life_packets" => packets.life = Some(given.number()?),
+            "rand_packets" => packets.rand = Some(given.number()?),
+            "updown" => child.updown = Some(given.text()?.to_owned()).filter(|script| !script.is_empty()),
+            "hostaccess" => child.host_access = given.yes()?,
+            "policies" => child.policies = given.yes()?,
+            "start_action" => child.start_action = given.parsed(action)?,
+            "dpd_action" => child.dpd_action = given.parsed(action)?,
+            "close_action" => child.close_action = given.parsed(action)?,
+            "inactivity" => child.inactivity = given.time()?,
+            "reqid" => child.reqid = given.number()?,
+            "replay_window" => child.replay_window = Some(given.number()?),
+            "tfc_padding" if given.text() == Ok("mtu") => notes.add("tfc_padding = mtu", false),
+            "tfc_padding" => child.tfc = given.number()?,
+            "mark_in" => child.marks[0] = Some(given.parsed(mark)?).filter(|mark| mark.0 != 0),
+            "mark_out" => child.marks[1] = Some(given.parsed(mark)?).filter(|mark| mark.0 != 0),
+            "ah_proposals" => notes.add(given.key(), given.list(Some)?.is_empty()),
+            "sha256_96" | "ipcomp" | "policies_fwd_out" | "mark_in_sa" | "per_cpu_sas" => {
+                notes.add(given.key(), !given.yes()?);
+            }
+            "copy_df" | "copy_ecn" | "icmp" => {
+                let as_is = given.key() != "icmp";
+                notes.add(given.key(), given.yes()? == as_is);
+            }
+            "copy_dscp" => {
+                let out = given.parsed(|text| {
+                    ["out", "in", "yes", "no"]
+                        .contains(&text)
+                        .then_some(text == "out")
+                })?;
+                notes.add(given.key(), out);
+            }
+            "hw_offload" => {
+                let known = ["no", "yes", "auto", "crypto", "packet"];
+                let off = given.parsed(|text| known.contains(&text).then_some(text == "no"))?;
+                notes.add(given.key(), off);
+            }
+            "label_mode" => {
+                given.parsed(|text| ["system", "simple", "selinux"].contains(&text).then_some(()))?;
+            }
+            "priority" | "set_mark_in" | "set_mark_out" | "if_id_in" | "if_id_out" | "label"
+            | "interface" => {
+                notes.add(given.key(), matches!(given.text()?, "" | "0"));
+            }
+            _ => return Err(given.unknown()),
+        }
+    }
+    let limit = time.limit(HOUR);
+    child.lifetime = ChildLifetime {
+        time: Limit {
+            rekey: Duration::from_secs(limit.rekey),
+            life: Duration::from_secs(limit.life),
+            jitter: Duration::from_secs(limit.jitter),
+        },
+        octets: octets.limit(0),
+        packets: packets.limit(0),
+    };
+    notes.add("inactivity", child.inactivity.is_zero());
+    Ok(child)
+}
+
+fn mode(text: &str) -> Option<Mode> {
+    Some(match text {
+        "tunnel" => Mode::Tunnel,
+        "transport" | "transport_proxy" => Mode::Transport,
+        "pass" => Mode::Pass,
+        "drop" => Mode::Drop,
+        _ => return None,
+    })
+}
+
+fn action(text: &str) -> Option<Action> {
+    Some(match text {
+        "none" | "clear" => Action::None,
+        "trap" | "hold" | "route" => Action::Trap,
+        "start" | "restart" | "trap|start" => Action::Start,
+        _ => return None,
+    })
+}

@@ -1,0 +1,215 @@
+//! A connection of swanctl.conf, as `load-conn` has it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::connection::{
+    AuthConfig, Childless, Fragmentation, Host, IkeLifetime, IkeVersion, PeerConfig, ProposalList,
+    UniquePolicy, VICI,
+};
+use config::selector;
+use control::vici::Element;
+
+use super::Notes;
+use super::values::Given;
+use super::{auth, child};
+
+/// What has been said about the times of an IKE_SA.
+#[derive(Default)]
+struct Times {
+    reauth: Option<Duration>,
+    rekey: Option<Duration>,
+    over: Option<Duration>,
+    rand: Option<Duration>,
+}
+
+impl Times {
+    /// What has not been said follows from the rest.
+    fn lifetime(&self) -> IkeLifetime {
+        const REKEY: Duration = Duration::from_secs(4 * 3600);
+        let reauth = self.reauth.unwrap_or_default();
+        let default = if reauth.is_zero() { REKEY } else { Duration::ZERO };
+        let rekey = self.rekey.unwrap_or(default);
+        let over = self.over.unwrap_or_else(|| seconds(reauth.max(rekey) / 10));
+        let shorter = [reauth, rekey].into_iter().filter(|time| !time.is_zero()).min();
+        let half = seconds(shorter.unwrap_or_default() / 2);
+        IkeLifetime {
+            reauth,
+            rekey,
+            over,
+            jitter: self.rand.unwrap_or_else(|| over.min(half)),
+        }
+    }
+}
+
+fn seconds(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
+
+/// The defaults of swanctl.conf.
+fn defaults(name: &str) -> PeerConfig {
+    PeerConfig {
+        name: name.to_owned(),
+        version: IkeVersion::Any,
+        local_addrs: vec![Host::Any],
+        remote_addrs: vec![Host::Any],
+        local_port: 500,
+        remote_port: 500,
+        proposals: ProposalList {
+            entries: Vec::new(),
+            append_defaults: true,
+        },
+        local_auth: Vec::new(),
+        remote_auth: Vec::new(),
+        children: Vec::new(),
+        lifetime: IkeLifetime::default(),
+        keying_tries: Some(1),
+        unique: UniquePolicy::No,
+        mobike: true,
+        fragmentation: Fragmentation::Yes,
+        dpd_delay: Duration::ZERO,
+        encap: false,
+        childless: Childless::Allow,
+        dscp: 0,
+        vips: Vec::new(),
+        pools: Vec::new(),
+        profile: None,
+        source: VICI.to_owned(),
+    }
+}
+
+/// A connection. The keys that are understood but change nothing are noted.
+pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) -> Result<PeerConfig, String> {
+    let mut peer = defaults(name);
+    let mut times = Times::default();
+    let (mut local, mut remote) = (Vec::new(), Vec::new());
+    for given in elements.iter().map(Given) {
+        match given.key() {
+            "version" => peer.version = given.parsed(version)?,
+            "local_addrs" => peer.local_addrs = hosts(&given)?,
+            "remote_addrs" => peer.remote_addrs = hosts(&given)?,
+            "local_port" => peer.local_port = given.number()?,
+            "remote_port" => peer.remote_port = given.number()?,
+            "proposals" => {
+                peer.proposals = ProposalList {
+                    entries: given.list(|text| Some(text.to_owned()))?,
+                    append_defaults: false,
+                }
+            }
+            "vips" => peer.vips = given.list(|text| text.parse::<IpAddr>().ok())?,
+            "pools" => peer.pools = given.list(|text| Some(text.to_owned()))?,
+            "dscp" => peer.dscp = given.parsed(dscp)?,
+            "encap" => peer.encap = given.yes()?,
+            "mobike" => peer.mobike = given.yes()?,
+            "dpd_delay" => peer.dpd_delay = given.time()?,
+            "fragmentation" => peer.fragmentation = given.parsed(fragmentation)?,
+            "childless" => peer.childless = given.parsed(childless)?,
+            "keyingtries" => peer.keying_tries = Some(given.number()?).filter(|tries| *tries > 0),
+            "unique" => peer.unique = given.parsed(unique)?,
+            "reauth_time" => times.reauth = Some(given.time()?),
+            "rekey_time" => times.rekey = Some(given.time()?),
+            "over_time" => times.over = Some(given.time()?),
+            "rand_time" => times.rand = Some(given.time()?),
+            // IKEv1 alone has a use for them.
+            "aggressive" | "pull" => drop(given.yes()?),
+            "dpd_timeout" => drop(given.time()?),
+            "send_certreq" => notes.add(given.key(), given.yes()?),
+            "send_cert" => {
+                let known = ["ifasked", "always", "never"];
+                let asked = given.parsed(|text| known.contains(&text).then_some(text == "ifasked"))?;
+                notes.add(given.key(), asked);
+            }
+            "ocsp" => {
+                let known = ["reply", "request", "both", "never"];
+                let reply = given.parsed(|text| known.contains(&text).then_some(text == "reply"))?;
+                notes.add(given.key(), reply);
+            }
+            "ppk_required" => notes.add(given.key(), !given.yes()?),
+            "ppk_id" | "if_id_in" | "if_id_out" => notes.add(given.key(), matches!(given.text()?, "" | "0")),
+            "children" => {
+                for given in given.section()?.iter().map(Given) {
+                    notes.within = format!("children.{}.", given.key());
+                    let child = Arc::new(child::child(given.key(), given.section()?, notes)?);
+                    peer.children.retain(|other| other.name != child.name);
+                    peer.children.push(child);
+                }
+                notes.within.clear();
+            }
+            key if key.starts_with("local") || key.starts_with("remote") => {
+                let own = key.starts_with("local");
+                notes.within = format!("{key}.");
+                let round = auth::round(given.section()?, own, notes)?;
+                notes.within.clear();
+                if own { &mut local } else { &mut remote }.push(round);
+            }
+            _ => return Err(given.unknown()),
+        }
+    }
+    peer.lifetime = times.lifetime();
+    peer.local_auth = in_order(local);
+    peer.remote_auth = in_order(remote);
+    notes.add("vips", peer.vips.is_empty());
+    notes.add("pools", peer.pools.is_empty());
+    notes.add("dscp", peer.dscp == 0);
+    notes.add("childless = force", peer.childless != Childless::Force);
+    Ok(peer)
+}
+
+/// The rounds of an end; one by public key if nothing was said.
+fn in_order(mut rounds: Vec<(u32, AuthConfig)>) -> Vec<AuthConfig> {
+    rounds.sort_by_key(|(round, _)| *round);
+    if rounds.is_empty() {
+        rounds.push((0, auth::default()));
+    }
+    rounds.into_iter().map(|(_, auth)| auth).collect()
+}
+
+fn hosts(given: &Given<'_>) -> Result<Vec<Host>, String> {
+    let hosts = given.list(|text| Some(selector::host(text.trim())))?;
+    Ok(if hosts.is_empty() { vec![Host::Any] } else { hosts })
+}
+
+fn version(text: &str) -> Option<IkeVersion> {
+    Some(match text {
+        "0" => IkeVersion::Any,
+        "1" => IkeVersion::V1,
+        "2" => IkeVersion::V2,
+        _ => return None,
+    })
+}
+
+fn dscp(text: &str) -> Option<u8> {
+    let digits = text.len() == 6 && text.bytes().all(|digit| matches!(digit, b'0' | b'1'));
+    u8::from_str_radix(text, 2).ok().filter(|_| digits)
+}
+
+fn fragmentation(text: &str) -> Option<Fragmentation> {
+    Some(match text {
+        "accept" => Fragmentation::Accept,
+        "force" => Fragmentation::Force,
+        _ => match control::vici::parse_bool(text)? {
+            true => Fragmentation::Yes,
+            false => Fragmentation::No,
+        },
+    })
+}
+
+fn childless(text: &str) -> Option<Childless> {
+    Some(match text {
+        "allow" | "prefer" => Childless::Allow,
+        "never" => Childless::Never,
+        "force" => Childless::Force,
+        _ => return None,
+    })
+}
+
+fn unique(text: &str) -> Option<UniquePolicy> {
+    Some(match text {
+        "never" => UniquePolicy::Never,
+        "no" => UniquePolicy::No,
+        "keep" => UniquePolicy::Keep,
+        "replace" => UniquePolicy::Replace,
+        _ => return None,
+    })
+}

@@ -1,0 +1,176 @@
+//! `load-conn`, `unload-conn` and `get-conns`: connections of swanctl.conf, and what is done when they come and go.
+
+mod auth;
+mod child;
+mod connection;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::sync::Arc;
+
+use config::connection::{Action, ChildConfig, PeerConfig, VICI};
+use control::vici::{Element, Message};
+use ike::{ChildState, IkeSaInfo, IkeSaState, PutOutcome};
+use plugin_api::log::Group;
+
+use super::{Answer, success};
+use crate::run::Daemon;
+
+/// Keys that are understood and have a value that would change something, if the daemon had what they are about.
+#[derive(Debug, Default)]
+struct Notes {
+    /// The section that is being read, `children.net.`.
+    within: String,
+    keys: Vec<String>,
+}
+
+impl Notes {
+    fn add(&mut self, key: &str, as_is: bool) {
+        if !as_is {
+            self.keys.push(format!("{}{key}", self.within));
+        }
+    }
+}
+
+impl Daemon {
+    /// `load-conn`: a section with the name of the connection. One of that name is replaced; what is established stays.
+    pub(super) fn load_conn(&mut self, request: &Message) -> Answer {
+        for element in &request.elements {
+            let Element::Section(name, elements) = element else {
+                return Err(values::Given(element).unknown());
+            };
+            self.load_connection(name, elements)?;
+        }
+        Ok(success())
+    }
+
+    fn load_connection(&mut self, name: &str, elements: &[Element]) -> Result<(), String> {
+        let mut notes = Notes::default();
+        let peer = connection::connection(name, elements, &mut notes)?;
+        self.check_proposals(&peer)?;
+        for key in notes.keys {
+            let text = format!("connection '{name}': {key} has no effect yet");
+            self.logger.log(Group::Cfg, 1, text);
+        }
+        let new = peer.clone();
+        let (verb, old) = match self.endpoint.put_connection(peer) {
+            PutOutcome::Added => ("added", None),
+            PutOutcome::Updated(old) => ("updated", Some(old)),
+            PutOutcome::Replaced(old) => ("replaced", Some(old)),
+        };
+        self.logger
+            .log(Group::Cfg, 1, format!("{verb} vici connection: {name}"));
+        // Where the peer is another, so are all CHILD_SAs.
+        let kept = |child: &Arc<ChildConfig>, others: &PeerConfig| {
+            verb == "updated" && others.children.contains(child)
+        };
+        if let Some(old) = &old {
+            let gone = old.children.iter().filter(|child| !kept(child, &new));
+            gone.for_each(|child| self.undo(old, child));
+        }
+        let started = |child: &&Arc<ChildConfig>| old.as_ref().is_none_or(|old| !kept(child, old));
+        new.children
+            .iter()
+            .filter(started)
+            .for_each(|child| self.start_action(&new, child));
+        Ok(())
+    }
+
+    /// A proposal that is none makes the connection none; the log says what is wrong with it.
+    fn check_proposals(&self, peer: &PeerConfig) -> Result<(), String> {
+        let alone = PeerConfig {
+            children: Vec::new(),
+            ..peer.clone()
+        };
+        for (key, peer) in [("proposals", &alone), ("esp_proposals", peer)] {
+            let problems = self.endpoint.check_proposals(peer);
+            for problem in &problems {
+                let text = format!("connection '{}': {problem}", peer.name);
+                self.logger.log(Group::Cfg, 1, text);
+            }
+            if !problems.is_empty() {
+                return Err(format!("invalid value for: {key}, config discarded"));
+            }
+        }
+        Ok(())
+    }
+
+    /// `unload-conn`: `name`.
+    pub(super) fn unload_conn(&mut self, request: &Message) -> Answer {
+        let name = request.get_str("name").ok_or("unload: missing connection name")?;
+        let old = self.endpoint.take_connection(name, VICI);
+        let old = old.ok_or_else(|| format!("unload: connection '{name}' not found"))?;
+        self.logger
+            .log(Group::Cfg, 1, format!("removed vici connection: {name}"));
+        for child in &old.children {
+            self.undo(&old, child);
+        }
+        Ok(success())
+    }
+
+    /// `get-conns`: the names of those that were loaded over vici.
+    pub(super) fn get_conns(&self) -> Message {
+        let connections = self.endpoint.connections().iter();
+        let names = connections
+            .filter(|peer| peer.source == VICI)
+            .map(|peer| &peer.name);
+        Message::new().list("conns", names)
+    }
+
+    /// What the operator wants done with a CHILD_SA when its configuration comes.
+    fn start_action(&mut self, peer: &PeerConfig, child: &Arc<ChildConfig>) {
+        let name = &child.name;
+        match child.start_action {
+            Action::None => {}
+            Action::Start => {
+                self.logger
+                    .log(Group::Cfg, 1, format!("vici initiating '{name}'"));
+                self.initiate_detached(Arc::new(peer.clone()), Some(Arc::clone(child)));
+            }
+            Action::Trap => {
+                let text = format!(
+                    "installing policy '{name}' failed: there are no trap policies yet, initiate it instead"
+                );
+                self.logger.log(Group::Cfg, 1, text);
+            }
+        }
+    }
+
+    /// What was started for a configuration is closed when it goes.
+    fn undo(&mut self, peer: &PeerConfig, child: &ChildConfig) {
+        if child.start_action != Action::Start {
+            return;
+        }
+        let live = |it: &&ike::ChildSaInfo| !matches!(it.state, ChildState::Rekeyed | ChildState::Deleted);
+        let sas: Vec<IkeSaInfo> = self
+            .endpoint
+            .ike_sas()
+            .filter(|sa| *sa.name == *peer.name && sa.state != IkeSaState::Rekeyed)
+            .collect();
+        let now = self.now();
+        for sa in sas {
+            let (own, others): (Vec<_>, Vec<_>) = sa
+                .children
+                .iter()
+                .filter(live)
+                .partition(|it| it.config.name == child.name);
+            if own.is_empty() {
+                continue;
+            }
+            if others.is_empty() {
+                let text = format!("vici closing IKE_SA '{}' #{}", sa.name, sa.unique_id);
+                self.logger.log(Group::Cfg, 1, text);
+                let command = self.operations.unattended();
+                self.endpoint.terminate_ike(now, command, sa.unique_id);
+                continue;
+            }
+            for it in own {
+                let text = format!("vici closing CHILD_SA '{}' #{}", child.name, it.unique_id);
+                self.logger.log(Group::Cfg, 1, text);
+                let command = self.operations.unattended();
+                self.endpoint.terminate_child(now, command, it.unique_id);
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+use std::sync::Arc;
+
+use control::vici::{Element, Message};
+use proptest::prelude::*;
+
+use super::super::tests::{Answers, ask_message};
+use super::{Notes, connection};
+use crate::run::Daemon;
+use crate::testing::{TestKernel, daemon, lines};
+
+fn section(text: &str) -> Message {
+    // `key = value`, `list = [a b]`, and `name { … }`, as `swanctl --raw` prints them.
+    fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Vec<Element> {
+        let mut elements = Vec::new();
+        while let Some(word) = words.next() {
+            if word == "}" {
+                break;
+            }
+            let next = words.next().expect("a value");
+            if next == "{" {
+                elements.push(Element::Section(word.to_owned(), parse(words)));
+                continue;
+            }
+            let value = words.next().expect("a value");
+            if value != "[" {
+                elements.push(Element::Value(word.to_owned(), value.as_bytes().to_vec()));
+                continue;
+            }
+            let items = words.by_ref().take_while(|word| *word != "]");
+            let items = items.map(|item| item.as_bytes().to_vec()).collect();
+            elements.push(Element::List(word.to_owned(), items));
+        }
+        elements
+    }
+    parse(&mut text.split_whitespace()).into()
+}
+
+fn load(daemon: &mut Daemon, text: &str) -> String {
+    let answers = ask_message(daemon, "load-conn", &section(text));
+    answer(&answers)
+}
+
+fn answer(answers: &Answers) -> String {
+    let done = answers.done.lock().unwrap();
+    lines(done.as_ref().expect("an answer")).join(", ")
+}
+
+fn listed(daemon: &mut Daemon) -> String {
+    let answers = ask_message(daemon, "list-conns", &Message::new());
+    let events = answers.events.lock().unwrap();
+    events.join("\n")
+}
+
+const FULL: &str = "full { version = 2 local_addrs = [ 192.168.0.3 ] remote_addrs = [ 192.168.0.2 moon ] \
+    remote_port = 4500 dpd_delay = 30s reauth_time = 2h over_time = 10m unique = replace mobike = no \
+    local { auth = psk id = carol } remote { auth = psk id = moon } \
+    children { net { local_ts = [ 10.3.0.0/16 ] remote_ts = [ 10.1.0.0/16 10.2.0.1[tcp/80] ] rekey_time = 20m \
+    rekey_bytes = 5m mode = transport dpd_action = restart close_action = trap } } }";
+
+#[test]
+fn a_connection_has_what_was_said_and_defaults_for_the_rest() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    assert_eq!(load(&mut daemon, FULL), "success = yes");
+    let expected = "list-conn: full.local_addrs = [192.168.0.3], full.remote_addrs = [192.168.0.2, moon], \
+        full.local_port = 500, full.remote_port = 4500, full.version = IKEv2, full.reauth_time = 7200, \
+        full.rekey_time = 0, full.unique = UNIQUE_REPLACE, full.dpd_delay = 30, full.local-1.class = pre-shared key, \
+        full.local-1.id = carol, full.local-1.groups = [], full.local-1.cert_policy = [], full.local-1.certs = [], \
+        full.local-1.cacerts = [], full.remote-1.class = pre-shared key, full.remote-1.id = moon, \
+        full.remote-1.groups = [], full.remote-1.cert_policy = [], full.remote-1.certs = [], full.remote-1.cacerts = [], \
+        full.children.net.mode = TRANSPORT, full.children.net.rekey_time = 1200, \
+        full.children.net.rekey_bytes = 5242880, full.children.net.rekey_packets = 0, \
+        full.children.net.dpd_action = restart, full.children.net.close_action = hold, \
+        full.children.net.local-ts = [10.3.0.0/16], full.children.net.remote-ts = [10.1.0.0/16, 10.2.0.1/32[tcp/http]]";
+    assert_eq!(listed(&mut daemon), expected);
+}
+
+#[test]
+fn lifetimes_follow_from_those_that_were_said() {
+    let times = |text: &str| {
+        let text = format!("local {{ auth = psk }} remote {{ auth = psk }} {text}");
+        let peer = connection::connection("c", &section(&text).elements, &mut Notes::default()).unwrap();
+        let child = peer.children.first().map(|child| child.lifetime.time);
+        let ike = peer.lifetime;
+        let child = child.map(|time| [time.rekey, time.life, time.jitter].map(|time| time.as_secs()));
+        (
+            [ike.reauth, ike.rekey, ike.over, ike.jitter].map(|time| time.as_secs()),
+            child,
+        )
+    };
+    let net = |text: &str| {
+        times(&format!("children {{ net {{ {text} }} }}"))
+            .1
+            .expect("a child")
+    };
+    assert_eq!(times("").0, [0, 14_400, 1_440, 1_440]);
+    assert_eq!(times("reauth_time = 1h").0, [3_600, 0, 360, 360]);
+    assert_eq!(
+        times("reauth_time = 1h rekey_time = 10m").0,
+        [3_600, 600, 360, 300]
+    );
+    assert_eq!(times("rekey_time = 0").0, [0, 0, 0, 0]);
+    assert_eq!(
+        times("rekey_time = 1000 over_time = 10 rand_time = 5").0,
+        [0, 1_000, 10, 5]
+    );
+    assert_eq!(net(""), [3_600, 3_960, 360]);
+    assert_eq!(net("rekey_time = 100"), [100, 110, 10]);
+    assert_eq!(net("life_time = 110"), [100, 110, 10]);
+    assert_eq!(net("rekey_time = 100 life_time = 150"), [100, 150, 50]);
+    assert_eq!(net("rekey_time = 100 rand_time = 0"), [100, 110, 0]);
+    assert_eq!(net("rekey_time = 0"), [0, 0, 0]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_leaves_what_was() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    load(&mut daemon, FULL);
+    let before = listed(&mut daemon);
+    for (text, error) in [
+        (
+            "full { lifetime = 1h }",
+            "unknown option: lifetime, config discarded",
+        ),
+        (
+            "full { version = 3 }",
+            "invalid value for: version, config discarded",
+        ),
+        (
+            "full { local_addrs = 1.2.3.4 }",
+            "invalid value for: local_addrs, config discarded",
+        ),
+        (
+            "full { dpd_delay = [ 30s ] }",
+            "invalid value for: dpd_delay, config discarded",
+        ),
+        ("full { child { } }", "invalid section: child"),
+        (
+            "full { local { auth = magic } }",
+            "invalid value for: auth, config discarded",
+        ),
+        (
+            "full { local { certificate = x } }",
+            "unknown option: certificate, config discarded",
+        ),
+        (
+            "full { children { net { mode = beet } } }",
+            "invalid value for: mode, config discarded",
+        ),
+        (
+            "full { children { net { local_ts = [ nowhere ] } } }",
+            "invalid value for: local_ts, config discarded",
+        ),
+        (
+            "full { proposals = [ aes256-nonsense ] }",
+            "invalid value for: proposals, config discarded",
+        ),
+        (
+            "full { children { net { esp_proposals = [ nonsense ] } } }",
+            "invalid value for: esp_proposals, config discarded",
+        ),
+        ("full = 1", "unknown option: full, config discarded"),
+    ] {
+        assert_eq!(
+            load(&mut daemon, text),
+            format!("success = no, errmsg = {error}"),
+            "{text}"
+        );
+        assert_eq!(listed(&mut daemon), before, "{text}");
+    }
+}
+
+#[test]
+fn vici_names_and_unloads_only_its_own() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    daemon
+        .endpoint
+        .add_connection(crate::testing::peer_config("full"));
+    load(&mut daemon, FULL);
+    let names = |daemon: &mut Daemon| answer(&ask_message(daemon, "get-conns", &Message::new()));
+    assert_eq!(names(&mut daemon), "conns = [full]");
+    assert_eq!(listed(&mut daemon).lines().count(), 2);
+    let unload = |daemon: &mut Daemon| {
+        answer(&ask_message(
+            daemon,
+            "unload-conn",
+            &Message::new().value("name", "full"),
+        ))
+    };
+    assert_eq!(unload(&mut daemon), "success = yes");
+    assert_eq!(
+        unload(&mut daemon),
+        "success = no, errmsg = unload: connection 'full' not found"
+    );
+    assert_eq!(names(&mut daemon), "conns = []");
+    assert_eq!(listed(&mut daemon).lines().count(), 1);
+}
+
+#[test]
+fn secrets_are_known_by_their_ids() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let secret = Message::new()
+        .value("id", "ike-1")
+        .value("type", "ike")
+        .value("data", "secret");
+    let owned = secret.clone().list("owners", ["moon", "carol"]);
+    let ask =
+        |daemon: &mut Daemon, verb: &str, message: &Message| answer(&ask_message(daemon, verb, message));
+    for message in [&secret, &owned] {
+        assert_eq!(ask(&mut daemon, "load-shared", message), "success = yes");
+        assert_eq!(ask(&mut daemon, "get-shared", &Message::new()), "keys = [ike-1]");
+    }
+    let [moon, sun] = ["moon", "sun"].map(config::identity::Identity::parse);
+    assert_eq!(daemon.endpoint.secrets_mut().ike_secrets(&sun, &moon).len(), 1);
+    assert!(daemon.endpoint.secrets_mut().ike_secrets(&sun, &sun).is_empty());
+    let wrong = Message::new().value("type", "rsa").value("data", "x");
+    let refused = "success = no, errmsg = invalid shared key type: rsa";
+    assert_eq!(ask(&mut daemon, "load-shared", &wrong), refused);
+    let unload = Message::new().value("id", "ike-1");
+    assert_eq!(ask(&mut daemon, "unload-shared", &unload), "success = yes");
+    assert_eq!(ask(&mut daemon, "get-shared", &Message::new()), "keys = []");
+}
+
+fn element() -> impl Strategy<Value = Element> {
+    let name = prop::sample::select(vec![
+        "version",
+        "local_addrs",
+        "proposals",
+        "children",
+        "local",
+        "remote-2",
+        "dpd_delay",
+        "local_ts",
+        "mode",
+        "net",
+        "rekey_time",
+        "life_bytes",
+        "mark_in",
+        "auth",
+        "id",
+        "round",
+        "unique",
+        "tfc_padding",
+        "over_time",
+    ]);
+    let value = prop_oneof![
+        "[0-9]{1,20}[smhdkg]?",
+        "[a-z%/.:0-9]{0,12}",
+        Just("yes".to_owned()),
+        Just("aes128-sha256-x25519".to_owned()),
+    ];
+    let leaf = prop_oneof![
+        (name.clone(), value.clone()).prop_map(|(name, value)| Element::Value(name.into(), value.into())),
+        (name.clone(), prop::collection::vec(value, 0..3)).prop_map(|(name, items)| Element::List(
+            name.into(),
+            items.into_iter().map(Into::into).collect()
+        )),
+    ];
+    leaf.prop_recursive(3, 24, 6, move |inner| {
+        (name.clone(), prop::collection::vec(inner, 0..6))
+            .prop_map(|(name, elements)| Element::Section(name.into(), elements))
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_message_makes_a_whole_connection_or_none(elements in prop::collection::vec(element(), 0..8)) {
+        let mut daemon = daemon(Arc::new(TestKernel::default()));
+        let request = Message::from(vec![Element::Section("any".into(), elements)]);
+        let loaded = answer(&ask_message(&mut daemon, "load-conn", &request)) == "success = yes";
+        prop_assert_eq!(daemon.endpoint.connections().len(), usize::from(loaded));
+    }
+}

@@ -1,0 +1,74 @@
+//! `load-shared`, `unload-shared`, `get-shared` and `clear-creds`: secrets that are loaded over vici.
+
+use config::identity::Identity;
+use config::secret::{SecretKind, SharedSecret};
+use control::vici::Message;
+use plugin_api::log::Group;
+
+use super::{Answer, success};
+use crate::run::Daemon;
+
+impl Daemon {
+    /// `load-shared`: `type`, `data`, `owners` (everybody, if there are none) and `id`, by which it is replaced and
+    /// unloaded.
+    pub(super) fn load_shared(&mut self, request: &Message) -> Answer {
+        let kind = request.get_str("type").ok_or("shared key type missing")?;
+        let kind = self::kind(kind).ok_or_else(|| format!("invalid shared key type: {kind}"))?;
+        let secret = request.get_octets("data").filter(|data| !data.is_empty());
+        let secret = SharedSecret::new(secret.ok_or("shared key data missing")?.to_vec());
+        let id = request.get_str("id").filter(|id| !id.is_empty());
+        let owners: Result<Vec<&str>, _> = request
+            .get_list("owners")
+            .unwrap_or_default()
+            .iter()
+            .map(|owner| std::str::from_utf8(owner))
+            .collect();
+        let owners = owners.map_err(|_| "parsing shared key owners failed")?;
+        let quoted: Vec<String> = owners.iter().map(|owner| format!("'{owner}'")).collect();
+        let whose = if quoted.is_empty() {
+            "'%any'".to_owned()
+        } else {
+            quoted.join(", ")
+        };
+        let named = id.map(|id| format!(" with id '{id}'")).unwrap_or_default();
+        let text = format!("loaded {kind} shared key{named} for: {whose}");
+        let owners = owners.into_iter().map(Identity::parse).collect();
+        let secrets = self.endpoint.secrets_mut();
+        secrets.insert_loaded(id, kind, owners, secret);
+        self.logger.log(Group::Cfg, 1, text);
+        Ok(success())
+    }
+
+    /// `unload-shared`: `id`. That there is none is no failure.
+    pub(super) fn unload_shared(&mut self, request: &Message) -> Answer {
+        let id = request.get_str("id").ok_or("unload: missing shared key id")?;
+        if self.endpoint.secrets_mut().remove_loaded(id) {
+            let text = format!("unloaded shared key with id '{id}'");
+            self.logger.log(Group::Cfg, 1, text);
+        }
+        Ok(success())
+    }
+
+    /// `get-shared`: the ids of all that have one.
+    pub(super) fn get_shared(&mut self) -> Message {
+        Message::new().list("keys", self.endpoint.secrets_mut().loaded_names())
+    }
+
+    /// `clear-creds`: everything that was loaded over vici to authenticate with. What files hold stays.
+    pub(super) fn clear_creds(&mut self) -> Message {
+        self.endpoint.secrets_mut().clear_loaded();
+        success()
+    }
+}
+
+fn kind(text: &str) -> Option<SecretKind> {
+    let kinds = [
+        SecretKind::Ike,
+        SecretKind::Eap,
+        SecretKind::Xauth,
+        SecretKind::Ntlm,
+        SecretKind::Ppk,
+    ];
+    let named = |kind: &SecretKind| kind.to_string().eq_ignore_ascii_case(text);
+    kinds.into_iter().find(named)
+}

@@ -1,0 +1,134 @@
+//! The connections that an [`Endpoint`] has.
+
+use std::sync::Arc;
+
+use config::connection::{ChildConfig, PeerConfig, VICI};
+
+use super::Endpoint;
+use crate::proposals;
+
+/// What became of a connection that was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddOutcome {
+    /// It is new.
+    Added,
+    /// Its peer settings equal those of this connection, whose CHILD_SA it becomes.
+    ChildOf(String),
+    /// It took the place of one of the same name.
+    Replaced,
+}
+
+/// What became of a connection that was put in its place.
+#[derive(Clone, Debug)]
+pub enum PutOutcome {
+    /// It is new.
+    Added,
+    /// The one before it had the same settings for the peer; what CHILD_SAs there may be may have changed.
+    Updated(Arc<PeerConfig>),
+    /// The one before it was another.
+    Replaced(Arc<PeerConfig>),
+}
+
+impl Endpoint {
+    /// What is wrong with the proposals of a connection; they are skipped when it is used.
+    pub fn check_proposals(&self, peer: &PeerConfig) -> Vec<String> {
+        let (_, mut problems) = proposals::of_connection(&self.shared, peer);
+        for child in &peer.children {
+            let (_, of_child) = proposals::of_child(&self.shared, child);
+            problems.extend(of_child);
+        }
+        problems
+    }
+
+    /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.
+    pub fn add_connection(&mut self, peer: PeerConfig) -> AddOutcome {
+        let connections = &mut self.shared.connections;
+        let mut others = connections.iter_mut().filter(|known| known.source != VICI);
+        if let Some(known) = others.find(|known| known.name == peer.name) {
+            *known = Arc::new(peer);
+            return AddOutcome::Replaced;
+        }
+        let mut others = connections.iter_mut().filter(|known| known.source != VICI);
+        if let Some(same) = others.find(|known| same_peer(known, &peer)) {
+            let name = same.name.clone();
+            let mut merged = PeerConfig::clone(same);
+            merged
+                .children
+                .retain(|child| peer.children.iter().all(|new| new.name != child.name));
+            merged.children.extend(peer.children);
+            *same = Arc::new(merged);
+            return AddOutcome::ChildOf(name);
+        }
+        connections.push(Arc::new(peer));
+        AddOutcome::Added
+    }
+
+    /// Removes a connection of ipsec.conf, or the CHILD_SA configuration of that name; established SAs stay.
+    pub fn remove_connection(&mut self, name: &str) -> bool {
+        let connections = &mut self.shared.connections;
+        let mut found = false;
+        for connection in connections.iter_mut().filter(|known| known.source != VICI) {
+            if connection.children.iter().any(|child| child.name == name) {
+                let mut rest = PeerConfig::clone(connection);
+                rest.children.retain(|child| child.name != name);
+                *connection = Arc::new(rest);
+                found = true;
+            }
+        }
+        connections.retain(|connection| {
+            let emptied = found && connection.children.is_empty();
+            let named = connection.name == name && connection.children.is_empty();
+            connection.source == VICI || !(emptied || named)
+        });
+        found
+    }
+
+    /// Puts a connection that stands by itself in the place of the one of its name and source.
+    pub fn put_connection(&mut self, peer: PeerConfig) -> PutOutcome {
+        let mut connections = self.shared.connections.iter_mut();
+        let known = connections.find(|known| known.name == peer.name && known.source == peer.source);
+        let Some(known) = known else {
+            self.shared.connections.push(Arc::new(peer));
+            return PutOutcome::Added;
+        };
+        let outcome = if same_peer(known, &peer) {
+            PutOutcome::Updated
+        } else {
+            PutOutcome::Replaced
+        };
+        outcome(std::mem::replace(known, Arc::new(peer)))
+    }
+
+    /// Takes the connection of that name and source out; established SAs stay.
+    pub fn take_connection(&mut self, name: &str, source: &str) -> Option<Arc<PeerConfig>> {
+        let connections = &mut self.shared.connections;
+        let index = connections
+            .iter()
+            .position(|known| known.name == name && known.source == source)?;
+        Some(connections.remove(index))
+    }
+
+    /// All connections, in the order in which they were added.
+    pub fn connections(&self) -> &[Arc<PeerConfig>] {
+        &self.shared.connections
+    }
+
+    /// The first CHILD_SA configuration of that name, with its connection.
+    pub fn find_child(&self, name: &str) -> Option<(Arc<PeerConfig>, Arc<ChildConfig>)> {
+        self.shared.connections.iter().find_map(|peer| {
+            let child = peer.children.iter().find(|child| child.name == name)?;
+            Some((Arc::clone(peer), Arc::clone(child)))
+        })
+    }
+}
+
+/// Whether two connections differ in nothing but their names and CHILD_SAs.
+pub(super) fn same_peer(a: &PeerConfig, b: &PeerConfig) -> bool {
+    let bare = |config: &PeerConfig| PeerConfig {
+        name: String::new(),
+        source: String::new(),
+        children: Vec::new(),
+        ..config.clone()
+    };
+    bare(a) == bare(b)
+}
