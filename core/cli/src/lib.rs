@@ -1,4 +1,4 @@
-//! The commands `ipsec`, `starter` and `stroke`: a folder each, one file a subcommand.
+//! The commands `ipsec`, `starter`, `stroke` and `swanctl`: a folder each, one file a subcommand.
 
 #![allow(clippy::disallowed_methods)] // tools read clocks
 
@@ -8,3 +8,4 @@ pub mod process;
 pub mod product;
 pub mod starter;
 pub mod stroke;
+pub mod swanctl;

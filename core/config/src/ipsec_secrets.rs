@@ -8,7 +8,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::identity::{Identity, hex};
+use crate::encoded;
+use crate::identity::Identity;
 use crate::secret::{FileSecret, SecretKind, SharedSecret};
 
 /// Files may include others this deep.
@@ -155,40 +156,10 @@ fn secret(text: &str) -> Result<SharedSecret, &'static str> {
             return Ok(SharedSecret::new(inner.as_bytes().to_vec()));
         }
     }
-    if let Some(digits) = text.strip_prefix("0x") {
-        return hex(digits)
-            .map(SharedSecret::new)
-            .ok_or("expected pairs of hexadecimal digits after 0x");
-    }
-    if let Some(digits) = text.strip_prefix("0s") {
-        return base64(digits)
-            .map(SharedSecret::new)
-            .ok_or("expected base64 after 0s");
+    if let Some(decoded) = encoded::decode(text) {
+        return decoded;
     }
     Err("expected a quoted string, 0x and hexadecimal digits, or 0s and base64")
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut held) = (0u32, 0);
-    for c in text.bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]

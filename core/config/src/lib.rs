@@ -4,6 +4,7 @@
 
 pub mod connection;
 mod dn;
+pub mod encoded;
 pub mod identity;
 mod include;
 pub mod ipsec_conf;
@@ -12,4 +13,5 @@ pub mod options;
 pub mod secret;
 pub mod selector;
 pub mod settings;
+pub mod spelling;
 pub mod time;

@@ -55,6 +55,8 @@ struct Section {
     values: Vec<(String, Value)>,
     sections: Vec<(String, Section)>,
     references: Vec<String>,
+    /// File and line where it first comes.
+    place: String,
 }
 
 #[derive(Clone, Debug)]
@@ -79,13 +81,17 @@ impl Section {
             .map(|(_, section)| section)
     }
 
-    fn section_mut(&mut self, name: &str) -> &mut Self {
+    fn section_mut(&mut self, name: &str, place: impl FnOnce() -> String) -> &mut Self {
         let index = self
             .sections
             .iter()
             .position(|(known, _)| known == name)
             .unwrap_or_else(|| {
-                self.sections.push((name.to_owned(), Self::default()));
+                let section = Self {
+                    place: place(),
+                    ..Self::default()
+                };
+                self.sections.push((name.to_owned(), section));
                 self.sections.len() - 1
             });
         &mut self.sections[index].1
@@ -130,6 +136,18 @@ impl Settings {
         self.value(key)
             .map(|value| value.text.as_str())
             .filter(|text| !text.is_empty())
+    }
+
+    /// Where a key or section is, `swanctl.conf:12`.
+    pub fn place(&self, key: &str) -> Option<&str> {
+        let (parent, name) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut found = None;
+        self.walk(parent, &mut |section| {
+            let value = section.value(name).map(|value| &value.place);
+            found = value.or_else(|| section.section(name).map(|section| &section.place));
+            found.is_some()
+        });
+        found.map(String::as_str).filter(|place| !place.is_empty())
     }
 
     fn value(&self, key: &str) -> Option<&Value> {

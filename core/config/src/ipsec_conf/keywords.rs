@@ -1,5 +1,7 @@
 //! The keywords that sections may have.
 
+use crate::spelling;
+
 /// Whether a keyword is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
@@ -138,33 +140,10 @@ fn known(yes: bool, deprecated: bool) -> Known {
     }
 }
 
-/// The keyword that was probably meant: at most two letters are added, missing or other.
+/// The keyword that was probably meant.
 pub(super) fn nearest(key: &str, known: &[&str]) -> Option<String> {
     let sides = SIDES
         .iter()
         .flat_map(|rest| [format!("left{rest}"), format!("right{rest}")]);
-    known
-        .iter()
-        .map(|name| (*name).to_owned())
-        .chain(sides)
-        .map(|name| (distance(key, &name), name))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance; keywords are short, and what is longer is none.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    spelling::nearest(key, known.iter().map(|name| (*name).to_owned()).chain(sides))
 }

@@ -144,13 +144,16 @@ impl<'a> Parser<'a> {
             Some(':') => {
                 self.next();
                 let references = self.references()?;
-                let section = into.section_mut(name);
+                let path = self.path;
+                let section = into.section_mut(name, || format!("{}:{line}", path.display()));
                 section.references.extend(references);
                 self.section(section, nesting + 1)
             }
             Some('{') => {
                 self.next();
-                self.section(into.section_mut(name), nesting + 1)
+                let path = self.path;
+                let section = into.section_mut(name, || format!("{}:{line}", path.display()));
+                self.section(section, nesting + 1)
             }
             found => {
                 // The mistake is where nothing follows, not where the next thing comes.

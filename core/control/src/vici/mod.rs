@@ -1,5 +1,6 @@
 //! vici's messages: sections, keys with values, and lists, in order, names repeated at will.
 
+pub mod client;
 mod codec;
 mod look;
 #[cfg(test)]

@@ -1,0 +1,123 @@
+//! `swanctl`: configures, controls and watches charon by its vici socket.
+
+mod commands;
+mod dump;
+mod load;
+mod print;
+mod session;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use clap::error::ErrorKind;
+use config::settings::Settings;
+
+use crate::paths::Paths;
+use session::Session;
+
+pub use table::command;
+
+/// A wrong command line.
+const USAGE: u8 = 1;
+
+/// The program.
+pub fn main() -> ExitCode {
+    let code = run(
+        std::env::args_os().collect(),
+        Box::new(io::stdout()),
+        &mut io::stderr(),
+    );
+    ExitCode::from(code)
+}
+
+/// Runs a command line, and gives the exit code.
+pub fn run(line: Vec<OsString>, out: Box<dyn Write + '_>, err: &mut dyn Write) -> u8 {
+    let line = match with_files(line) {
+        Ok(line) => line,
+        Err(problem) => return usage(&problem, err),
+    };
+    let matches = match command().try_get_matches_from(line) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            let mut out = out;
+            // Whoever asked for it may have gone.
+            let _ = write!(out, "{error}");
+            return 0;
+        }
+        Err(error) => return usage(&error, err),
+    };
+    let Some((name, options)) = matches.subcommand() else {
+        return USAGE;
+    };
+    let Some(entry) = table::COMMANDS.iter().find(|entry| entry.name == name) else {
+        return USAGE;
+    };
+    let uri = match uri(options) {
+        Ok(uri) => uri,
+        Err(problem) => return usage(&problem, err),
+    };
+    let mut session = Session::new(options, uri, out);
+    let done = (entry.run)(&mut session).and_then(|()| Ok(session.out.flush()?));
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            // What was said before comes before.
+            let _ = session.out.flush();
+            failure.report(err)
+        }
+    }
+}
+
+fn usage(problem: &dyn std::fmt::Display, err: &mut dyn Write) -> u8 {
+    // There is nowhere else to say it.
+    let _ = writeln!(err, "{}", problem.to_string().trim_end());
+    USAGE
+}
+
+/// The command line with the words of `--options FILE` in its place.
+fn with_files(line: Vec<OsString>) -> Result<Vec<OsString>, String> {
+    let mut words = Vec::new();
+    let mut line = line.into_iter();
+    while let Some(word) = line.next() {
+        let file = match word.to_str() {
+            Some("--options" | "-+") => line.next(),
+            Some(text) => text.strip_prefix("--options=").map(OsString::from),
+            None => None,
+        };
+        let Some(file) = file else {
+            words.push(word);
+            continue;
+        };
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| format!("reading options from '{}' failed: {error}", file.display()))?;
+        let more = shlex::split(&text)
+            .ok_or_else(|| format!("options in '{}': a quotation does not end", file.display()))?;
+        words.extend(more.into_iter().map(OsString::from));
+    }
+    Ok(words)
+}
+
+/// Where the daemon listens.
+fn uri(options: &ArgMatches) -> Result<String, String> {
+    if let Some(uri) = options.get_one::<String>("uri") {
+        return Ok(uri.clone());
+    }
+    let paths = Paths::find().map_err(|error| format!("where am I? {error}"))?;
+    let (paths, settings) = paths.with_settings()?;
+    Ok(configured(&settings)
+        .unwrap_or_else(|| format!("unix://{}", paths.piddir.join("charon.vici").display())))
+}
+
+fn configured(settings: &Settings) -> Option<String> {
+    let keys = [
+        "swanctl.socket",
+        "swanctl.plugins.vici.socket",
+        "charon.plugins.vici.socket",
+    ];
+    keys.iter().find_map(|key| settings.get(key)).map(str::to_owned)
+}

@@ -1,0 +1,423 @@
+//! The commands with their options. The parser, the usage, completions and man pages are all made of this one table.
+
+use clap::{Arg, ArgAction, Command};
+
+use super::commands::{self, Run};
+use crate::product::{NAME, VERSION};
+
+/// A command.
+pub(super) struct Entry {
+    /// `list-sas`, without dashes.
+    pub(super) name: &'static str,
+    short: char,
+    about: &'static str,
+    options: &'static [Opt],
+    /// Whether it has something to show as JSON.
+    json: bool,
+    pub(super) run: Run,
+}
+
+/// An option; one with a value says what the value is.
+struct Opt(&'static str, char, Option<&'static str>, &'static str);
+
+const CHILD: Opt = Opt(
+    "child",
+    'c',
+    Some("NAME"),
+    "by the name of the CHILD_SA's configuration",
+);
+const IKE: Opt = Opt("ike", 'i', Some("NAME"), "by the name of the connection");
+const CHILD_ID: Opt = Opt("child-id", 'C', Some("ID"), "by the CHILD_SA's unique number");
+const IKE_ID: Opt = Opt("ike-id", 'I', Some("ID"), "by the IKE_SA's unique number");
+const TIMEOUT: Opt = Opt(
+    "timeout",
+    't',
+    Some("SECONDS"),
+    "how long to wait; 0 is for ever, -1 not at all",
+);
+const LOGLEVEL: Opt = Opt(
+    "loglevel",
+    'l',
+    Some("LEVEL"),
+    "highest level of log lines to show, from -1 to 4",
+);
+const FILE: Opt = Opt("file", 'f', Some("FILE"), "read this instead of swanctl.conf");
+const CLEAR: Opt = Opt("clear", 'c', None, "unload all credentials first");
+const NOPROMPT: Opt = Opt("noprompt", 'n', None, "do not ask for passwords");
+
+const fn entry(
+    name: &'static str,
+    short: char,
+    about: &'static str,
+    options: &'static [Opt],
+    json: bool,
+    run: Run,
+) -> Entry {
+    Entry {
+        name,
+        short,
+        about,
+        options,
+        json,
+        run,
+    }
+}
+
+/// All of them.
+pub(super) const COMMANDS: &[Entry] = &[
+    entry(
+        "counters",
+        'C',
+        "list or reset IKE event counters",
+        &[
+            Opt("name", 'n', Some("NAME"), "those of a connection"),
+            Opt("all", 'a', None, "those of all connections"),
+            Opt("reset", 'R', None, "set them to zero"),
+        ],
+        true,
+        commands::counters,
+    ),
+    entry(
+        "initiate",
+        'i',
+        "establish a CHILD_SA, or an IKE_SA without one",
+        &[CHILD, IKE, TIMEOUT, LOGLEVEL],
+        false,
+        commands::initiate,
+    ),
+    entry(
+        "terminate",
+        't',
+        "close CHILD_SAs or IKE_SAs",
+        &[
+            CHILD,
+            IKE,
+            CHILD_ID,
+            IKE_ID,
+            Opt("force", 'f', None, "do not wait for the peer's answer"),
+            TIMEOUT,
+            LOGLEVEL,
+        ],
+        false,
+        commands::terminate,
+    ),
+    entry(
+        "rekey",
+        'R',
+        "rekey CHILD_SAs or IKE_SAs",
+        &[
+            CHILD,
+            IKE,
+            CHILD_ID,
+            IKE_ID,
+            Opt("reauth", 'a', None, "authenticate again instead"),
+        ],
+        false,
+        commands::rekey,
+    ),
+    entry(
+        "redirect",
+        'd',
+        "send a client to another gateway",
+        &[
+            IKE,
+            IKE_ID,
+            Opt(
+                "peer-ip",
+                'p',
+                Some("ADDRESS"),
+                "by an address, subnet or range of clients",
+            ),
+            Opt(
+                "peer-id",
+                'd',
+                Some("IDENTITY"),
+                "by the identity of clients, also with wildcards",
+            ),
+            Opt("gateway", 'g', Some("GATEWAY"), "where to"),
+        ],
+        false,
+        commands::redirect,
+    ),
+    entry(
+        "install",
+        'p',
+        "install a trap or shunt policy",
+        &[CHILD, IKE],
+        false,
+        commands::install,
+    ),
+    entry(
+        "uninstall",
+        'U',
+        "remove a trap or shunt policy",
+        &[CHILD, IKE],
+        false,
+        commands::uninstall,
+    ),
+    entry(
+        "list-sas",
+        'l',
+        "list IKE_SAs with their CHILD_SAs",
+        &[
+            IKE,
+            IKE_ID,
+            CHILD,
+            CHILD_ID,
+            Opt("noblock", 'n', None, "leave out SAs that are in use"),
+        ],
+        true,
+        commands::list_sas,
+    ),
+    entry(
+        "monitor-sa",
+        'm',
+        "show SAs as they come and go",
+        &[],
+        true,
+        commands::monitor_sa,
+    ),
+    entry(
+        "list-pols",
+        'P',
+        "list trap and shunt policies",
+        &[
+            CHILD,
+            Opt("trap", 't', None, "trap policies only"),
+            Opt("drop", 'd', None, "drop policies only"),
+            Opt("pass", 'p', None, "bypass policies only"),
+        ],
+        true,
+        commands::list_pols,
+    ),
+    entry(
+        "list-authorities",
+        'B',
+        "list certification authorities",
+        &[Opt("name", 'n', Some("NAME"), "one of them")],
+        true,
+        commands::list_authorities,
+    ),
+    entry(
+        "list-conns",
+        'L',
+        "list connections",
+        &[IKE],
+        true,
+        commands::list_conns,
+    ),
+    entry(
+        "list-certs",
+        'x',
+        "list certificates",
+        &[
+            Opt("subject", 's', Some("DN"), "by their subject"),
+            Opt(
+                "type",
+                't',
+                Some("TYPE"),
+                "X509, X509_AC, X509_CRL, OCSP_RESPONSE or PUBKEY",
+            ),
+            Opt("flag", 'f', Some("FLAG"), "NONE, CA, AA, OCSP or ANY"),
+        ],
+        true,
+        commands::list_certs,
+    ),
+    entry(
+        "list-pools",
+        'A',
+        "list pools of virtual IPs",
+        &[
+            Opt("leases", 'l', None, "with who has which address"),
+            Opt("name", 'n', Some("NAME"), "one of them"),
+        ],
+        true,
+        commands::list_pools,
+    ),
+    entry(
+        "list-algs",
+        'g',
+        "list algorithms with their plugins",
+        &[],
+        true,
+        commands::list_algs,
+    ),
+    entry(
+        "flush-certs",
+        'f',
+        "forget cached certificates",
+        &[Opt("type", 't', Some("TYPE"), "of this type only")],
+        false,
+        commands::flush_certs,
+    ),
+    entry(
+        "load-all",
+        'q',
+        "load credentials, authorities, pools and connections",
+        &[CLEAR, NOPROMPT, FILE],
+        false,
+        commands::load_all,
+    ),
+    entry(
+        "load-authorities",
+        'b',
+        "load certification authorities",
+        &[FILE],
+        false,
+        commands::load_authorities,
+    ),
+    entry(
+        "load-conns",
+        'c',
+        "load connections",
+        &[FILE],
+        false,
+        commands::load_conns,
+    ),
+    entry(
+        "load-creds",
+        's',
+        "load secrets, keys and certificates",
+        &[CLEAR, NOPROMPT, FILE],
+        false,
+        commands::load_creds,
+    ),
+    entry(
+        "load-pools",
+        'a',
+        "load pools of virtual IPs",
+        &[FILE],
+        false,
+        commands::load_pools,
+    ),
+    entry(
+        "log",
+        'T',
+        "show log lines as they are written",
+        &[],
+        true,
+        commands::log,
+    ),
+    entry(
+        "version",
+        'V',
+        "show the version",
+        &[Opt("daemon", 'd', None, "of the daemon")],
+        true,
+        commands::version,
+    ),
+    entry(
+        "stats",
+        'S',
+        "show what the daemon is doing",
+        &[],
+        true,
+        commands::stats,
+    ),
+    entry(
+        "reload-settings",
+        'r',
+        "have the daemon read strongswan.conf again",
+        &[],
+        false,
+        commands::reload_settings,
+    ),
+];
+
+/// The parser.
+pub fn command() -> Command {
+    let root = Command::new("swanctl")
+        .version(VERSION)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .about(format!(
+            "{NAME} {VERSION} swanctl: configures, controls and watches the IKE daemon by its vici socket"
+        ))
+        .override_usage("swanctl --COMMAND [OPTIONS]")
+        .subcommand_required(true)
+        .subcommand_help_heading("Commands");
+    COMMANDS
+        .iter()
+        .fold(root, |root, entry| root.subcommand(subcommand(entry)))
+}
+
+fn subcommand(entry: &Entry) -> Command {
+    let command = Command::new(entry.name)
+        .long_flag(entry.name)
+        .short_flag(entry.short)
+        .about(entry.about)
+        .override_usage(format!("swanctl --{} [OPTIONS]", entry.name));
+    let command = entry
+        .options
+        .iter()
+        .fold(command, |command, option| command.arg(arg(option)));
+    let command = [
+        Opt("raw", 'r', None, "show the daemon's messages, one a line"),
+        Opt("pretty", 'P', None, "show the daemon's messages, indented"),
+        Opt(
+            "debug",
+            'v',
+            Some("LEVEL"),
+            "level of messages about swanctl itself",
+        ),
+        Opt("options", '+', Some("FILE"), "read more options from a file"),
+        Opt(
+            "uri",
+            'u',
+            Some("URI"),
+            "the daemon's socket, unix:///PATH or tcp://HOST:PORT",
+        ),
+    ]
+    .iter()
+    .fold(command, |command, option| command.arg(arg(option)));
+    if !entry.json {
+        return command;
+    }
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
+    command.arg(json.help("show the daemon's messages as JSON"))
+}
+
+fn arg(Opt(name, short, value, help): &Opt) -> Arg {
+    let arg = Arg::new(*name).long(*name).short(*short).help(*help);
+    match value {
+        Some(value) => arg
+            .value_name(*value)
+            .action(ArgAction::Set)
+            .allow_hyphen_values(true),
+        None => arg.action(ArgAction::SetTrue),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_makes_a_parser() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_comes_first_long_or_short() {
+        for line in [
+            ["swanctl", "--list-sas", "--ike-id", "1"],
+            ["swanctl", "-l", "-I", "1"],
+        ] {
+            let matches = command().try_get_matches_from(line).unwrap();
+            let (name, options) = matches.subcommand().unwrap();
+            assert_eq!(
+                (name, options.get_one::<String>("ike-id").unwrap().as_str()),
+                ("list-sas", "1")
+            );
+        }
+        for line in [
+            &["swanctl"][..],
+            &["swanctl", "--raw", "--stats"],
+            &["swanctl", "--stats", "--ike", "x"],
+            &["swanctl", "list-sas"],
+            &["swanctl", "--stats", "--version"],
+        ] {
+            assert!(command().try_get_matches_from(line).is_err(), "{line:?}");
+        }
+    }
+}
