@@ -4,10 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::{install, run};
+use crate::{install, manual, run};
 
 const PROGRAMS: &[(&str, &str)] = &[
     ("ipsec", "usr/sbin"),
+    ("swanctl", "usr/sbin"),
     ("charon", "usr/libexec/ipsec"),
     ("starter", "usr/libexec/ipsec"),
     ("stroke", "usr/libexec/ipsec"),
@@ -47,6 +48,7 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
             0o644,
         )?;
     }
+    manual::write(&directory.join("usr/share"))?;
     println!(
         "{}: {} programs, {} plugins",
         directory.display(),

@@ -4,6 +4,7 @@ mod demo;
 mod dist;
 mod install;
 mod licences;
+mod manual;
 mod run;
 mod test;
 

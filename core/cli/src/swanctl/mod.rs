@@ -20,7 +20,7 @@ use config::settings::Settings;
 use crate::paths::Paths;
 use session::Session;
 
-pub use table::command;
+pub use table::{command, completed};
 
 /// A wrong command line.
 const USAGE: u8 = 1;

@@ -326,6 +326,18 @@ pub(super) const COMMANDS: &[Entry] = &[
 
 /// The parser.
 pub fn command() -> Command {
+    root(|entry| {
+        let command = Command::new(entry.name);
+        command.long_flag(entry.name).short_flag(entry.short)
+    })
+}
+
+/// What shells complete. They know of no commands that are flags, so the dashes are part of the names.
+pub fn completed() -> Command {
+    root(|entry| Command::new(format!("--{}", entry.name)))
+}
+
+fn root(named: impl Fn(&Entry) -> Command) -> Command {
     let root = Command::new("swanctl")
         .version(VERSION)
         .disable_version_flag(true)
@@ -336,15 +348,13 @@ pub fn command() -> Command {
         .override_usage("swanctl --COMMAND [OPTIONS]")
         .subcommand_required(true)
         .subcommand_help_heading("Commands");
-    COMMANDS
-        .iter()
-        .fold(root, |root, entry| root.subcommand(subcommand(entry)))
+    COMMANDS.iter().fold(root, |root, entry| {
+        root.subcommand(subcommand(entry, named(entry)))
+    })
 }
 
-fn subcommand(entry: &Entry) -> Command {
-    let command = Command::new(entry.name)
-        .long_flag(entry.name)
-        .short_flag(entry.short)
+fn subcommand(entry: &Entry, command: Command) -> Command {
+    let command = command
         .about(entry.about)
         .override_usage(format!("swanctl --{} [OPTIONS]", entry.name));
     let command = entry

@@ -1,0 +1,92 @@
+//! The manual page of swanctl, and what shells complete of it; both are made of its table of commands.
+
+use std::fs;
+use std::path::Path;
+
+use charon_cli::swanctl;
+use clap_complete::Shell;
+
+/// Where each shell looks for what it completes.
+const SHELLS: [(Shell, &str); 3] = [
+    (Shell::Bash, "bash-completion/completions/swanctl"),
+    (Shell::Fish, "fish/vendor_completions.d/swanctl.fish"),
+    (Shell::Zsh, "zsh/vendor-completions/_swanctl"),
+];
+
+/// Writes all of it below `usr/share`.
+pub(crate) fn write(share: &Path) -> Result<(), String> {
+    for (shell, name) in SHELLS {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut swanctl::completed(), "swanctl", &mut text);
+        put(&share.join(name), &text)?;
+    }
+    put(&share.join("man/man8/swanctl.8"), &page()?)
+}
+
+/// One page with all commands, each with its options.
+fn page() -> Result<Vec<u8>, String> {
+    let mut text = Vec::new();
+    let mut root = swanctl::command();
+    root.build();
+    let page = clap_mangen::Man::new(root.clone()).section("8");
+    let rendered = (|| {
+        page.render_title(&mut text)?;
+        page.render_name_section(&mut text)?;
+        page.render_synopsis_section(&mut text)?;
+        page.render_description_section(&mut text)?;
+        for command in root.get_subcommands() {
+            let heading = format!("swanctl --{}", command.get_name());
+            std::io::Write::write_all(&mut text, format!(".SH \"{heading}\"\n").as_bytes())?;
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            std::io::Write::write_all(&mut text, format!("{about}\n").as_bytes())?;
+            clap_mangen::Man::new(command.clone()).render_options_section(&mut text)?;
+        }
+        Ok::<_, std::io::Error>(())
+    })();
+    rendered.map_err(|error| format!("the manual page of swanctl: {error}"))?;
+    Ok(text)
+}
+
+fn put(path: &Path, text: &[u8]) -> Result<(), String> {
+    let written =
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).and_then(|()| fs::write(path, text));
+    written.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shells_complete_commands_and_the_manual_has_all_of_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path()).expect("written");
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect(name);
+        for (_, name) in SHELLS {
+            assert!(read(name).contains("--list-sas"), "{name}");
+        }
+        let page = read("man/man8/swanctl.8");
+        for command in swanctl::command().get_subcommands() {
+            let heading = format!(".SH \"swanctl --{}\"", command.get_name());
+            assert!(page.contains(&heading), "{heading}");
+        }
+    }
+
+    #[test]
+    fn bash_completes_commands_and_their_options() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path()).expect("written");
+        let script = folder.path().join(SHELLS[0].1);
+        let complete = |words: &str, last: &str| {
+            let line = format!(
+                "source {}; COMP_WORDS=({words} {last}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _swanctl swanctl {last} x; echo \
+                 ${{COMPREPLY[@]}}",
+                script.display()
+            );
+            let output = std::process::Command::new("bash").arg("-c").arg(line).output();
+            String::from_utf8_lossy(&output.expect("bash").stdout).into_owned()
+        };
+        assert_eq!(complete("swanctl", "--mon"), "--monitor-sa\n");
+        assert_eq!(complete("swanctl --list-sas", "--i"), "--ike --ike-id\n");
+    }
+}
