@@ -43,6 +43,7 @@ const PRESENT: &[Kind] = &[
     Kind::Abi,
     Kind::Fuzz,
     Kind::Netns,
+    Kind::Clients,
     Kind::Interop,
 ];
 
@@ -175,7 +176,27 @@ fn one(kind: Kind) -> Result<Outcome, String> {
                 "--show-output",
             ])?;
         }
-        Kind::Clients | Kind::Uml | Kind::Docker => return Err("comes later".into()),
+        Kind::Clients => {
+            if !geteuid().is_root() {
+                return Ok(Outcome::Skipped("network namespaces need root".into()));
+            }
+            install::ensure(&[install::HOSTS, install::PEERS])?;
+            for suite in xtask::peers::SUITES {
+                xtask::peers::Peer::unpack(suite)?;
+            }
+            run::build(false)?;
+            cargo(&[
+                "test",
+                "-p",
+                "pqswan-tests",
+                "--test",
+                "clients",
+                "--",
+                "--test-threads=1",
+                "--show-output",
+            ])?;
+        }
+        Kind::Uml | Kind::Docker => return Err("comes later".into()),
     }
     Ok(Outcome::Passed)
 }

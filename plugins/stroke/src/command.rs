@@ -185,7 +185,8 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
 
     async fn status(&mut self, name: Option<&str>, all: bool) -> Result<(), Error> {
         let nothing = Message::new();
-        let stats = self.ask("stats", &nothing).await?;
+        let ours = Message::new().flag("stroke", true);
+        let stats = self.ask("stats", &ours).await?;
         if all {
             let version = self.ask("version", &nothing).await?;
             let pools = self.ask("get-pools", &nothing).await?;
@@ -211,7 +212,7 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         self.output.add(&policies.text()).await?;
         self.output.add(&status::counts(&stats)).await?;
         let mut found = false;
-        let mut call = self.submit("list-sas", &nothing)?;
+        let mut call = self.submit("list-sas", &ours)?;
         while let Answer::Event(_, event) = call.next().await? {
             let text = status::security_association(&event, all, name);
             found |= !text.is_empty();

@@ -68,10 +68,10 @@ pub(super) fn connection(peer: &PeerConfig) -> Message {
 
 fn authentication(auth: &AuthConfig) -> Message {
     let mut out = Message::default();
-    out.push_value("class", auth.class);
     if let Some(id) = &auth.id {
         out.push_value("id", id);
     }
+    out.push_value("class", auth.class);
     for list in ["groups", "cert_policy", "certs", "cacerts"] {
         out.push_list(list, &[] as &[&str]);
     }
@@ -91,11 +91,11 @@ fn child(config: &ChildConfig) -> Message {
     out
 }
 
-/// The names of 6.0dr3; later releases say `none`, `trap` and `start`.
+/// 6.0dr3 still said `clear`, `hold` and `restart`.
 fn action(action: Action) -> &'static str {
     match action {
-        Action::None => "clear",
-        Action::Trap => "hold",
-        Action::Start => "restart",
+        Action::None => "none",
+        Action::Trap => "trap",
+        Action::Start => "start",
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn version() -> Message {
 }
 
 impl Daemon {
-    pub(super) fn stats(&self) -> Message {
+    pub(super) fn stats(&self, request: &Message) -> Message {
         let mut out = Message::default();
         let mut uptime = Message::default();
         uptime.push_value(
@@ -56,8 +56,10 @@ impl Daemon {
         mallinfo.push_value("used", memory.used);
         mallinfo.push_value("free", memory.free);
         out.push_section("mallinfo", mallinfo);
-        // Ours, for `ipsec statusall`.
-        out.push_list("listening", self.listening_addresses());
+        // Ours, for `ipsec statusall`; others take every list for that of plugins.
+        if request.is("stroke") {
+            out.push_list("listening", self.listening_addresses());
+        }
         out
     }
 

@@ -6,6 +6,7 @@ mod initiate;
 mod load;
 pub mod message;
 mod operation;
+mod policies;
 mod pools;
 mod rekey;
 mod resolve;
@@ -44,7 +45,7 @@ impl Daemon {
         };
         let answer = match verb {
             "version" => Ok(daemon::version()),
-            "stats" => Ok(self.stats()),
+            "stats" => Ok(self.stats(&message)),
             "list-sas" => Ok(self.list_sas(&message, reply.as_ref())),
             "list-conns" => Ok(self.list_conns(&message, reply.as_ref())),
             // There are neither traps nor shunts yet.
@@ -55,6 +56,9 @@ impl Daemon {
             "initiate" => return self.start_initiate(&message, reply),
             "terminate" => return self.start_terminate(&message, reply),
             "rekey" => self.rekey(&message),
+            "install" => self.install(&message),
+            "uninstall" => self.uninstall(&message),
+            "redirect" => self.redirect(&message),
             "load-conn" => self.load_conn(&message),
             "unload-conn" => self.unload_conn(&message),
             "get-conns" => Ok(self.get_conns()),

@@ -35,6 +35,7 @@ impl Daemon {
         let number = |key| request.get_str(key).and_then(|id| id.parse::<u32>().ok());
         let (id, child_id) = (number("ike-id"), number("child-id"));
         let of_child = child.is_some() || child_id.is_some();
+        let stroke = request.is("stroke");
         let describe = self.describe();
         for mut sa in self.endpoint.ike_sas() {
             if name.is_some_and(|name| name != &*sa.name) || id.is_some_and(|id| id != sa.unique_id) {
@@ -47,8 +48,14 @@ impl Daemon {
             if of_child && sa.children.is_empty() {
                 continue;
             }
+            let mut section = describe.ike_sa(&sa);
+            if stroke {
+                // Ours: `ipsec statusall` names how this end authenticates.
+                let classes: Vec<_> = sa.local_auth.iter().map(ToString::to_string).collect();
+                section.push_value("local-class", classes.join("+"));
+            }
             let mut event = Message::default();
-            event.push_section(&sa.name, describe.ike_sa_with(&sa, &sa.children));
+            event.push_section(&sa.name, describe.with_children(section, &sa.children));
             if !reply.event("list-sa", &event.encode_or_empty()) {
                 break;
             }
@@ -60,7 +67,10 @@ impl Daemon {
 impl Describe<'_> {
     /// An IKE_SA with some of its CHILD_SAs; their section is the last, because clients print when they meet it.
     pub fn ike_sa_with(&self, sa: &IkeSaInfo, children: &[ChildSaInfo]) -> Message {
-        let mut section = self.ike_sa(sa);
+        self.with_children(self.ike_sa(sa), children)
+    }
+
+    fn with_children(&self, mut section: Message, children: &[ChildSaInfo]) -> Message {
         let mut list = Message::default();
         for child in children {
             list.push_section(
@@ -103,11 +113,6 @@ impl Describe<'_> {
             }
             self.put_until(&mut out, "rekey-time", sa.rekey_at);
             self.put_until(&mut out, "reauth-time", sa.reauth_at);
-        }
-        // Ours: `ipsec statusall` names how this end authenticates.
-        if !sa.local_auth.is_empty() {
-            let classes: Vec<_> = sa.local_auth.iter().map(ToString::to_string).collect();
-            out.push_value("local-class", classes.join("+"));
         }
         out.push_list_if_any("tasks-queued", &sa.tasks_queued);
         out.push_list_if_any("tasks-active", &sa.tasks_active);

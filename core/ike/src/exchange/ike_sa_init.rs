@@ -300,8 +300,8 @@ impl IkeSa {
             inbound.local,
             inbound.remote,
         );
-        self.log_nat(shared);
         self.use_proposal(shared, proposal)?;
+        self.log_nat(shared);
         if ke.method != offer.method {
             return Err(Error::WrongKeyExchange {
                 got: ke.method,

@@ -393,7 +393,7 @@ impl IkeSa {
                 .collect::<Vec<AuthClass>>(),
             nat_local: self.natt.local,
             nat_remote: self.natt.remote,
-            nat_fake: self.natt.fake,
+            nat_fake: self.natt.fake && !self.natt.local && !self.natt.remote,
             proposal: self.proposal.clone(),
             established: self.lifetime.established,
             rekey_at: self.lifetime.rekey.deadline(),

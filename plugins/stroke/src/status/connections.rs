@@ -45,7 +45,14 @@ fn one(text: &mut String, name: &str, connection: &Message) {
         ));
         text.push_str(&format!(" {}", or_empty(&child, "mode")));
         if dpd.is_some() {
-            text.push_str(&format!(", dpdaction={}", or_empty(&child, "dpd_action")));
+            // In the words of ipsec.conf.
+            let action = match or_empty(&child, "dpd_action").as_str() {
+                "none" => "clear".to_owned(),
+                "trap" => "hold".to_owned(),
+                "start" => "restart".to_owned(),
+                other => other.to_owned(),
+            };
+            text.push_str(&format!(", dpdaction={action}"));
         }
         text.push('\n');
     }

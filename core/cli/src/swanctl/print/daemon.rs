@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use control::vici::Message;
 
 use super::{has_section, sections, value, values};
-use crate::product::NAME;
 
 pub(in crate::swanctl) fn version(out: &mut dyn Write, message: &Message) -> io::Result<()> {
     let of = |key| value(message, key);
+    // strongSwan's is a number alone.
+    let number = of("version").starts_with(|c: char| c.is_ascii_digit());
     writeln!(
         out,
-        "{NAME} {} {} ({}, {}, {})",
+        "{}{} {} ({}, {}, {})",
+        if number { "strongSwan " } else { "" },
         of("version"),
         of("daemon"),
         of("sysname"),

@@ -63,13 +63,12 @@ fn a_connection_has_what_was_said_and_defaults_for_the_rest() {
     assert_eq!(load(&mut daemon, FULL), "success = yes");
     let expected = "list-conn: full.local_addrs = [192.168.0.3], full.remote_addrs = [192.168.0.2, moon], \
         full.local_port = 500, full.remote_port = 4500, full.version = IKEv2, full.reauth_time = 7200, \
-        full.rekey_time = 0, full.unique = UNIQUE_REPLACE, full.dpd_delay = 30, full.local-1.class = pre-shared key, \
-        full.local-1.id = carol, full.local-1.groups = [], full.local-1.cert_policy = [], full.local-1.certs = [], \
-        full.local-1.cacerts = [], full.remote-1.class = pre-shared key, full.remote-1.id = moon, \
+        full.rekey_time = 0, full.unique = UNIQUE_REPLACE, full.dpd_delay = 30, full.local-1.id = carol, full.local-1.class = pre-shared key, full.local-1.groups = [], full.local-1.cert_policy = [], full.local-1.certs = [], \
+        full.local-1.cacerts = [], full.remote-1.id = moon, full.remote-1.class = pre-shared key, \
         full.remote-1.groups = [], full.remote-1.cert_policy = [], full.remote-1.certs = [], full.remote-1.cacerts = [], \
         full.children.net.mode = TRANSPORT, full.children.net.rekey_time = 1200, \
         full.children.net.rekey_bytes = 5242880, full.children.net.rekey_packets = 0, \
-        full.children.net.dpd_action = restart, full.children.net.close_action = hold, \
+        full.children.net.dpd_action = start, full.children.net.close_action = trap, \
         full.children.net.local-ts = [10.3.0.0/16], full.children.net.remote-ts = [10.1.0.0/16, 10.2.0.1/32[tcp/http]]";
     assert_eq!(listed(&mut daemon), expected);
 }

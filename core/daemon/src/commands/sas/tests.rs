@@ -133,7 +133,6 @@ fn an_ike_sa_has_its_keys_in_the_order_that_swanctl_prints_by() {
             "ake1 = KYBER_L3",
             "established = 446",
             "reauth-time = 2669",
-            "local-class = pre-shared key",
             "tasks-active = [CHILD_REKEY]",
             "child-sas.Tunnel1-1.name = Tunnel1",
             "child-sas.Tunnel1-1.uniqueid = 1",
