@@ -11,6 +11,8 @@
 mod clients {
     mod mask;
     mod pair;
+    mod python;
+    mod rsvici;
     #[allow(dead_code, reason = "the tests of the wire need more of it")]
     #[path = "../interop/strongswan.rs"]
     mod strongswan;

@@ -39,6 +39,9 @@ pub(crate) const PEERS: &[Tool] = &[
     tool(xtask::peers::KEYRING, "debian-archive-keyring"),
 ];
 
+/// For clients that are written in it.
+pub(crate) const PYTHON: &[Tool] = &[tool("python3", "python3"), tool("pip3", "python3-pip")];
+
 /// Installs what is missing, or says what to install.
 pub(crate) fn ensure(tools: &[&[Tool]]) -> Result<(), String> {
     let missing = || {

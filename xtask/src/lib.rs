@@ -4,6 +4,7 @@ pub mod host;
 pub mod jail;
 pub mod netns;
 pub mod peers;
+pub mod python;
 pub mod watch;
 
 use std::path::{Path, PathBuf};

@@ -86,14 +86,18 @@ impl Peer {
     }
 }
 
-/// Where peers are kept from run to run.
-fn folder() -> Result<PathBuf, String> {
+/// Where what is fetched is kept from run to run.
+pub(crate) fn cache() -> Result<PathBuf, String> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")));
     cache
-        .map(|cache| cache.join("pqswan/peers"))
-        .ok_or_else(|| "set HOME or XDG_CACHE_HOME: peers are kept in a folder there".into())
+        .map(|cache| cache.join("pqswan"))
+        .ok_or_else(|| "set HOME or XDG_CACHE_HOME: what is fetched is kept in a folder there".into())
+}
+
+fn folder() -> Result<PathBuf, String> {
+    Ok(cache()?.join("peers"))
 }
 
 /// Downloads the packages of a suite by an apt that knows nothing of the system's, and says where they are.

@@ -180,10 +180,11 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             if !geteuid().is_root() {
                 return Ok(Outcome::Skipped("network namespaces need root".into()));
             }
-            install::ensure(&[install::HOSTS, install::PEERS])?;
+            install::ensure(&[install::HOSTS, install::PEERS, install::PYTHON])?;
             for suite in xtask::peers::SUITES {
                 xtask::peers::Peer::unpack(suite)?;
             }
+            xtask::python::fetch(&xtask::root().join("tests/tests/clients/requirements.txt"))?;
             run::build(false)?;
             cargo(&[
                 "test",
