@@ -11,5 +11,6 @@ mod sim {
     mod rekey_ike;
     mod rules;
     mod seeds;
+    mod tally;
     mod teardown;
 }

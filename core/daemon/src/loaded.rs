@@ -51,6 +51,7 @@ pub(crate) struct LoadedPlugins {
     pub(crate) controls: Vec<LoadedControl>,
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
     names: Vec<String>,
+    custom: Vec<String>,
     kernel_ipsec_plugin: String,
     /// For `list-plugins`, one message a plugin.
     described: Vec<Message>,
@@ -59,6 +60,11 @@ pub(crate) struct LoadedPlugins {
 impl LoadedPlugins {
     pub(crate) fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether a plugin has brought a feature of this name, `counters`.
+    pub(crate) fn has(&self, custom: &str) -> bool {
+        self.custom.iter().any(|name| name == custom)
     }
 
     pub(crate) fn kernel_ipsec_plugin(&self) -> &str {
@@ -147,8 +153,10 @@ fn take_apart(
                 Ok(())
             }
         };
-        if let Err(error) = result {
-            failed(plugin, &offered.name, error)?;
+        match (result, &offered.name) {
+            (Err(error), name) => failed(plugin, name, error)?,
+            (Ok(()), FeatureName::Custom(name)) => out.custom.push(name.clone()),
+            (Ok(()), _) => {}
         }
     }
     for plugin in &plugins {
@@ -233,6 +241,7 @@ mod tests {
         let loaded = taken_apart(plugins).expect("loaded");
         assert!(loaded.kernel_ipsec.is_some());
         assert_eq!(loaded.kernel_ipsec_plugin(), "good");
+        assert!(loaded.has("kernel-ipsec") && !loaded.has("counters"));
     }
 
     #[test]

@@ -152,6 +152,9 @@ fn run(
     let ike_settings = ike_settings(&parsed, sockets.ports(), kernel.features());
     let randomness = Box::new(PluginRandomness(random));
     let mut endpoint = Endpoint::new(ike_settings, Arc::new(registry), randomness, Instant::now());
+    if plugins.has("counters") {
+        endpoint.start_tally();
+    }
     if let Ok(secrets) = load_secrets(&paths.secrets(&settings), logger) {
         endpoint.secrets_mut().replace_file_secrets(secrets);
     }

@@ -19,6 +19,7 @@ mod sa;
 mod selectors;
 mod settings;
 mod shared;
+mod tally;
 mod task;
 mod timer;
 mod transitions;
@@ -34,3 +35,4 @@ pub use output::{
 };
 pub use sa::IkeSaState;
 pub use settings::{Retransmit, Settings};
+pub use tally::{BOUNDS, Counter, Counters, Durations, Ended, Establishing, Phase, Tally};

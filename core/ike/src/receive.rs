@@ -13,6 +13,7 @@ use crate::lookup::SaKey;
 use crate::output::Transmit;
 use crate::sa::{IkeSa, Inbound};
 use crate::shared::{Shared, endpoint, log_plain};
+use crate::tally::Counter;
 
 impl Endpoint {
     /// A datagram came in on an IKE socket; a non-ESP marker is stripped already.
@@ -28,6 +29,7 @@ impl Endpoint {
                     "received invalid IKE header from {} - ignored",
                     remote.ip()
                 );
+                self.shared.count(None, Counter::Invalid);
                 return;
             }
         };
@@ -70,6 +72,7 @@ impl Endpoint {
                     header.exchange,
                     endpoint(remote)
                 );
+                self.shared.count(None, Counter::InvalidSpi);
             }
         }
     }
@@ -96,6 +99,7 @@ impl Endpoint {
                     "IKE_SA_INIT request from {} does not parse: {error}",
                     endpoint(remote)
                 );
+                self.shared.count(None, Counter::Invalid);
                 return self.refuse_malformed(local, remote, header, &error);
             }
         };
@@ -107,6 +111,7 @@ impl Endpoint {
                 "IKE_SA_INIT request from {}: message verification failed: {error}",
                 endpoint(remote)
             );
+            self.shared.count(None, Counter::Invalid);
             return self.refuse_malformed(local, remote, header, &error);
         }
         if !self.passes_cookie(local, remote, header, &message.payloads) {
@@ -223,6 +228,9 @@ impl Endpoint {
             return true;
         }
         log_plain!(self.shared, Net, 2, "demanding a cookie of {}", endpoint(remote));
+        if let Some(tally) = &mut self.shared.tally {
+            tally.cookies += 1;
+        }
         let cookie = self.cookies.make(&mut self.shared, remote.ip(), spi_i);
         send_stateless(
             &mut self.shared,

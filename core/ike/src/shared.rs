@@ -19,6 +19,7 @@ use crate::lookup::SaKey;
 use crate::output::{Job, JobId, KernelId, KernelOp, Outbox};
 use crate::sa::IkeSa;
 use crate::settings::Settings;
+use crate::tally::{Counter, Tally};
 
 /// See the module.
 pub(crate) struct Shared {
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
     /// Addresses of the SPIs that are being reserved, to give them back if nobody waits any more.
     pub(crate) reservations: BTreeMap<KernelId, (IpAddr, IpAddr)>,
+    /// What was counted, if anybody wants to know.
+    pub(crate) tally: Option<Box<Tally>>,
     sha1: Arc<dyn Hasher>,
     randomness: Box<dyn Randomness>,
     last_ike_id: SaKey,
@@ -133,6 +136,7 @@ impl Shared {
             jobs: BTreeMap::new(),
             kernel_ops: BTreeMap::new(),
             reservations: BTreeMap::new(),
+            tally: None,
             sha1,
             randomness,
             last_ike_id: 0,
@@ -151,6 +155,13 @@ impl Shared {
         let mut octets = [0; N];
         self.randomness.fill(&mut octets);
         octets
+    }
+
+    /// Counts something of a connection, or of none that is known.
+    pub(crate) fn count(&mut self, connection: Option<&Arc<str>>, counter: Counter) {
+        if let Some(tally) = &mut self.tally {
+            tally.count(connection, counter);
+        }
     }
 
     /// An IKE SPI; never zero (RFC 7296, 3.1).

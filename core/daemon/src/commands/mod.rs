@@ -1,6 +1,7 @@
 //! The daemon's commands, by the names and keys of vici. Control plugins only carry them.
 
 mod conns;
+mod counters;
 mod daemon;
 mod initiate;
 mod load;
@@ -50,6 +51,8 @@ impl Daemon {
             "list-conns" => Ok(self.list_conns(&message, reply.as_ref())),
             // There are neither traps nor shunts yet.
             "list-policies" => Ok(Message::default()),
+            "get-counters" => self.get_counters(&message),
+            "reset-counters" => self.reset_counters(&message),
             "get-algorithms" => Ok(self.algorithms()),
             "list-plugins" => Ok(self.list_plugins(reply.as_ref())),
             "reload-settings" => self.reload_settings(),

@@ -27,6 +27,7 @@ use crate::output::{
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
+use crate::tally::Tally;
 use crate::task::Task;
 
 /// Where randomness comes from: the operating system in the daemon, a seed in simulations.
@@ -98,6 +99,21 @@ impl Endpoint {
     /// Which levels of each group anybody reads; lines above are not even formatted.
     pub fn set_log_levels(&mut self, level_of: impl Fn(Group) -> i8) {
         self.shared.out.set_levels(level_of);
+    }
+
+    /// Begins to count, from zero.
+    pub fn start_tally(&mut self) {
+        self.shared.tally = Some(Box::default());
+    }
+
+    /// What was counted, unless nobody wanted to know.
+    pub fn tally(&self) -> Option<&Tally> {
+        self.shared.tally.as_deref()
+    }
+
+    /// The same, to reset some of it.
+    pub fn tally_mut(&mut self) -> Option<&mut Tally> {
+        self.shared.tally.as_deref_mut()
     }
 
     /// The addresses of this host, which MOBIKE announces.

@@ -285,6 +285,7 @@ impl IkeSa {
         if let Some(negotiation) = self.negotiation.take() {
             self.nonces = (negotiation.nonce_i, negotiation.nonce_r);
         }
+        self.end_handshake(shared, true);
         shared.out.event(Event::IkeUp(Box::new(self.info())));
     }
 

@@ -19,6 +19,7 @@ use crate::sa::peer::STRONGSWAN_VENDOR_ID;
 use crate::sa::protect::Keys;
 use crate::sa::{IkeSa, IkeSaState, Inbound};
 use crate::shared::{Shared, log};
+use crate::tally::Direction;
 
 /// IKE_SA_INIT requests of one attempt, cookies and other groups included.
 const MAX_INIT_TRIES: u32 = 5;
@@ -143,6 +144,7 @@ impl IkeSa {
             "generating {}",
             wire::summary(exchange, response, 0, &payloads)
         );
+        self.count_message(shared, exchange, response, Direction::Out);
         let message = wire::write_plain(&self.header(exchange, response, 0), &payloads);
         self.transmit(shared, vec![message.clone()]);
         if response {

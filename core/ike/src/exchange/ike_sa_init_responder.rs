@@ -15,6 +15,7 @@ use crate::output::Job;
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound};
 use crate::shared::{Shared, log};
+use crate::tally::Direction;
 
 impl IkeSa {
     /// An IKE_SA_INIT request that passed the Endpoint's limits and cookies.
@@ -23,6 +24,7 @@ impl IkeSa {
         self.window.take_on(self.init_digest.unwrap_or_default());
         let summary = wire::summary(ExchangeType::IKE_SA_INIT, false, 0, &inbound.payloads);
         log!(shared, self, Enc, 1, "parsed {summary}");
+        self.count_message(shared, ExchangeType::IKE_SA_INIT, false, Direction::In);
         self.learn(shared, &inbound.payloads);
         log!(
             shared,

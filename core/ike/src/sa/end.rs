@@ -9,6 +9,7 @@ use crate::task::Task;
 impl IkeSa {
     /// Everything that has to be undone when the IKE_SA goes.
     pub(crate) fn clean_up(&mut self, shared: &mut Shared) {
+        self.end_handshake(shared, false);
         // One that was rekeyed does not go down: its successor has taken over.
         let ends = shared.established.remove(&self.unique_id);
         let in_office = ends.is_some();

@@ -7,9 +7,11 @@ use wire::payload::Payload;
 use wire::{Header, IkeSpi, Packet};
 
 use crate::sa::fragment::Added;
+use crate::sa::outbound::count_repetition;
 use crate::sa::window::Standing;
 use crate::sa::{IkeSa, IkeSaState};
 use crate::shared::{Shared, endpoint, log};
+use crate::tally::{Counter, Direction};
 use crypto::int_auth::Role;
 
 /// A message of the peer, authenticated unless it is an IKE_SA_INIT.
@@ -45,11 +47,13 @@ impl IkeSa {
                     "message from {} does not parse: {error}",
                     endpoint(remote)
                 );
+                self.count(shared, Counter::Invalid);
                 return;
             }
         };
         let header = packet.header().clone();
         if header.is_initiator() == (self.role == Role::Initiator) || !self.has_spis(&header) {
+            shared.count(None, Counter::InvalidSpi);
             return;
         }
         log!(
@@ -132,6 +136,7 @@ impl IkeSa {
                     1,
                     "received retransmit of request with ID {id}, retransmitting response"
                 );
+                count_repetition(shared);
                 self.transmit_on(shared, path, response);
                 false
             }
@@ -224,6 +229,7 @@ impl IkeSa {
                 "{exchange} {direction} with message ID {id} processing failed"
             );
             self.suspect_key_exchange(shared);
+            self.count(shared, Counter::Invalid);
             return None;
         };
         self.lifetime.last_inbound = shared.now;
@@ -279,6 +285,9 @@ impl IkeSa {
         let response = header.is_response();
         let summary = wire::fragment_summary(header.exchange, response, header.message_id, number, total);
         log!(shared, self, Enc, 1, "parsed {summary}");
+        if let Some(tally) = &mut shared.tally {
+            tally.fragments_in += 1;
+        }
         let overhead = self.keys.as_ref().map_or(0, |keys| wire::sealed_len(keys, 0));
         let max = shared.settings.max_packet;
         let reassembly = if response {
@@ -346,6 +355,7 @@ impl IkeSa {
         if let Err(error) = wire::verify(exchange, response, &inbound.payloads) {
             return self.on_malformed(shared, &inbound.header, &error);
         }
+        self.count_message(shared, exchange, response, Direction::In);
         if response {
             return self.handle_response(shared, inbound);
         }
@@ -423,6 +433,7 @@ impl IkeSa {
     fn on_malformed(&mut self, shared: &mut Shared, header: &Header, error: &wire::Error) {
         let (exchange, id, direction) = (header.exchange, header.message_id, direction(header));
         log!(shared, self, Enc, 1, "message verification failed: {error}");
+        self.count(shared, Counter::Invalid);
         log!(
             shared,
             self,

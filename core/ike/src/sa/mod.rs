@@ -9,6 +9,7 @@ mod outbound;
 pub(crate) mod peer;
 pub(crate) mod protect;
 mod state;
+mod tally;
 mod timers;
 pub(crate) mod window;
 
@@ -36,6 +37,7 @@ use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
 use crate::output::{CommandId, KernelId};
 use crate::shared::{Shared, log};
+use crate::tally::Handshake;
 use crate::task::Task;
 use crate::timer::Timer;
 use fragment::Reassembly;
@@ -44,6 +46,9 @@ use natt::Natt;
 use peer::Peer;
 use protect::Keys;
 use window::Window;
+
+/// What log lines call an IKE_SA before its configuration is selected.
+const UNNAMED: &str = "(unnamed)";
 
 /// See the module.
 pub(crate) struct IkeSa {
@@ -100,6 +105,8 @@ pub(crate) struct IkeSa {
     pub(crate) reauthenticate: bool,
     /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
     pub(crate) instead_of: Option<u32>,
+    /// The attempt to establish it.
+    handshake: Option<Handshake>,
     requests: Reassembly,
     responses: Reassembly,
     /// Of the peer's next request: the packet, or its first fragment.
@@ -145,7 +152,7 @@ impl IkeSa {
         };
         Self {
             unique_id,
-            name: Arc::from("(unnamed)"),
+            name: Arc::from(UNNAMED),
             config: None,
             role,
             origin: role,
@@ -183,6 +190,7 @@ impl IkeSa {
             attempts: 1,
             reauthenticate: false,
             instead_of: None,
+            handshake: None,
             requests: Reassembly::default(),
             responses: Reassembly::default(),
             request_digest: [0; 20],
@@ -210,6 +218,7 @@ impl IkeSa {
         sa.use_config(Arc::clone(&what.peer));
         sa.command = command;
         sa.initiate = Some(what);
+        sa.handshake = Some(Handshake::new(true, shared.now));
         sa
     }
 
@@ -234,6 +243,7 @@ impl IkeSa {
         );
         sa.spi_i = spi_i;
         sa.init_digest = Some(init_digest);
+        sa.handshake = Some(Handshake::new(false, shared.now));
         sa.lifetime.half_open = Timer::after(shared.now, shared.settings.half_open_timeout);
         sa
     }

@@ -11,6 +11,7 @@ use crate::sa::IkeSa;
 use crate::sa::protect::max_message;
 use crate::sa::window::Standing;
 use crate::shared::{Shared, endpoint, log};
+use crate::tally::Direction;
 use crate::timer::Timer;
 use crypto::int_auth::Role;
 
@@ -121,6 +122,9 @@ impl IkeSa {
                 1,
                 "splitting IKE message ({whole} bytes) into {count} fragments"
             );
+            if let Some(tally) = &mut shared.tally {
+                tally.fragments_out += count as u64;
+            }
             for number in 1..=count {
                 // seal_fragments makes at most 65535.
                 let (number, count) = (number as u16, count as u16);
@@ -128,6 +132,7 @@ impl IkeSa {
                 log!(shared, self, Enc, 1, "generating {summary}");
             }
         }
+        self.count_message(shared, exchange, response, Direction::Out);
         Some(Outbound {
             header,
             first,
@@ -164,6 +169,7 @@ impl IkeSa {
                 1,
                 "received retransmit of request with ID 0, retransmitting response"
             );
+            count_repetition(shared);
             self.transmit(shared, response);
         }
     }
@@ -226,5 +232,12 @@ impl IkeSa {
         } else {
             Timer::OFF
         };
+    }
+}
+
+/// A stored response goes out again.
+pub(crate) fn count_repetition(shared: &mut Shared) {
+    if let Some(tally) = &mut shared.tally {
+        tally.retransmitted_responses += 1;
     }
 }

@@ -81,6 +81,9 @@ impl IkeSa {
                         1,
                         "retransmit {n} of request with message ID {id}"
                     );
+                    if let Some(tally) = &mut shared.tally {
+                        tally.retransmitted_requests += 1;
+                    }
                     self.transmit(shared, packets);
                 }
             }

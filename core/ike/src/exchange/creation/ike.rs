@@ -21,6 +21,7 @@ use crate::output::{CommandError, CommandId};
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, KernelWork};
 use crate::shared::{Shared, Wish, log};
+use crate::tally::Counter;
 use crate::task::Task;
 use crate::timer::Timer;
 
@@ -327,6 +328,11 @@ impl IkeSa {
             shared.established.insert(self.unique_id, ends);
         }
         let (old, new) = (Box::new(estate.old), Box::new(self.info()));
+        let counter = match self.role {
+            Role::Initiator => Counter::IkeRekeyInit,
+            Role::Responder => Counter::IkeRekeyResp,
+        };
+        self.count(shared, counter);
         shared.out.event(Event::IkeRekeyed(old, new));
     }
 

@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::output::{KernelOp, KernelResult};
 use crate::sa::{IkeSa, KernelWork};
 use crate::shared::{Shared, log};
+use crate::tally::Counter;
 
 impl IkeSa {
     pub(crate) fn child_mut(&mut self, id: u32) -> Option<&mut ChildSa> {
@@ -126,6 +127,7 @@ impl IkeSa {
                 if redundant == Some(id) {
                     return;
                 }
+                self.count(shared, Counter::ChildRekey);
                 shared.out.event(Event::ChildRekeyed(
                     Box::new(self.info()),
                     Box::new(old_info),
