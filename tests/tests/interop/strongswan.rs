@@ -13,7 +13,7 @@ use xtask::watch;
 
 /// Without the plugins that need files of the system; `openssl` brings the algorithms, ML-KEM where it has it.
 const PLUGINS: &str =
-    "random openssl nonce kdf hmac kernel-libipsec kernel-netlink socket-default vici updown";
+    "random openssl nonce kdf hmac kernel-libipsec kernel-netlink socket-default vici updown counters";
 
 /// A running charon. It ends with this.
 pub(crate) struct StrongSwan {
