@@ -424,7 +424,6 @@ mod tests {
             &["swanctl"][..],
             &["swanctl", "--raw", "--stats"],
             &["swanctl", "--stats", "--ike", "x"],
-            &["swanctl", "list-sas"],
             &["swanctl", "--stats", "--version"],
         ] {
             assert!(command().try_get_matches_from(line).is_err(), "{line:?}");
