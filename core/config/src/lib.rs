@@ -14,4 +14,5 @@ pub mod secret;
 pub mod selector;
 pub mod settings;
 pub mod spelling;
+pub mod swanctl_conf;
 pub mod time;
