@@ -231,6 +231,7 @@ fn load(session: &mut Session<'_>, what: What) -> Result<(), Failure> {
     let set = |id| session.options.try_get_one::<bool>(id).ok().flatten() == Some(&true);
     let options = load::Options {
         clear: set("clear"),
+        noprompt: set("noprompt"),
         file: session.value("file").map(Into::into),
     };
     load::run(session, what, &options)

@@ -153,11 +153,16 @@ impl<'a> Session<'a> {
 
     /// The daemon; connects if that has not been done yet.
     pub(super) fn daemon(&mut self) -> Result<&mut Client, Failure> {
+        Ok(self.parts()?.0)
+    }
+
+    /// The daemon, and where to write what it says.
+    pub(super) fn parts(&mut self) -> Result<(&mut Client, &mut Output<'a>), Failure> {
         let client = match self.client.take() {
             Some(client) => client,
             None => Client::connect(&self.uri).map_err(|error| Failure::Connect(self.uri.clone(), error))?,
         };
-        Ok(self.client.insert(client))
+        Ok((self.client.insert(client), &mut self.out))
     }
 
     /// The value of an option.
@@ -184,11 +189,8 @@ impl<'a> Session<'a> {
         request: &Message,
         print: impl Fn(&mut dyn Write, &Message) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        self.daemon()?;
-        let Some(client) = self.client.as_mut() else {
-            return Ok(());
-        };
-        let (out, label) = (&mut self.out, format!("{event} event"));
+        let (client, out) = self.parts()?;
+        let label = format!("{event} event");
         let answer = client.stream(command, event, request, &mut |_, message| {
             out.event(&label, message, &print)
         })?;
@@ -198,11 +200,7 @@ impl<'a> Session<'a> {
 
     /// Runs a command that does something, and shows the log lines that belong to it.
     pub(super) fn act(&mut self, command: &str, request: &Message) -> Result<(), Failure> {
-        self.daemon()?;
-        let Some(client) = self.client.as_mut() else {
-            return Ok(());
-        };
-        let out = &mut self.out;
+        let (client, out) = self.parts()?;
         let answer = client.stream(command, "control-log", request, &mut |_, message| {
             out.event("log", message, super::print::log::control_log)?;
             // Whoever waits wants to see how far it is.

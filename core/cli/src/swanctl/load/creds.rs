@@ -1,13 +1,13 @@
-//! `secrets`, and the directories of certificates and keys.
+//! The directories of certificates and keys, and `secrets`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use config::encoded;
 use config::secret::SharedSecret;
 use control::vici::Message;
 
-use super::{Loader, Options};
+use super::loader::Loader;
+use super::{secrets, unlock};
 use crate::swanctl::session::Failure;
 
 /// Directories of certificates, with their type and flag.
@@ -29,67 +29,39 @@ const KEYS: [(&str, &str); 4] = [
     ("pkcs8", "any"),
 ];
 
-/// What sections of shared secrets begin with.
-const SHARED: [&str; 5] = ["eap", "xauth", "ntlm", "ike", "ppk"];
-
-/// What sections begin with that unlock keys.
-const UNLOCKING: [&str; 5] = ["private", "rsa", "ecdsa", "pkcs8", "pkcs12"];
-
-pub(super) fn load(loader: &mut Loader<'_, '_>, options: &Options) -> Result<(), Failure> {
-    if options.clear {
+pub(super) fn load(loader: &mut Loader<'_>) -> Result<(), Failure> {
+    if loader.options.clear {
         // The daemon has nothing to refuse here.
-        let _ = loader.ask("clear-creds", &Message::new())?;
+        let _ = loader.request("clear-creds", &Message::new())?;
     }
-    certificates(loader)?;
-    let loaded = keys(loader)?;
-    for id in loader.known("get-keys", "keys")? {
-        if !loaded.contains(&id)
-            && let Err(error) = loader.ask("unload-key", &Message::new().value("id", &id))?
-        {
-            loader.failed(&format!("unloading key '{id}' failed: {error}"));
-        }
-    }
-    secrets(loader)
-}
-
-fn certificates(loader: &mut Loader<'_, '_>) -> Result<(), Failure> {
+    // Before anything is loaded, because what comes now is not to be unloaded.
+    let mut gone = loader.known("get-keys", "keys")?;
     for (directory, kind, flag) in CERTIFICATES {
-        for (path, content) in contents(loader, directory) {
-            let request = Message::new()
-                .value("type", kind)
-                .value("flag", flag)
-                .octets("data", content);
-            match loader.ask("load-cert", &request)? {
-                Ok(_) => loader.say(&format!("loaded certificate from '{}'", path.display()))?,
-                Err(error) => loader.failed(&format!("loading '{}' failed: {error}", path.display())),
-            }
+        for (path, content) in contents(loader, directory)? {
+            certificate(loader, &path, kind, flag, content.octets())?;
         }
     }
-    Ok(())
-}
-
-/// Loads private keys; the ids of all that were.
-fn keys(loader: &mut Loader<'_, '_>) -> Result<Vec<String>, Failure> {
     let mut loaded = Vec::new();
     for (directory, kind) in KEYS {
-        for (path, content) in contents(loader, directory) {
-            let shown = path.display();
-            let secret = SharedSecret::new(content);
-            let request = Message::new().value("type", kind).octets("data", secret.octets());
-            match loader.ask("load-key", &request)? {
-                Ok(answer) => {
-                    loaded.extend(answer.get_str("id").map(str::to_owned));
-                    loader.say(&format!("loaded {kind} key from '{shown}'"))?;
-                }
-                Err(error) => loader.failed(&format!("loading '{shown}' failed: {error}")),
-            }
+        for (path, content) in contents(loader, directory)? {
+            loaded.extend(private_key(loader, &path, directory, kind, content)?);
         }
     }
-    Ok(loaded)
+    for (path, content) in contents(loader, "pkcs12")? {
+        loaded.extend(container(loader, &path, &content)?);
+    }
+    loaded.extend(secrets::tokens(loader)?);
+    gone.retain(|id| !loaded.contains(id));
+    for id in gone {
+        if let Err(error) = loader.request("unload-key", &Message::new().value("id", &id))? {
+            loader.failed(&format!("unloading key '{id}' failed: {error}"))?;
+        }
+    }
+    secrets::load(loader)
 }
 
 /// The files of a directory in the order of their names; one that cannot be read is a failure.
-fn contents(loader: &mut Loader<'_, '_>, directory: &str) -> Vec<(PathBuf, Vec<u8>)> {
+fn contents(loader: &mut Loader<'_>, directory: &str) -> Result<Vec<(PathBuf, SharedSecret)>, Failure> {
     let entries = fs::read_dir(loader.base.join(directory));
     let mut paths: Vec<PathBuf> = entries
         .into_iter()
@@ -102,85 +74,118 @@ fn contents(loader: &mut Loader<'_, '_>, directory: &str) -> Vec<(PathBuf, Vec<u
     let mut read = Vec::new();
     for path in paths {
         match fs::read(&path) {
-            Ok(content) => read.push((path, content)),
-            Err(error) => loader.failed(&format!("loading '{}' failed: {error}", path.display())),
+            Ok(content) => read.push((path, SharedSecret::new(content))),
+            Err(error) => loader.failed(&format!("loading '{}' failed: {error}", path.display()))?,
         }
     }
-    read
+    Ok(read)
 }
 
-fn secrets(loader: &mut Loader<'_, '_>) -> Result<(), Failure> {
-    let mut gone = loader.known("get-shared", "keys")?;
-    for name in loader.settings.sections("secrets") {
-        if let Some(kind) = SHARED.iter().find(|kind| name.starts_with(**kind)) {
-            gone.retain(|known| *known != name);
-            shared(loader, &name, kind)?;
-        } else if name.starts_with("token") {
-            token(loader, &name)?;
-        } else if !UNLOCKING.iter().any(|kind| name.starts_with(kind)) {
-            eprintln!("ignoring unsupported secret '{name}'");
-        }
-    }
-    for id in gone {
-        if let Err(error) = loader.ask("unload-shared", &Message::new().value("id", &id))? {
-            loader.failed(&format!("unloading shared key '{id}' failed: {error}"));
-        }
+fn certificate(
+    loader: &mut Loader<'_>,
+    path: &Path,
+    kind: &str,
+    flag: &str,
+    content: &[u8],
+) -> Result<(), Failure> {
+    let request = Message::new()
+        .value("type", kind)
+        .value("flag", flag)
+        .octets("data", content);
+    let path = path.display();
+    match loader.request("load-cert", &request)? {
+        Ok(_) => loader.say(&format!("loaded certificate from '{path}'"))?,
+        Err(error) => loader.failed(&format!("loading '{path}' failed: {error}"))?,
     }
     Ok(())
 }
 
-fn shared(loader: &mut Loader<'_, '_>, name: &str, kind: &str) -> Result<(), Failure> {
-    let section = format!("secrets.{name}");
-    let Some(secret) = loader.settings.get(&format!("{section}.secret")) else {
-        eprintln!("missing secret in '{name}', ignored");
-        return Ok(());
+/// Unlocks a private key if need be, and loads it; its id.
+fn private_key(
+    loader: &mut Loader<'_>,
+    path: &Path,
+    directory: &str,
+    kind: &str,
+    content: SharedSecret,
+) -> Result<Option<String>, Failure> {
+    let Some(locked) = unlock::locked(content.octets()) else {
+        return key(loader, path, kind, &content);
     };
-    let secret = encoded::decode(secret).unwrap_or_else(|| Ok(SharedSecret::new(secret.as_bytes().to_vec())));
-    let result = match secret {
-        Ok(secret) => {
-            let owners = loader.settings.keys(&section).into_iter();
-            let owners: Vec<String> = owners
-                .filter(|key| key.starts_with("id"))
-                .filter_map(|key| Some(loader.settings.get(&format!("{section}.{key}"))?.to_owned()))
-                .collect();
-            let request = Message::new()
-                .value("id", name)
-                .value("type", kind)
-                .octets("data", secret.octets())
-                .list("owners", owners);
-            loader.ask("load-shared", &request)?
+    let opened = open(loader, path, directory, |password| locked.open(password))?;
+    match opened {
+        Some((own, secret)) => key(loader, path, own.unwrap_or(kind), &secret),
+        None => Ok(None),
+    }
+}
+
+/// Loads what is in a PKCS#12 container; the ids of its keys.
+fn container(loader: &mut Loader<'_>, path: &Path, content: &SharedSecret) -> Result<Vec<String>, Failure> {
+    let opened = open(loader, path, "pkcs12", |password| {
+        unlock::container(content.octets(), password)
+    })?;
+    let Some(container) = opened else {
+        return Ok(Vec::new());
+    };
+    for (flag, der) in &container.certificates {
+        certificate(loader, path, "X509", flag, der)?;
+    }
+    let mut ids = Vec::new();
+    for secret in &container.keys {
+        ids.extend(key(loader, path, "any", secret)?);
+    }
+    Ok(ids)
+}
+
+fn key(
+    loader: &mut Loader<'_>,
+    path: &Path,
+    kind: &str,
+    secret: &SharedSecret,
+) -> Result<Option<String>, Failure> {
+    let request = Message::new().value("type", kind).octets("data", secret.octets());
+    let path = path.display();
+    match loader.request_secret("load-key", request)? {
+        Ok(answer) => {
+            loader.say(&format!("loaded {kind} key from '{path}'"))?;
+            Ok(answer.get_str("id").map(str::to_owned))
         }
-        Err(expected) => Err(expected.to_owned()),
-    };
-    match result {
-        Ok(_) => loader.say(&format!("loaded {kind} secret '{name}'")),
         Err(error) => {
-            let place = loader
-                .settings
-                .place(&section)
-                .unwrap_or("swanctl.conf")
-                .to_owned();
-            loader.failed(&format!(
-                "loading shared secret failed: {error} ('{name}', {place})"
-            ));
-            Ok(())
+            loader.failed(&format!("loading '{path}' failed: {error}"))?;
+            Ok(None)
         }
     }
 }
 
-fn token(loader: &mut Loader<'_, '_>, name: &str) -> Result<(), Failure> {
-    let keys = ["handle", "slot", "module", "pin"];
-    let request = keys.iter().fold(Message::new(), |request, key| {
-        request.value_if(key, loader.settings.get(&format!("secrets.{name}.{key}")))
-    });
-    match loader.ask("load-token", &request)? {
-        Ok(answer) => {
-            let id = answer.get_str("id").unwrap_or_default();
-            loader.say(&format!("loaded key {name} from token [keyid: {id}]"))
+/// Opens a file with the password of swanctl.conf, or with one that somebody types.
+fn open<T>(
+    loader: &mut Loader<'_>,
+    path: &Path,
+    directory: &str,
+    open: impl Fn(&[u8]) -> Result<T, unlock::Error>,
+) -> Result<Option<T>, Failure> {
+    let shown = path.display();
+    let (password, configured) = match loader.passphrase(path, directory) {
+        Some(password) => (password, true),
+        None => match loader.prompt(&format!("Password for {directory} file '{shown}': ")) {
+            Some(password) => (password, false),
+            None => {
+                let file = path.file_name().unwrap_or_default().display();
+                loader.failed(&format!(
+                    "loading '{shown}' failed: it is encrypted; add a section {directory}-1 to secrets with file = {file} and its secret"
+                ))?;
+                return Ok(None);
+            }
+        },
+    };
+    match open(password.octets()) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(unlock::Error::Password) if configured => {
+            loader.failed(&format!("configured decryption secret for '{shown}' invalid"))?;
+            Ok(None)
         }
         Err(error) => {
-            loader.failed(&format!("loading '{name}' failed: {error}"));
-            Ok(())
+            loader.failed(&format!("loading '{shown}' failed: {error}"))?;
+            Ok(None)
         }
     }
 }

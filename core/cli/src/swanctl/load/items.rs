@@ -1,99 +1,93 @@
-//! `pools` and `authorities`.
+//! `pools` and `authorities`, and what they have in common with `connections`.
 
+use config::swanctl_conf::keys::Section;
 use control::vici::{Element, Message};
 
-use super::{Loader, Options, items};
+use super::loader::Loader;
 use crate::swanctl::session::Failure;
 
-pub(super) fn pools(loader: &mut Loader<'_, '_>, _: &Options) -> Result<(), Failure> {
+pub(super) fn pools(loader: &mut Loader<'_>) -> Result<(), Failure> {
     // A pool is a section of the answer.
-    let answer = loader.session.daemon()?.call("get-pools", &Message::new())?;
+    let answer = loader.daemon.call("get-pools", &Message::new())?;
     let known = answer.sections().map(|(name, _)| name.to_owned()).collect();
     let what = Kind {
-        section: "pools",
+        path: "pools",
         singular: "pool",
+        section: Section::Pool,
         load: "load-pool",
         unload: "unload-pool",
     };
-    let pool = |loader: &Loader<'_, '_>, section: &str| {
-        let element = |key: String| {
-            let value = loader.settings.get(&format!("{section}.{key}"))?;
-            Some(match key.as_str() {
-                "addrs" => Element::Value(key, value.as_bytes().to_vec()),
-                _ => Element::List(key, items(value)),
-            })
-        };
-        Ok(loader
-            .settings
-            .keys(section)
-            .into_iter()
-            .filter_map(element)
-            .collect())
-    };
-    each(loader, &what, known, pool)
+    each(loader, &what, known, |loader, path| {
+        loader.message(path, Section::Pool)
+    })
 }
 
-pub(super) fn authorities(loader: &mut Loader<'_, '_>, _: &Options) -> Result<(), Failure> {
+pub(super) fn authorities(loader: &mut Loader<'_>) -> Result<(), Failure> {
     let known = loader.known("get-authorities", "authorities")?;
     let what = Kind {
-        section: "authorities",
+        path: "authorities",
         singular: "authority",
+        section: Section::Authority,
         load: "load-authority",
         unload: "unload-authority",
     };
-    let authority = |loader: &Loader<'_, '_>, section: &str| {
-        let mut message = loader.message(section)?;
+    each(loader, &what, known, |loader, path| {
+        let mut message = loader.message(path, Section::Authority)?;
         for element in &mut message.elements {
             if let Element::Value(key, value) = element
                 && key == "cacert"
             {
                 let name = String::from_utf8_lossy(value).into_owned();
-                let path = format!("{section}.cacert");
-                *value = loader.files(&name, "x509ca", &path)?.pop().unwrap_or_default();
+                *value = loader.file(&name, "x509ca", &format!("{path}.cacert"))?;
             }
         }
         Ok(message)
-    };
-    each(loader, &what, known, authority)
+    })
 }
 
-struct Kind {
-    section: &'static str,
-    singular: &'static str,
-    load: &'static str,
-    unload: &'static str,
+/// What is loaded section by section.
+pub(super) struct Kind {
+    /// The section with all of them.
+    pub(super) path: &'static str,
+    pub(super) singular: &'static str,
+    pub(super) section: Section,
+    pub(super) load: &'static str,
+    pub(super) unload: &'static str,
 }
 
-fn each(
-    loader: &mut Loader<'_, '_>,
+/// Loads all of a kind, and unloads those that the daemon had and the file no longer has.
+pub(super) fn each(
+    loader: &mut Loader<'_>,
     what: &Kind,
     mut gone: Vec<String>,
-    build: impl Fn(&Loader<'_, '_>, &str) -> Result<Message, String>,
+    build: impl Fn(&Loader<'_>, &str) -> Result<Message, String>,
 ) -> Result<(), Failure> {
     let (mut loaded, mut failed) = (0, 0);
     let singular = what.singular;
-    for name in loader.settings.sections(what.section) {
+    for name in loader.settings.sections(what.path) {
         gone.retain(|known| *known != name);
-        let section = format!("{}.{name}", what.section);
-        let result = match build(loader, &section) {
+        let path = format!("{}.{name}", what.path);
+        let result = match build(loader, &path) {
             Ok(message) => {
                 let mut request = Message::new();
                 request.push_section(&name, message);
-                let answer = loader.ask(what.load, &request)?;
-                answer.map_err(|error| format!("{error}{}", loader.blame(&section, &error)))
+                let answer = loader.request(what.load, &request)?;
+                answer.map_err(|refusal| loader.blame(&path, what.section, &refusal))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(vec![error]),
         };
         match result {
             Ok(_) => {
                 loaded += 1;
                 loader.say(&format!("loaded {singular} '{name}'"))?;
             }
-            Err(error) => {
+            Err(errors) => {
                 failed += 1;
-                loader.failed(&format!("loading {singular} '{name}' failed: {error}"));
+                for error in errors {
+                    loader.failed(&format!("loading {singular} '{name}' failed: {error}"))?;
+                }
             }
         }
     }
-    loader.finish(what.section, what.unload, loaded, failed, &gone)
+    loader.finish(what.path, what.unload, loaded, failed, &gone)
 }

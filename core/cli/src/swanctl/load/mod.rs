@@ -1,20 +1,39 @@
 //! `--load-…`: swanctl.conf to the daemon. What the daemon has over vici and the file no longer has is unloaded.
 
+mod blame;
 mod conns;
 mod creds;
 mod items;
-mod keys;
+mod loader;
+mod prompt;
+mod secrets;
 #[cfg(test)]
 mod tests;
+mod unlock;
 
-use std::io::Write;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use config::secret::SharedSecret;
 use config::settings::Settings;
-use control::vici::{Element, Message};
+use control::vici::Message;
+use control::vici::client::{self, Client};
 
 use super::session::{Failure, Session};
 use crate::paths::Paths;
+use loader::Loader;
+
+/// Whom to load into.
+pub(super) trait Daemon {
+    /// Runs a command; that it failed is in the answer.
+    fn call(&mut self, command: &str, request: &Message) -> Result<Message, client::Error>;
+}
+
+impl Daemon for Client {
+    fn call(&mut self, command: &str, request: &Message) -> Result<Message, client::Error> {
+        Self::call(self, command, request)
+    }
+}
 
 /// What to load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +48,18 @@ pub(super) enum What {
 /// How.
 #[derive(Debug, Default)]
 pub(super) struct Options {
+    /// Unload all credentials first.
     pub(super) clear: bool,
+    /// Do not ask for passwords.
+    pub(super) noprompt: bool,
+    /// Another file than swanctl.conf.
     pub(super) file: Option<PathBuf>,
 }
 
-type Step = fn(&mut Loader<'_, '_>, &Options) -> Result<(), Failure>;
+/// Asks somebody for a password; none if nobody can be asked.
+type Ask<'a> = dyn FnMut(&str) -> Option<SharedSecret> + 'a;
+
+type Step = fn(&mut Loader<'_>) -> Result<(), Failure>;
 
 /// Something of the configuration could not be loaded (`EINVAL`).
 const FAILED: u8 = 22;
@@ -44,13 +70,32 @@ pub(super) fn run(session: &mut Session<'_>, what: What, options: &Options) -> R
         Some(base) if !base.is_empty() => PathBuf::from(base),
         _ => Paths::find()?.sysconfdir.join("swanctl"),
     };
-    let file = options.file.clone().unwrap_or_else(|| base.join("swanctl.conf"));
+    let (daemon, out) = session.parts()?;
+    let format = out.format;
     let mut loader = Loader {
-        settings: read(&file)?,
+        daemon,
+        out,
+        err: &mut io::stderr(),
+        format,
+        ask: &mut prompt::terminal,
+        settings: Settings::default(),
         base,
-        session,
+        options,
         failures: 0,
     };
+    load(&mut loader, what)
+}
+
+fn load(loader: &mut Loader<'_>, what: What) -> Result<(), Failure> {
+    let file = loader.options.file.clone();
+    let file = file.unwrap_or_else(|| loader.base.join("swanctl.conf"));
+    match read(&file) {
+        Ok(settings) => loader.settings = settings,
+        Err(problem) => {
+            loader.failed(&format!("parsing '{}' failed: {problem}", file.display()))?;
+            return Err(Failure::Said(FAILED));
+        }
+    }
     let steps: &[Step] = match what {
         What::All => &[creds::load, items::authorities, items::pools, conns::load],
         What::Authorities => &[items::authorities],
@@ -58,9 +103,10 @@ pub(super) fn run(session: &mut Session<'_>, what: What, options: &Options) -> R
         What::Creds => &[creds::load],
         What::Pools => &[items::pools],
     };
-    loader.check_sections();
+    loader.check_sections()?;
     for step in steps {
-        step(&mut loader, options)?;
+        step(loader)?;
+        // What comes later may need what is missing now.
         if loader.failures > 0 {
             return Err(Failure::Said(FAILED));
         }
@@ -68,172 +114,10 @@ pub(super) fn run(session: &mut Session<'_>, what: What, options: &Options) -> R
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Settings, Failure> {
-    let problem = match Settings::load(file) {
-        Ok(_) if !file.exists() => "there is no such file".to_owned(),
-        Ok(settings) => return Ok(settings),
-        Err(error) => error.to_string(),
-    };
-    eprintln!("parsing '{}' failed: {problem}", file.display());
-    Err(Failure::Said(FAILED))
-}
-
-/// What is at work.
-struct Loader<'a, 's> {
-    session: &'a mut Session<'s>,
-    settings: Settings,
-    /// The directory with swanctl.conf and those of certificates and keys.
-    base: PathBuf,
-    failures: usize,
-}
-
-impl Loader<'_, '_> {
-    /// Says which sections are none; they are skipped.
-    fn check_sections(&self) {
-        const SECTIONS: [&str; 4] = ["connections", "secrets", "pools", "authorities"];
-        for name in self.settings.sections("") {
-            // What begins with something else may be a template.
-            let near = config::spelling::nearest(&name, SECTIONS.map(str::to_owned));
-            if let Some(near) = near.filter(|near| *near != name) {
-                let place = self.settings.place(&name).unwrap_or("swanctl.conf");
-                eprintln!("{place}: section '{name}' is not used, did you mean '{near}'?");
-            }
-        }
+fn read(file: &Path) -> Result<Settings, String> {
+    match Settings::load(file) {
+        Ok(_) if !file.exists() => Err("there is no such file".to_owned()),
+        Ok(settings) => Ok(settings),
+        Err(error) => Err(error.to_string()),
     }
-
-    /// Runs a command; whether it worked, and if not, why not.
-    fn ask(&mut self, command: &str, request: &Message) -> Result<Result<Message, String>, Failure> {
-        let answer = self.session.daemon()?.call(command, request)?;
-        let label = format!("{command} reply");
-        self.session.out.event(&label, &answer, |_, _| Ok(()))?;
-        Ok(match answer.get_bool("success") {
-            Some(false) => Err(answer
-                .get_str("errmsg")
-                .unwrap_or("the daemon does not say why")
-                .to_owned()),
-            _ => Ok(answer),
-        })
-    }
-
-    /// The names that the daemon has of something.
-    fn known(&mut self, command: &str, list: &str) -> Result<Vec<String>, Failure> {
-        let answer = self.session.daemon()?.call(command, &Message::new())?;
-        Ok(answer
-            .get_texts(list)
-            .into_iter()
-            .map(|name| name.into_owned())
-            .collect())
-    }
-
-    fn say(&mut self, text: &str) -> Result<(), Failure> {
-        Ok(writeln!(self.session.out, "{text}")?)
-    }
-
-    fn failed(&mut self, text: &str) {
-        self.failures += 1;
-        eprintln!("{text}");
-    }
-
-    /// Where a setting is that a refusal names, and what was probably meant.
-    fn blame(&self, section: &str, refusal: &str) -> String {
-        let unknown = refusal.starts_with("unknown option") || refusal.starts_with("invalid section");
-        let key = refusal
-            .split_once(": ")
-            .map(|(_, rest)| rest.split(',').next().unwrap_or(rest).trim());
-        let place = key
-            .and_then(|key| self.find(section, key))
-            .or_else(|| self.settings.place(section));
-        let Some(place) = place else {
-            return String::new();
-        };
-        let hint = key.filter(|_| unknown).map(keys::hint).unwrap_or_default();
-        format!(" ({place}{hint})")
-    }
-
-    /// The first place of a key in a section or below.
-    fn find(&self, section: &str, key: &str) -> Option<&str> {
-        let own = self
-            .settings
-            .keys(section)
-            .into_iter()
-            .chain(self.settings.sections(section));
-        if own.into_iter().any(|name| name == key) {
-            return self.settings.place(&format!("{section}.{key}"));
-        }
-        let inner = self.settings.sections(section);
-        inner
-            .iter()
-            .find_map(|name| self.find(&format!("{section}.{name}"), key))
-    }
-
-    /// A section as vici has it. Files that keys name are sent by what is in them.
-    fn message(&self, section: &str) -> Result<Message, String> {
-        let mut elements = Vec::new();
-        for key in self.settings.keys(section) {
-            let path = format!("{section}.{key}");
-            let Some(value) = self.settings.get(&path) else {
-                continue;
-            };
-            elements.push(match key.as_str() {
-                "certs" => Element::List(key, self.files(value, "x509", &path)?),
-                "cacerts" => Element::List(key, self.files(value, "x509ca", &path)?),
-                "pubkeys" => Element::List(key, self.files(value, "pubkey", &path)?),
-                _ if keys::LISTS.contains(&key.as_str()) => Element::List(key, items(value)),
-                _ => Element::Value(key, value.as_bytes().to_vec()),
-            });
-        }
-        for name in self.settings.sections(section) {
-            let inner = self.message(&format!("{section}.{name}"))?;
-            elements.push(Element::Section(name, inner.elements));
-        }
-        Ok(elements.into())
-    }
-
-    /// The contents of files, which are in a directory unless they say otherwise.
-    fn files(&self, names: &str, directory: &str, key: &str) -> Result<Vec<Vec<u8>>, String> {
-        let read = |name: &str| {
-            let path = self.base.join(directory).join(name);
-            std::fs::read(&path).map_err(|error| {
-                let place = self.settings.place(key).unwrap_or("swanctl.conf");
-                format!("reading '{}' failed: {error} ({place})", path.display())
-            })
-        };
-        list(names).map(read).collect()
-    }
-
-    /// Unloads what the daemon knows and the file does not have, and says how it went with all.
-    fn finish(
-        &mut self,
-        what: &str,
-        unload: &str,
-        loaded: usize,
-        failed: usize,
-        gone: &[String],
-    ) -> Result<(), Failure> {
-        let mut unloaded = 0;
-        for name in gone {
-            match self.ask(unload, &Message::new().value("name", name))? {
-                Ok(_) => unloaded += 1,
-                Err(error) => self.failed(&format!("unloading '{name}' failed: {error}")),
-            }
-        }
-        let total = loaded + failed;
-        if failed > 0 {
-            eprintln!("loaded {loaded} of {total} {what}, {failed} failed to load, {unloaded} unloaded");
-            return Ok(());
-        }
-        self.say(&match total {
-            0 => format!("no {what} found, {unloaded} unloaded"),
-            _ => format!("successfully loaded {loaded} {what}, {unloaded} unloaded"),
-        })
-    }
-}
-
-/// The items of a list with commas.
-fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-fn items(text: &str) -> Vec<Vec<u8>> {
-    list(text).map(|item| item.as_bytes().to_vec()).collect()
 }
