@@ -10,8 +10,11 @@
 mod parser;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use crate::time;
 
@@ -59,11 +62,18 @@ struct Section {
     place: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Value {
-    text: String,
+    /// Zeroized, because it may be a secret.
+    text: Zeroizing<String>,
     /// File and line, for messages.
     place: String,
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<value at {}>", self.place)
+    }
 }
 
 impl Section {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::{Error, Section, Value};
 use crate::include;
 
@@ -31,7 +33,9 @@ fn included(path: &Path, into: &mut Section, depth: usize, files: &mut usize) ->
         file: path.display().to_string(),
         reason: include::reason(&error),
     })?;
-    let text = String::from_utf8_lossy(&content);
+    // There may be secrets in it.
+    let content = Zeroizing::new(content);
+    let text = Zeroizing::new(String::from_utf8_lossy(&content).into_owned());
     Parser {
         rest: &text,
         line: 1,
@@ -195,14 +199,14 @@ impl<'a> Parser<'a> {
     }
 
     /// Words and quoted strings up to the end of the line, joined by one blank.
-    fn value(&mut self) -> Result<String, Error> {
-        let mut parts: Vec<String> = Vec::new();
+    fn value(&mut self) -> Result<Zeroizing<String>, Error> {
+        let mut parts: Zeroizing<Vec<String>> = Zeroizing::default();
         loop {
             while self.peek().is_some_and(|c| c.is_whitespace() && c != '\n') {
                 self.next();
             }
             match self.peek() {
-                None | Some('\n' | '}' | '#') => return Ok(parts.join(" ")),
+                None | Some('\n' | '}' | '#') => return Ok(Zeroizing::new(parts.join(" "))),
                 Some('"') => parts.push(self.quoted()?),
                 Some(_) => {
                     let end = self

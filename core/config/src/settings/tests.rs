@@ -131,3 +131,12 @@ fn includes_are_relative_to_the_including_file() {
     );
     assert!(Settings::load(&directory.path().join("missing")).is_ok());
 }
+
+#[test]
+fn values_are_not_shown_to_who_debugs() {
+    let shown = format!("{:?}", settings("secrets {\n ike-1 { secret = hidden\n } }\n"));
+    assert!(
+        shown.contains("strongswan.conf:2") && !shown.contains("hidden"),
+        "{shown}"
+    );
+}

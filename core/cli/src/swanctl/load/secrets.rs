@@ -35,17 +35,14 @@ pub(super) fn load(loader: &mut Loader<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says which keys are none; the daemon never sees them.
+/// Says which keys are none; the daemon never sees them, and strongSwan lets them be.
 fn check(loader: &mut Loader<'_>, name: &str, path: &str, section: Section) -> Result<(), Failure> {
     for mistake in mistakes(&loader.settings, path, section) {
         let key = &mistake.name;
-        match mistake.what {
-            What::Key | What::Section => {
-                loader.failed(&format!(
-                    "loading secret '{name}' failed: unknown option: {key} ({mistake})"
-                ))?;
-            }
-            What::Value => {}
+        if mistake.what != What::Value {
+            loader.warn(&format!(
+                "unknown option: {key} in secret '{name}', ignored ({mistake})"
+            ))?;
         }
     }
     if section == Section::Unlock && loader.settings.get(&format!("{path}.file")).is_none() {

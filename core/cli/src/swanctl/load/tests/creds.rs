@@ -57,7 +57,7 @@ fn mistakes_in_secrets_are_named_without_the_secret() {
         "loading shared secret failed: expected pairs of hexadecimal digits after 0x ('ike-1', swanctl.conf:3)\n\
          missing secret in 'ike-2', ignored (swanctl.conf:5)\n\
          ignoring unsupported secret 'psk-1' (swanctl.conf:8)\n\
-         loading secret 'ike-3' failed: unknown option: secert (swanctl.conf:12, did you mean 'secret'?)\n\
+         unknown option: secert in secret 'ike-3', ignored (swanctl.conf:12, did you mean 'secret'?)\n\
          missing secret in 'ike-3', ignored (swanctl.conf:11)\n"
     );
     assert!(bench.calls("load-shared").is_empty());
