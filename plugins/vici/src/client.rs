@@ -19,6 +19,12 @@ use crate::queue::{Receiver, Sender, queue};
 /// How long a client may not read at all while something waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Listings that may be long.
+const PAGED: [&str; 2] = ["list-sas", "list-conns"];
+
+/// Elements of a page.
+const PAGE: usize = 64;
+
 /// What a connection needs.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -160,12 +166,47 @@ fn confirm(sender: &Sender, known: bool) {
     send(sender, kind, Vec::new());
 }
 
-/// Hands a command to the daemon, and waits for its end.
+/// Hands a command to the daemon, and waits for its end. A long listing comes page by page, the next when the client has
+/// read most of the last.
 async fn run(context: &Context, verb: &str, message: &[u8], sender: &Sender) {
     // Those belong to other sockets.
     if verb.starts_with("stroke-") {
         return unknown(context, verb, sender);
     }
+    let request = PAGED
+        .contains(&verb)
+        .then(|| Message::decode(message).ok())
+        .flatten();
+    let Some(mut request) = request else {
+        // The daemon ends; so will the connection.
+        let Some(response) = submit(context, verb, message).await else {
+            return;
+        };
+        return respond(context, verb, response, sender);
+    };
+    // Pages are between us and the daemon.
+    request
+        .elements
+        .retain(|element| !["page", "after"].contains(&element.name()));
+    let mut page = request.clone().value("page", PAGE);
+    loop {
+        let Ok(octets) = page.encode() else {
+            return unknown(context, verb, sender);
+        };
+        let Some(response) = submit(context, verb, &octets).await else {
+            return;
+        };
+        let answer = Message::decode(&response).unwrap_or_default();
+        let Some(next) = answer.get_str("next") else {
+            return respond(context, verb, response, sender);
+        };
+        page = request.clone().value("page", PAGE).value("after", next);
+        sender.drained().await;
+    }
+}
+
+/// The daemon's answer to a command.
+async fn submit(context: &Context, verb: &str, message: &[u8]) -> Option<Vec<u8>> {
     let (done, ended) = oneshot::channel();
     let answer = Answer {
         id: context.id,
@@ -173,8 +214,10 @@ async fn run(context: &Context, verb: &str, message: &[u8], sender: &Sender) {
         done: Mutex::new(Some(done)),
     };
     context.host.submit(verb, message, Arc::new(answer));
-    // The daemon ends; so will the connection.
-    let Ok(response) = ended.await else { return };
+    ended.await.ok()
+}
+
+fn respond(context: &Context, verb: &str, response: Vec<u8>, sender: &Sender) {
     let is_unknown =
         Message::decode(&response).is_ok_and(|message| message.get_bool("unknown") == Some(true));
     if is_unknown {

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Most octets that wait for one client. A listing comes at once, so it is many: a hundred thousand SAs fit.
-pub const MAX_WAITING: usize = 128 << 20;
+/// Most octets that wait for one client: two of the largest messages, or some thousand lines of the log.
+pub const MAX_WAITING: usize = 1 << 20;
+
+/// How few octets wait before more of a listing is asked for.
+const DRAINED: usize = 64 << 10;
 
 /// The end that packets go in; the daemon's loop may hold it.
 #[derive(Clone)]
@@ -27,6 +30,7 @@ struct Gauge {
     waiting: AtomicUsize,
     overflown: AtomicBool,
     overflow: Notify,
+    drained: Notify,
 }
 
 /// A queue.
@@ -62,6 +66,13 @@ impl Sender {
         self.packets.send(packet).is_ok()
     }
 
+    /// Waits until hardly anything waits any more.
+    pub async fn drained(&self) {
+        while self.gauge.waiting.load(Ordering::Relaxed) > DRAINED {
+            self.gauge.drained.notified().await;
+        }
+    }
+
     /// Waits until more than [`MAX_WAITING`] octets would wait.
     pub async fn overflow(&self) {
         self.gauge.overflow.notified().await;
@@ -72,7 +83,11 @@ impl Receiver {
     /// The next packet; none when no sender is left.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         let packet = self.packets.recv().await?;
-        self.gauge.waiting.fetch_sub(packet.len(), Ordering::Relaxed);
+        let waited = self.gauge.waiting.fetch_sub(packet.len(), Ordering::Relaxed);
+        if waited - packet.len() <= DRAINED {
+            // Whoever waits next finds it so, if nobody waits now.
+            self.gauge.drained.notify_one();
+        }
         Some(packet)
     }
 }

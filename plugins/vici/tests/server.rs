@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // helpers are tests too
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -16,6 +17,7 @@ use charon_vici::server::Vici;
 use control::frame;
 use control::packet::{Packet, PacketType};
 use control::vici::Message;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 use plugin_api::{Control, Host, KernelNet, Listener, Reply, Running};
@@ -295,4 +297,82 @@ fn the_socket_is_private_and_goes_with_the_daemon() {
     daemon.running.take().unwrap().stop();
     assert!(!daemon.socket().exists());
     assert_eq!(client.0.read(&mut [0]).unwrap(), 0, "closed");
+}
+
+const SAS: u32 = 100_000;
+
+/// Serves `list-sas` of a hundred thousand SAs, page by page, and counts how many each client has been sent.
+fn serve_listings(commands: &Receiver<Submitted>, sent: &Mutex<BTreeMap<String, u32>>) {
+    let event = Message::new().section("gw", |sa| {
+        sa.value("state", "ESTABLISHED").value("rest", "x".repeat(900))
+    });
+    let event = event.encode().unwrap();
+    while let Ok(command) = commands.recv() {
+        let request = Message::decode(&command.message).unwrap();
+        let number = |key: &str| {
+            request
+                .get_str(key)
+                .map_or(0, |text| text.parse::<u32>().unwrap())
+        };
+        let (page, after) = (number("page"), number("after"));
+        assert!((1..1000).contains(&page), "{page}");
+        let last = (after + page).min(SAS);
+        let told = (after..last)
+            .take_while(|_| command.reply.event("list-sa", &event))
+            .count();
+        let who = request.get_str("ike").unwrap_or_default().to_owned();
+        *sent.lock().unwrap().entry(who).or_default() += told as u32;
+        let answer = Message::new().value_if("next", (last < SAS).then_some(last));
+        command.reply.done(&answer.encode().unwrap());
+    }
+}
+
+#[test]
+fn a_listing_waits_for_its_client_and_not_in_memory() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096).min(hard), hard).unwrap();
+    let mut daemon = Daemon::start();
+    let commands = std::mem::replace(&mut daemon.commands, channel().1);
+    let sent = Arc::new(Mutex::new(BTreeMap::new()));
+    let counted = Arc::clone(&sent);
+    let served = std::thread::spawn(move || serve_listings(&commands, &counted));
+    let ask = |client: &mut Client, name: &str| {
+        assert_eq!(client.register("list-sa"), PacketType::EventConfirm);
+        let request = Message::new()
+            .value("ike", name)
+            .value("page", 999_999)
+            .value("after", 7);
+        client.send(PacketType::CmdRequest, "list-sas", &request.encode().unwrap());
+    };
+    let mut clients: Vec<Client> = (0..1000).map(|_| daemon.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate().take(500) {
+        ask(client, &format!("stalled-{number}"));
+    }
+    let mut reader = clients.pop().expect("the last");
+    ask(&mut reader, "reader");
+    for number in 0..SAS {
+        let packet = reader.receive();
+        assert_eq!(
+            (packet.kind, packet.name.as_str()),
+            (PacketType::Event, "list-sa"),
+            "{number}"
+        );
+    }
+    let answer = reader.receive();
+    assert_eq!(
+        (answer.kind, answer.message.as_slice()),
+        (PacketType::CmdResponse, &b""[..])
+    );
+    // The others have got what fits into a socket's buffer and a page or two.
+    let sent = sent.lock().unwrap().clone();
+    let most = sent
+        .iter()
+        .filter(|(name, _)| *name != "reader")
+        .map(|(_, sent)| *sent)
+        .max();
+    println!("the stalled ones have been sent at most {most:?} of {SAS} SAs");
+    assert!(most.is_some_and(|most| most < 2000), "{most:?}");
+    assert_eq!(sent.len(), 501);
+    drop((clients, reader, daemon));
+    assert!(served.join().is_ok());
 }

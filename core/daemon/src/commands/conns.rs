@@ -5,14 +5,19 @@ use control::vici::Message;
 use plugin_api::Reply;
 
 use super::message::Extra;
+use super::page::Page;
 use crate::run::Daemon;
 
 impl Daemon {
     pub(super) fn list_conns(&self, request: &Message, reply: &dyn Reply) -> Message {
         let name = request.get_str("ike");
-        for peer in self.endpoint.connections() {
-            if name.is_some_and(|name| name != peer.name) {
+        let mut page = Page::of(request);
+        for (number, peer) in (1..).zip(self.endpoint.connections()) {
+            if number <= page.after || name.is_some_and(|name| name != peer.name) {
                 continue;
+            }
+            if !page.takes(number) {
+                return page.full();
             }
             let mut event = Message::default();
             event.push_section(&peer.name, connection(peer));

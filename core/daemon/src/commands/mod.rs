@@ -7,6 +7,7 @@ mod initiate;
 mod load;
 pub mod message;
 mod operation;
+mod page;
 mod policies;
 mod pools;
 mod rekey;

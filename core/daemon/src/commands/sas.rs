@@ -16,6 +16,7 @@ use ike::{ChildSaInfo, ChildState, IkeSaInfo, IkeSaState};
 use plugin_api::{KernelIpsec, Reply};
 
 use super::message::Extra;
+use super::page::Page;
 use crate::run::Daemon;
 
 /// What sections of SAs are made with.
@@ -37,7 +38,8 @@ impl Daemon {
         let of_child = child.is_some() || child_id.is_some();
         let stroke = request.is("stroke");
         let describe = self.describe();
-        for mut sa in self.endpoint.ike_sas() {
+        let mut page = Page::of(request);
+        for mut sa in self.endpoint.ike_sas_after(page.after) {
             if name.is_some_and(|name| name != &*sa.name) || id.is_some_and(|id| id != sa.unique_id) {
                 continue;
             }
@@ -47,6 +49,9 @@ impl Daemon {
             });
             if of_child && sa.children.is_empty() {
                 continue;
+            }
+            if !page.takes(sa.unique_id) {
+                return page.full();
             }
             let mut section = describe.ike_sa(&sa);
             if stroke {

@@ -5,6 +5,7 @@ mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -329,7 +330,13 @@ impl Endpoint {
 
     /// All IKE_SAs, by their unique numbers.
     pub fn ike_sas(&self) -> impl Iterator<Item = IkeSaInfo> {
-        self.sas.values().map(|entry| entry.sa.info())
+        self.ike_sas_after(0)
+    }
+
+    /// Those with larger numbers than this one.
+    pub fn ike_sas_after(&self, unique_id: u32) -> impl Iterator<Item = IkeSaInfo> {
+        let later = (Bound::Excluded(unique_id), Bound::Unbounded);
+        self.sas.range(later).map(|(_, entry)| entry.sa.info())
     }
 
     /// How many IKE_SAs are established, and how many are not.

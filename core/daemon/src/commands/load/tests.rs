@@ -269,3 +269,20 @@ proptest! {
         prop_assert_eq!(daemon.endpoint.connections().len(), usize::from(loaded));
     }
 }
+
+#[test]
+fn a_listing_goes_on_where_its_page_ended() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    for name in ["a", "b", "c"] {
+        load(&mut daemon, &FULL.replacen("full", name, 1));
+    }
+    let mut page = |after: &str| {
+        let request = Message::new().value("page", 2).value("after", after);
+        let answers = ask_message(&mut daemon, "list-conns", &request);
+        let events = answers.events.lock().unwrap().len();
+        (events, answer(&answers))
+    };
+    assert_eq!(page("0"), (2, "next = 2".to_owned()));
+    assert_eq!(page("2"), (1, String::new()));
+    assert_eq!(page("3"), (0, String::new()));
+}
