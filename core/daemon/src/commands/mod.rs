@@ -3,6 +3,8 @@
 mod conns;
 mod counters;
 mod daemon;
+#[cfg(test)]
+mod fuzz;
 mod initiate;
 mod load;
 pub mod message;
