@@ -215,11 +215,11 @@ pub fn open_syslog(identifier: &'static CStr) {
     unsafe { libc::openlog(identifier.as_ptr(), libc::LOG_PID, libc::LOG_DAEMON) }
 }
 
-/// Writes a line to syslog, of a facility like `LOG_AUTHPRIV`.
-pub fn syslog(facility: i32, text: &str) {
+/// Writes a line to syslog, of a facility with a priority, `LOG_AUTHPRIV | LOG_INFO`.
+pub fn syslog(priority: i32, text: &str) {
     let Ok(text) = CString::new(text) else { return };
     // SAFETY: both are strings with an end, and the format takes one.
-    unsafe { libc::syslog(facility | libc::LOG_INFO, c"%s".as_ptr(), text.as_ptr()) }
+    unsafe { libc::syslog(priority, c"%s".as_ptr(), text.as_ptr()) }
 }
 
 /// What the allocator holds, in octets.

@@ -5,6 +5,7 @@
 
 mod format;
 mod forward;
+pub mod journal;
 pub mod sinks;
 pub mod targets;
 #[cfg(test)]

@@ -7,8 +7,9 @@ use plugin_api::log::Group;
 
 use super::Record;
 use super::format::{self, append_escaped};
+use super::journal::Journal;
 
-pub use super::format::Style;
+pub use super::format::{Precision, Style};
 
 /// Levels of all groups; lines above are left out.
 pub type Levels = [i8; Group::ALL.len()];
@@ -24,7 +25,9 @@ pub struct Sink {
 
 enum Writer {
     Stream(BufWriter<Box<dyn Write + Send>>),
-    Syslog(i32),
+    /// A facility, and whether levels become priorities.
+    Syslog(i32, bool),
+    Journal(Journal),
 }
 
 impl Sink {
@@ -54,13 +57,24 @@ impl Sink {
         }
     }
 
-    /// Writes to syslog.
-    pub fn syslog(facility: i32, levels: Levels, style: Style) -> Self {
+    /// Writes to syslog; all with the same priority, unless their levels are to show in it.
+    pub fn syslog(facility: i32, map_level: bool, levels: Levels, style: Style) -> Self {
         Self {
             levels,
             style,
             flush_line: true,
-            writer: Writer::Syslog(facility),
+            writer: Writer::Syslog(facility, map_level),
+            line: String::new(),
+        }
+    }
+
+    /// Writes to the journal of systemd.
+    pub fn journal(journal: Journal, levels: Levels) -> Self {
+        Self {
+            levels,
+            style: Style::default(),
+            flush_line: true,
+            writer: Writer::Journal(journal),
             line: String::new(),
         }
     }
@@ -75,6 +89,9 @@ impl Sink {
         if record.line.level > self.levels[record.line.group as usize] {
             return;
         }
+        if let Writer::Journal(journal) = &self.writer {
+            return journal.write(record);
+        }
         self.line.clear();
         format::append(&mut self.line, &self.style, record);
         match &mut self.writer {
@@ -84,13 +101,19 @@ impl Sink {
                     let _ = stream.flush();
                 }
             }
-            Writer::Syslog(facility) => {
+            Writer::Syslog(facility, map_level) => {
+                let priority = if *map_level {
+                    priority(record.line.level)
+                } else {
+                    libc::LOG_INFO
+                };
                 for line in self.line.lines() {
                     let mut text = String::with_capacity(line.len());
                     append_escaped(&mut text, line);
-                    crate::sys::syslog(*facility, &text);
+                    crate::sys::syslog(*facility | priority, &text);
                 }
             }
+            Writer::Journal(_) => {}
         }
     }
 
@@ -98,5 +121,14 @@ impl Sink {
         if let Writer::Stream(stream) = &mut self.writer {
             let _ = stream.flush();
         }
+    }
+}
+
+/// The priority that a level corresponds to.
+pub(super) fn priority(level: i8) -> i32 {
+    match level {
+        ..=0 => libc::LOG_NOTICE,
+        1 => libc::LOG_INFO,
+        _ => libc::LOG_DEBUG,
     }
 }

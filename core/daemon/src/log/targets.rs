@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use config::settings::Settings;
 use plugin_api::log::Group;
 
-use super::sinks::{Levels, Sink, Style};
+use super::journal::{self, Journal};
+use super::sinks::{Levels, Precision, Sink, Style};
 use crate::options::truth;
 use crate::sys;
 
@@ -68,7 +69,22 @@ pub fn open(settings: &Settings, legacy: &Legacy) -> (Vec<Sink>, Vec<String>) {
             log_level: section.flag("log_level"),
             ..Style::default()
         };
-        sinks.push(Sink::syslog(facility, section.levels(&mut problems), style));
+        let map_level = section.flag("map_level");
+        let levels = section.levels(&mut problems);
+        sinks.push(Sink::syslog(facility, map_level, levels, style));
+    }
+    if settings.sections("charon").iter().any(|name| name == "journal") {
+        let section = Section {
+            settings,
+            path: "charon.journal".to_owned(),
+        };
+        let path = section.text("path").unwrap_or(journal::SOCKET);
+        match Journal::connect(Path::new(path)) {
+            Ok(journal) => sinks.push(Sink::journal(journal, section.levels(&mut problems))),
+            Err(error) => problems.push(format!(
+                "charon.journal: cannot connect to '{path}' for the log: {error}"
+            )),
+        }
     }
     // Also where none of them could be opened: a daemon must not be mute.
     if sinks.is_empty() {
@@ -76,9 +92,15 @@ pub fn open(settings: &Settings, legacy: &Legacy) -> (Vec<Sink>, Vec<String>) {
         if !legacy.use_syslog {
             sinks.push(Sink::stdout(legacy.levels, Style::default()));
         }
-        sinks.push(Sink::syslog(libc::LOG_DAEMON, legacy.levels, Style::default()));
+        sinks.push(Sink::syslog(
+            libc::LOG_DAEMON,
+            false,
+            legacy.levels,
+            Style::default(),
+        ));
         sinks.push(Sink::syslog(
             libc::LOG_AUTHPRIV,
+            false,
             [0; Group::ALL.len()],
             Style::default(),
         ));
@@ -88,7 +110,11 @@ pub fn open(settings: &Settings, legacy: &Legacy) -> (Vec<Sink>, Vec<String>) {
 
 /// Whether strongswan.conf has loggers, so that levels cannot be changed by a command.
 pub fn configured(settings: &Settings) -> bool {
-    !settings.sections("charon.filelog").is_empty() || !settings.sections("charon.syslog").is_empty()
+    let sections = ["charon.filelog", "charon.syslog"];
+    sections
+        .iter()
+        .any(|section| !settings.sections(section).is_empty())
+        || settings.sections("charon").iter().any(|name| name == "journal")
 }
 
 fn file_sink(section: &Section<'_>, name: &str, problems: &mut Vec<String>) -> Result<Sink, String> {
@@ -96,7 +122,20 @@ fn file_sink(section: &Section<'_>, name: &str, problems: &mut Vec<String>) -> R
         ike_name: section.flag("ike_name"),
         log_level: section.flag("log_level"),
         time_format: section.text("time_format").map(str::to_owned),
-        time_add_ms: section.flag("time_add_ms"),
+        precision: match section.text("time_precision") {
+            Some("ms") => Precision::Milliseconds,
+            Some("us") => Precision::Microseconds,
+            Some(other) => {
+                problems.push(format!(
+                    "{}.time_precision = {other}: expected ms or us",
+                    section.path
+                ));
+                Precision::Seconds
+            }
+            None if section.flag("time_add_ms") => Precision::Milliseconds,
+            None => Precision::Seconds,
+        },
+        json: section.flag("json"),
     };
     let levels = section.levels(problems);
     let path = section.text("path").unwrap_or(name);

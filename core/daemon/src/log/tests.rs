@@ -1,13 +1,16 @@
 use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
+use config::settings::Settings;
 use ike::LogLine;
 use plugin_api::log::Group;
 
-use super::format::{Style, append};
+use super::format::{Precision, Style, append};
 use super::sinks::Sink;
-use super::{Logger, Record};
+use super::targets::Legacy;
+use super::{Logger, Record, targets};
 
 fn record(text: &str) -> Record {
     let line = LogLine {
@@ -55,10 +58,76 @@ fn level_and_ike_sa_are_added_on_request() {
 fn the_time_follows_its_format_with_milliseconds_behind_it() {
     let style = Style {
         time_format: Some("at %S".into()),
-        time_add_ms: true,
+        precision: Precision::Milliseconds,
         ..Style::default()
     };
     assert_eq!(formatted(&style, &record("text")), "at 40.042 08[IKE] text\n");
+    let style = Style {
+        precision: Precision::Microseconds,
+        ..style
+    };
+    assert_eq!(formatted(&style, &record("text")), "at 40.042000 08[IKE] text\n");
+}
+
+#[test]
+fn a_line_of_json_has_the_keys_of_the_event() {
+    let style = Style {
+        time_format: Some("%S".into()),
+        json: true,
+        ..Style::default()
+    };
+    let line = formatted(&style, &record("say \"one\"\ntwo"));
+    let lines: Vec<serde_json::Value> = line
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let expected = |msg: &str| {
+        serde_json::json!({
+            "time": "40", "thread": 8, "group": "IKE", "level": 1, "ikesa-uniqueid": "1", "ikesa-name": "Tunnel1", "msg": msg,
+        })
+    };
+    assert_eq!(lines, [expected("say \"one\""), expected("two")]);
+}
+
+#[test]
+fn the_journal_gets_a_datagram_of_fields_for_each_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let journal = UnixDatagram::bind(&path).expect("a socket");
+    let text = format!("charon {{ journal {{ path = {}\n ike = 0\n }} }}", path.display());
+    let settings = Settings::parse(&text, "test.conf").expect("settings");
+    let (sinks, problems) = targets::open(&settings, &Legacy::default());
+    assert!(problems.is_empty() && sinks.len() == 1, "{problems:?}");
+    let logger = Logger::start().expect("a logger");
+    logger.set_sinks(sinks);
+    let mut audit = record("one\ntwo\u{7}").line;
+    logger.write(audit.clone());
+    audit.level = 0;
+    logger.write(audit);
+    logger.flush();
+    let mut buffer = [0; 1024];
+    let mut next = || {
+        let octets = journal.recv(&mut buffer).expect("a datagram");
+        String::from_utf8_lossy(&buffer[..octets]).into_owned()
+    };
+    let thread = super::thread_number();
+    let fields = |message: &str| {
+        format!(
+            "MESSAGE={message}\nPRIORITY=5\nSYSLOG_IDENTIFIER=charon\nLEVEL=0\nGROUP=IKE\nTHREAD={thread}\n\
+             IKE_SA_UNIQUE_ID=1\nIKE_SA_NAME=Tunnel1\n"
+        )
+    };
+    assert_eq!(next(), fields("one"));
+    assert_eq!(next(), fields("two\\u{7}"));
+}
+
+#[test]
+fn a_journal_that_is_not_there_is_named() {
+    let settings =
+        Settings::parse("charon { journal { path = /nowhere/socket\n } }", "test.conf").expect("settings");
+    let (sinks, problems) = targets::open(&settings, &Legacy::default());
+    assert!(problems[0].starts_with("charon.journal: cannot connect to '/nowhere/socket' for the log: "));
+    assert!(!sinks.is_empty(), "a daemon must not be mute");
 }
 
 #[test]
