@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod sim {
+    mod alerts;
     mod flood;
     mod handshake;
     mod lengths;

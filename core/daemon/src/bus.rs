@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use control::vici::Message;
@@ -87,6 +88,46 @@ impl Bus {
             Event::ChildUp(sa, child) => self.child_updown(sa, child, true, describe, interface),
             Event::ChildDown(sa, child) => self.child_updown(sa, child, false, describe, interface),
             Event::ChildRekeyed(sa, old, new) => self.child_rekey(sa, old, new, describe),
+            Event::IkeMoved(sa, local, remote) => self.ike_update(sa, (*local, *remote), describe),
+            Event::Alert(alert, sa) => self.alert(alert.key(), sa.as_deref(), describe),
+        }
+    }
+
+    /// Whether anybody wants what is told only then.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.wants("alert") || self.wants("ike-update")
+    }
+
+    /// The addresses from now on, and the IKE_SA with those so far.
+    fn ike_update(&self, sa: &IkeSaInfo, (local, remote): (SocketAddr, SocketAddr), describe: Describe<'_>) {
+        if self.wants("ike-update") {
+            let mut event = Message::default();
+            event.push_value("local-host", local.ip());
+            event.push_value("local-port", local.port());
+            event.push_value("remote-host", remote.ip());
+            event.push_value("remote-port", remote.port());
+            event.push_section(&sa.name, describe.ike_sa(sa));
+            self.emit("ike-update", &event);
+        }
+    }
+
+    fn alert(&self, kind: &str, sa: Option<&IkeSaInfo>, describe: Describe<'_>) {
+        if self.wants("alert") {
+            let mut event = Message::default();
+            event.push_value("type", kind);
+            if let Some(sa) = sa {
+                let mut section = Message::default();
+                section.push_section(&sa.name, describe.ike_sa(sa));
+                event.push_section("ike-sa", section);
+            }
+            self.emit("alert", &event);
+        }
+    }
+
+    /// The daemon ends.
+    pub(crate) fn shutdown(&self) {
+        if self.wants("alert") {
+            self.emit("alert", &Message::new().value("type", "shutdown-signal"));
         }
     }
 

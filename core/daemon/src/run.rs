@@ -236,6 +236,7 @@ impl Daemon {
     /// Clients come and go; asking costs less than a message about it would.
     fn refresh_listeners(&mut self) {
         self.bus.refresh();
+        self.endpoint.set_watched(self.bus.is_watched());
         let wanted = self.bus.wants("log");
         if self.logger.observe(wanted) {
             self.apply_log_levels();
@@ -252,6 +253,7 @@ impl Daemon {
     }
 
     fn shut_down(mut self) {
+        self.bus.shutdown();
         self.endpoint.shutdown(Instant::now());
         self.drain();
         self.operations.abandon();

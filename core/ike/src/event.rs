@@ -10,6 +10,7 @@ use crypto::proposal::Proposal;
 use iana::TrafficSelector;
 use plugin_api::kernel::SaId;
 
+use crate::alert::Alert;
 use crate::child::ChildState;
 use crate::sa::IkeSaState;
 
@@ -28,6 +29,10 @@ pub enum Event {
     ChildDown(Box<IkeSaInfo>, Box<ChildSaInfo>),
     /// A CHILD_SA, the first, was replaced by another.
     ChildRekeyed(Box<IkeSaInfo>, Box<ChildSaInfo>, Box<ChildSaInfo>),
+    /// An IKE_SA, as it was, goes on between these addresses, its own and the peer's. Only if somebody watches.
+    IkeMoved(Box<IkeSaInfo>, SocketAddr, SocketAddr),
+    /// Something may want an operator. Only if somebody watches.
+    Alert(Alert, Option<Box<IkeSaInfo>>),
 }
 
 /// An IKE_SA, from outside.

@@ -4,6 +4,7 @@
 //! [`Endpoint::poll_output`] to the end, does what it says in that order, and sleeps until
 //! [`Endpoint::poll_timeout`] at the latest. Everything is deterministic in its arguments.
 
+mod alert;
 mod child;
 mod cookie;
 mod endpoint;
@@ -24,6 +25,7 @@ mod task;
 mod timer;
 mod transitions;
 
+pub use alert::Alert;
 pub use child::ChildState;
 pub use crypto::int_auth::Role;
 pub use endpoint::{AddOutcome, Endpoint, Initiate, PutOutcome, Randomness};

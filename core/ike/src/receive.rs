@@ -7,6 +7,7 @@ use iana::{ExchangeType, NotifyType, PayloadType};
 use wire::payload::{Notify, Payload};
 use wire::{Flags, Header, IkeSpi, Packet};
 
+use crate::alert::Alert;
 use crate::endpoint::Endpoint;
 use crate::exchange::find;
 use crate::lookup::SaKey;
@@ -30,6 +31,7 @@ impl Endpoint {
                     remote.ip()
                 );
                 self.shared.count(None, Counter::Invalid);
+                self.shared.alert(Alert::ParseErrorHeader);
                 return;
             }
         };
@@ -73,6 +75,7 @@ impl Endpoint {
                     endpoint(remote)
                 );
                 self.shared.count(None, Counter::InvalidSpi);
+                self.shared.alert(Alert::InvalidIkeSpi);
             }
         }
     }
@@ -100,6 +103,8 @@ impl Endpoint {
                     endpoint(remote)
                 );
                 self.shared.count(None, Counter::Invalid);
+                self.shared.alert(Alert::ParseErrorBody);
+                self.shared.alert(Alert::ParseErrorBody);
                 return self.refuse_malformed(local, remote, header, &error);
             }
         };

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) secrets: SecretStore,
     pub(crate) out: Outbox,
     pub(crate) local_addresses: Vec<IpAddr>,
+    /// Whether anybody wants to know of moves and alerts.
+    pub(crate) watched: bool,
     pub(crate) reqids: Reqids,
     /// What an IKE_SA wants of the others; done when it has handled its input.
     pub(crate) wishes: Vec<Wish>,
@@ -129,6 +131,7 @@ impl Shared {
             secrets: SecretStore::default(),
             out: Outbox::new(),
             local_addresses: Vec::new(),
+            watched: false,
             reqids: Reqids::default(),
             wishes: Vec::new(),
             established: BTreeMap::new(),

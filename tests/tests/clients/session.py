@@ -70,7 +70,7 @@ ready = threading.Event()
 
 
 def watch():
-    events = ["ike-updown", "child-updown", "ike-rekey", "child-rekey"]
+    events = ["ike-update", "ike-updown", "child-updown", "ike-rekey", "child-rekey", "alert"]
     for name, _ in watcher.listen(events, timeout=0.05):
         if name is None:
             # Nothing has come for a while, so it has subscribed.
@@ -104,7 +104,7 @@ print("terminate")
 
 watching.join(30)
 assert not watching.is_alive(), seen
-assert seen[:2] == ["ike-updown", "child-updown"] and seen[-1] == "ike-updown", seen
+assert seen[:3] == ["ike-update", "ike-updown", "child-updown"] and seen[-1] == "ike-updown", seen
 print("events")
 
 daemon.unload_conn({"name": "gw"})

@@ -47,6 +47,8 @@ fn story(world: &World, host: usize) -> Vec<&'static str> {
         Event::ChildUp(..) => "CHILD up",
         Event::ChildDown(..) => "CHILD down",
         Event::IkeRekeyed(..) | Event::ChildRekeyed(..) => "rekeyed",
+        Event::IkeMoved(..) => "moved",
+        Event::Alert(..) => "alert",
     };
     world.hosts[host].events.iter().map(tell).collect()
 }

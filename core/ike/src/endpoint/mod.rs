@@ -117,6 +117,11 @@ impl Endpoint {
         self.shared.tally.as_deref_mut()
     }
 
+    /// Whether anybody wants to know of moves and alerts.
+    pub fn set_watched(&mut self, watched: bool) {
+        self.shared.watched = watched;
+    }
+
     /// The addresses of this host, which MOBIKE announces.
     pub fn set_local_addresses(&mut self, addresses: Vec<IpAddr>) {
         self.shared.local_addresses = addresses;

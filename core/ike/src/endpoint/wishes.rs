@@ -2,6 +2,7 @@
 
 use config::identity::Identity;
 
+use crate::alert::Alert;
 use crate::endpoint::{Endpoint, same_peer};
 use crate::lookup::SaKey;
 use crate::sa::IkeSa;
@@ -64,6 +65,7 @@ impl Endpoint {
                             1,
                             "destroying duplicate IKE_SA for peer '{remote}', received INITIAL_CONTACT"
                         );
+                        sa.alert(shared, Alert::UniqueReplace);
                         sa.destroy();
                     });
                 }
@@ -88,6 +90,7 @@ impl Endpoint {
                                 1,
                                 "deleting duplicate IKE_SA for peer '{remote}' due to uniqueness policy"
                             );
+                            sa.alert(shared, Alert::UniqueReplace);
                             sa.reauthenticate = false;
                             sa.enqueue(shared, Task::DeleteIke(None));
                         }

@@ -9,6 +9,7 @@ use iana::{AuthMethod, ExchangeType, NotifyType};
 use plugin_api::Secret;
 use wire::payload::{Auth, Id, IdKind, Payload};
 
+use crate::alert::Alert;
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
@@ -101,6 +102,7 @@ impl IkeSa {
         }
         let Some(psk) = shared.secrets.ike_secrets(own, peer).into_iter().next() else {
             log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
+            self.alert(shared, Alert::LocalAuthFailed);
             return Err(Error::AuthenticationFailed);
         };
         let data = self.auth_value(self.role, id, psk.octets())?.expose().to_vec();
@@ -178,6 +180,7 @@ impl IkeSa {
             && let Some(notify) = error_notify(&inbound.payloads)
         {
             log!(shared, self, Ike, 1, "received {} notify error", notify.kind);
+            self.alert(shared, Alert::LocalAuthFailed);
             return Err(Error::Notified(notify.kind));
         }
         let (Some(auth), Some(id)) = (
@@ -225,12 +228,14 @@ impl IkeSa {
                 1,
                 "authentication of '{peer}' with {method} is not supported"
             );
+            self.alert(shared, Alert::PeerAuthFailed);
             return Err(Error::AuthenticationFailed);
         }
         let own = self.local_id.clone().unwrap_or_else(Identity::any);
         let keys = shared.secrets.ike_secrets(&own, peer);
         if keys.is_empty() {
             log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
+            self.alert(shared, Alert::PeerAuthFailed);
             return Err(Error::AuthenticationFailed);
         }
         let received = Secret::copy_of(&auth.data);
@@ -255,6 +260,7 @@ impl IkeSa {
             1,
             "tried {count} shared key{plural} for '{own}' - '{peer}', but MAC mismatched"
         );
+        self.alert(shared, Alert::PeerAuthFailed);
         Err(Error::AuthenticationFailed)
     }
 

@@ -6,6 +6,7 @@ use crypto::proposal::Proposal;
 use iana::{NotifyType, Protocol, TrafficSelector};
 use wire::payload::{Payload, TsKind};
 
+use crate::alert::Alert;
 use crate::child::negotiate::{self, Choice, Refusal};
 use crate::child::{Agreed, ChildSa, SendFrom};
 use crate::error::Error;
@@ -178,6 +179,7 @@ impl IkeSa {
             1,
             "failed to establish CHILD_SA, keeping IKE_SA"
         );
+        self.alert(shared, Alert::KeepOnChildSaFailure);
         self.after_auth(shared, then);
     }
 
@@ -215,6 +217,7 @@ impl IkeSa {
                     1,
                     "failed to establish CHILD_SA, keeping IKE_SA"
                 );
+                self.alert(shared, Alert::KeepOnChildSaFailure);
                 self.send_auth_response(shared, answer);
             }
         }
@@ -237,6 +240,7 @@ impl IkeSa {
                     1,
                     "traffic selectors {local} === {remote} unacceptable"
                 );
+                self.alert(shared, Alert::TsMismatch);
                 NotifyType::TS_UNACCEPTABLE
             }
             Refusal::Proposals {
@@ -257,6 +261,7 @@ impl IkeSa {
                 log!(shared, self, Cfg, 1, "received proposals: {received}");
                 log!(shared, self, Cfg, 1, "configured proposals: {configured}");
                 log!(shared, self, Ike, 1, "no acceptable proposal found");
+                self.alert(shared, Alert::ProposalMismatchChild);
                 NotifyType::NO_PROPOSAL_CHOSEN
             }
         }

@@ -409,16 +409,19 @@ impl IkeSa {
     }
 
     /// Goes on at port 4500 behind NATs, and with MOBIKE, whose peers may get behind one (RFC 4555, 3.3).
-    fn float(&mut self, shared: &Shared) {
+    fn float(&mut self, shared: &mut Shared) {
         let mobike = self.config.as_ref().is_some_and(|config| config.mobike);
         let natted = self.natt.local || self.natt.remote || self.natt.fake;
         if self.natt.supported && (natted || mobike) {
-            if self.local.port() == shared.settings.port {
-                self.local.set_port(shared.settings.port_nat_t);
+            let (mut local, mut remote) = (self.local, self.remote);
+            if local.port() == shared.settings.port {
+                local.set_port(shared.settings.port_nat_t);
             }
-            if self.remote.port() == 500 {
-                self.remote.set_port(4500);
+            if remote.port() == 500 {
+                remote.set_port(4500);
             }
+            self.announce_move(shared, local, remote);
+            (self.local, self.remote) = (local, remote);
         }
     }
 }

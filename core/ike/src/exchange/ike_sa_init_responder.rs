@@ -8,6 +8,7 @@ use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Protocol, TransformType}
 use plugin_api::Secret;
 use wire::payload::{Ke, Nonce, Payload};
 
+use crate::alert::Alert;
 use crate::error::Error;
 use crate::exchange::ike_sa_init::{push_vendor_id, signature_hashes, status};
 use crate::exchange::{Phase, find};
@@ -149,6 +150,7 @@ impl IkeSa {
             }
         }
         log!(shared, self, Ike, 1, "received proposals unacceptable");
+        shared.alert(Alert::ProposalMismatchIke);
         Err(Error::NoProposalChosen)
     }
 

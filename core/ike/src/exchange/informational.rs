@@ -3,6 +3,7 @@
 use iana::{ExchangeType, NotifyType, Protocol};
 use wire::payload::{Delete, Notify, Payload};
 
+use crate::alert::Alert;
 use crate::child::ChildSa;
 use crate::exchange::Phase;
 use crate::exchange::child_delete::deleted_spis;
@@ -170,6 +171,7 @@ impl IkeSa {
         let payloads = &inbound.payloads;
         if let Some(kind) = notifies(payloads).find(|n| n.kind == NotifyType::AUTHENTICATION_FAILED) {
             log!(shared, self, Ike, 1, "received {} notify error", kind.kind);
+            self.alert(shared, Alert::LocalAuthFailed);
             self.respond(shared, ExchangeType::INFORMATIONAL, Vec::new());
             return self.destroy();
         }
@@ -274,6 +276,7 @@ impl IkeSa {
                 1,
                 "establishing IKE_SA failed, peer not responding"
             );
+            self.alert(shared, Alert::PeerInitUnreachable);
             return self.destroy();
         }
         self.attempts += 1;

@@ -7,6 +7,7 @@ use crypto::int_auth::Role;
 use iana::NotifyType;
 use wire::payload::Payload;
 
+use crate::event::Event;
 use crate::exchange::ike_sa_init::status;
 use crate::output::KernelOp;
 use crate::sa::{IkeSa, Inbound, KernelWork};
@@ -81,6 +82,14 @@ impl IkeSa {
         }
     }
 
+    /// Tells whoever watches that the IKE_SA goes on between other addresses or ports.
+    pub(crate) fn announce_move(&self, shared: &mut Shared, local: SocketAddr, remote: SocketAddr) {
+        if shared.watched && (local, remote) != (self.local, self.remote) {
+            let before = Box::new(self.info());
+            shared.out.event(Event::IkeMoved(before, local, remote));
+        }
+    }
+
     /// Moves the IKE_SA and its CHILD_SAs.
     pub(crate) fn relocate(&mut self, shared: &mut Shared, local: SocketAddr, remote: SocketAddr) {
         if (local, remote) == (self.local, self.remote) {
@@ -96,6 +105,7 @@ impl IkeSa {
             endpoint(local),
             endpoint(remote)
         );
+        self.announce_move(shared, local, remote);
         (self.local, self.remote) = (local, remote);
         let encap = self.natt.encap();
         let ops: Vec<KernelOp> = self

@@ -6,6 +6,7 @@ use iana::{ExchangeType, NotifyType, PayloadType};
 use wire::payload::Payload;
 use wire::{Header, IkeSpi, Packet};
 
+use crate::alert::Alert;
 use crate::sa::fragment::Added;
 use crate::sa::outbound::count_repetition;
 use crate::sa::window::Standing;
@@ -48,6 +49,7 @@ impl IkeSa {
                     endpoint(remote)
                 );
                 self.count(shared, Counter::Invalid);
+                shared.alert(Alert::ParseErrorBody);
                 return;
             }
         };
@@ -230,6 +232,7 @@ impl IkeSa {
             );
             self.suspect_key_exchange(shared);
             self.count(shared, Counter::Invalid);
+            shared.alert(Alert::ParseErrorBody);
             return None;
         };
         self.lifetime.last_inbound = shared.now;
@@ -361,6 +364,7 @@ impl IkeSa {
         }
         // A responder follows its peer to where the first protected message came from (RFC 7296, 2.23).
         if self.state == IkeSaState::Connecting && self.role == Role::Responder && self.keys.is_some() {
+            self.announce_move(shared, inbound.local, inbound.remote);
             (self.local, self.remote) = (inbound.local, inbound.remote);
         }
         self.handle_request(shared, inbound);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::alert::Alert;
 use crate::sa::window::Due;
 use crate::sa::{IkeSa, lifetime};
 use crate::shared::{Shared, log};
@@ -40,6 +41,7 @@ impl IkeSa {
                 "deleting half open IKE_SA with {} after timeout",
                 self.remote.ip()
             );
+            self.alert(shared, Alert::HalfOpenTimeout);
             return self.destroy();
         }
         if self.lifetime.superseded.expire(now) {
@@ -54,6 +56,7 @@ impl IkeSa {
             return self.destroy();
         }
         if self.lifetime.over.expire(now) {
+            self.alert(shared, Alert::IkeSaExpired);
             self.enqueue(shared, Task::DeleteIke(None));
         }
         if self.abandoned().expire(now) {
@@ -81,6 +84,7 @@ impl IkeSa {
                         1,
                         "retransmit {n} of request with message ID {id}"
                     );
+                    self.alert(shared, Alert::RetransmitSend);
                     if let Some(tally) = &mut shared.tally {
                         tally.retransmitted_requests += 1;
                     }
@@ -89,6 +93,7 @@ impl IkeSa {
             }
             Some(Due::GiveUp(n)) => {
                 log!(shared, self, Ike, 1, "giving up after {n} retransmits");
+                self.alert(shared, Alert::RetransmitSendTimeout);
                 self.on_peer_dead(shared);
             }
             None => {}

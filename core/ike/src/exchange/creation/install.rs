@@ -8,6 +8,7 @@ use iana::TrafficSelector;
 use plugin_api::Secret;
 
 use super::{Creation, Side, Subject};
+use crate::alert::Alert;
 use crate::child::{Agreed, ChildSa, SendFrom};
 use crate::error::Error;
 use crate::event::Event;
@@ -189,5 +190,6 @@ impl IkeSa {
             "unable to install {what} in kernel: {}",
             failure.error
         );
+        self.alert(shared, Alert::InstallChildSaFailed);
     }
 }
