@@ -1,8 +1,11 @@
 //! Our daemon on carol and strongSwan's on moon, each with a swanctl.conf for the same tunnel.
 
-use std::fs;
-use std::process::{Command, Stdio};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
+use nix::pty::{OpenptyResult, openpty};
 use nix::unistd::geteuid;
 use xtask::host::{Host, Said};
 use xtask::jail::Jail;
@@ -72,6 +75,22 @@ impl<'a> Swanctl<'a> {
             code: output.status.code(),
             text: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
         }
+    }
+
+    /// Starts a command line, and hands out the lines that it writes as they come: to a terminal, or they would wait in a
+    /// buffer of its own.
+    pub(crate) fn spawn(&self, line: &str) -> (Child, Receiver<String>) {
+        let OpenptyResult { master, slave } = openpty(None, None).unwrap();
+        let mut command = self.command(line);
+        command.stdout(slave).stderr(Stdio::null());
+        let child = self.jail.run(&self.host.namespace, || command.spawn());
+        let child = child.and_then(|child| child).unwrap();
+        let (line, lines) = channel();
+        let written = BufReader::new(File::from(master)).lines();
+        // A terminal without programs is an error.
+        let mut written = written.map_while(Result::ok);
+        std::thread::spawn(move || written.try_for_each(|text| line.send(text)));
+        (child, lines)
     }
 
     fn command(&self, line: &str) -> Command {

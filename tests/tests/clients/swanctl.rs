@@ -2,7 +2,11 @@
 //! daemon as theirs.
 
 use std::fs;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use xtask::host::{PATIENCE, Said};
 use xtask::peers::{Peer, SUITES};
 use xtask::watch;
@@ -293,4 +297,44 @@ fn ours_says_the_same_of_strongswan_as_its_own() {
         }
     }
     assert!(all.is_empty(), "{all}");
+}
+
+/// Reads until a line holds this.
+fn read_until(lines: &Receiver<String>, text: &str) {
+    let mut seen = Vec::new();
+    while !seen.last().is_some_and(|line: &String| line.contains(text)) {
+        let line = lines.recv_timeout(PATIENCE);
+        seen.push(line.unwrap_or_else(|_| panic!("'{text}' is not in {seen:#?}")));
+    }
+}
+
+#[test]
+fn those_of_debian_follow_our_log_and_our_sas() {
+    for suite in SUITES {
+        let Some(peer) = peer(suite) else { return };
+        let pair = prepared(&peer);
+        let swanctl = Swanctl::new(&peer, &pair.ours);
+        let load = "--load-all --noprompt --file /run/swanctl.conf";
+        pair.theirs.succeed(load).unwrap();
+        let (log, lines) = swanctl.spawn("--log");
+        // It has subscribed once it shows what another command logs.
+        let shown = (0..600).any(|_| {
+            assert_eq!(swanctl.run(load).code, Some(0));
+            lines.recv_timeout(Duration::from_millis(50)).is_ok()
+        });
+        assert!(shown, "swanctl --log of {suite} shows nothing");
+        let (monitor, sas) = swanctl.spawn("--monitor-sa");
+        assert_eq!(swanctl.run("--initiate --child net").code, Some(0));
+        read_until(&lines, "[IKE] CHILD_SA net{1} established with SPIs ");
+        assert_eq!(swanctl.run("--rekey --child net").code, Some(0));
+        read_until(&lines, "[CFG] vici rekey CHILD_SA 'net'");
+        read_until(&lines, "[IKE] CHILD_SA closed");
+        assert_eq!(swanctl.run("--terminate --ike gw").code, Some(0));
+        read_until(&sas, "gw: #1, ");
+        read_until(&sas, "  net: #2, reqid 1, ");
+        for mut program in [log, monitor] {
+            kill(Pid::from_raw(program.id().cast_signed()), Signal::SIGINT).unwrap();
+            assert_eq!(program.wait().unwrap().code(), Some(0), "swanctl of {suite}");
+        }
+    }
 }
