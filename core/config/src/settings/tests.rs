@@ -59,6 +59,18 @@ fn references_inherit_and_empty_values_mask() {
 }
 
 #[test]
+fn references_reach_into_sections_and_have_places() {
+    let settings = settings(
+        "connections {\n a : templates.first, connections.b {\n }\n b {\n y = 2\n }\n}\ntemplates {\n first {\n x = 1\n }\n}\n",
+    );
+    assert_eq!(settings.get("connections.a.x"), Some("1"));
+    assert_eq!(settings.get("connections.a.y"), Some("2"));
+    assert_eq!(settings.place("connections.a.x"), Some("strongswan.conf:10"));
+    assert_eq!(settings.place("connections.a"), Some("strongswan.conf:2"));
+    assert_eq!(settings.place("connections.a.z"), None);
+}
+
+#[test]
 fn references_in_a_circle_end() {
     let settings = settings("a : b { }\nb : a { x = 1 }\n");
     assert_eq!(settings.get("a.x"), Some("1"));
