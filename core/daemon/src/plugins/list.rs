@@ -6,7 +6,7 @@ use config::settings::Settings;
 /// so the fast ones of aws-lc come before the others (ml's ML-KEM takes five to ten times as long as its); FrodoKEM in
 /// Rust comes before liboqs's, which is faster, but C.
 pub const DEFAULT_LOAD: &str = "aws-lc aes sha2 sha1 random nonce gmp curve25519 curve448 brainpool ml hmac gcm \
-                                frodo oqs ntru saber kernel-libipsec kernel-netlink socket-default stroke vici updown \
+                                frodo oqs ntru saber kernel-libipsec kernel-netlink attr resolve socket-default stroke vici updown \
                                 counters";
 
 /// Parts of the daemon that the list names like plugins.
