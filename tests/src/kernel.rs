@@ -1,6 +1,7 @@
 //! A kernel that only remembers: what is installed must be what the daemon believes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ike::{KernelAnswer, KernelFailure, KernelOp, KernelResult};
 use plugin_api::kernel::{PolicyParameters, SaId, SaUsage};
@@ -13,6 +14,8 @@ pub struct Kernel {
     /// SPI of each SA, whether it is inbound, and its encryption key.
     pub sas: BTreeMap<u32, (bool, Vec<u8>)>,
     pub policies: Vec<PolicyParameters>,
+    /// Virtual addresses, each as often as it was added.
+    pub addresses: Vec<IpAddr>,
     /// Fail the n-th operation from now on that adds something.
     pub fail_add: Option<usize>,
 }
@@ -98,6 +101,15 @@ impl Kernel {
                 }
                 None => KernelAnswer::Failed,
             },
+            KernelOp::AddAddress { address, .. } => {
+                self.addresses.push(address);
+                KernelAnswer::Done
+            }
+            KernelOp::DeleteAddress(address) => {
+                let at = self.addresses.iter().position(|known| *known == address);
+                self.addresses.remove(at.expect("an address that was added"));
+                KernelAnswer::Done
+            }
             KernelOp::QuerySa(id) if self.sas.contains_key(&id.spi) => {
                 KernelAnswer::Usage(SaUsage::default())
             }
@@ -107,6 +119,9 @@ impl Kernel {
 
     /// Whether nothing is installed or reserved.
     pub fn is_empty(&self) -> bool {
-        self.reserved.is_empty() && self.sas.is_empty() && self.policies.is_empty()
+        self.reserved.is_empty()
+            && self.sas.is_empty()
+            && self.policies.is_empty()
+            && self.addresses.is_empty()
     }
 }

@@ -14,4 +14,5 @@ mod sim {
     mod seeds;
     mod tally;
     mod teardown;
+    mod vips;
 }

@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::bus::Bus;
+use crate::commands::Operations;
 use crate::commands::sas::Describe;
-use crate::commands::{AddressPool, Operations};
 use crate::host::DaemonHost;
 use crate::input::{self, Input};
 use crate::jobs::Pool;
@@ -35,7 +35,6 @@ pub struct Daemon {
     pub(crate) logger: Arc<Logger>,
     pub(crate) bus: Bus,
     pub(crate) operations: Operations,
-    pub(crate) pools: Vec<AddressPool>,
     pub(crate) plugins: LoadedPlugins,
     pub(crate) paths: Paths,
     pub(crate) legacy: Legacy,

@@ -14,6 +14,7 @@ mod exchange;
 mod extension;
 mod lookup;
 mod output;
+mod pool;
 mod proposals;
 mod receive;
 mod sa;
@@ -35,6 +36,7 @@ pub use output::{
     CommandError, CommandId, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure, KernelId,
     KernelOp, KernelResult, LogLine, Output, Transmit,
 };
+pub use pool::{AddressPool, LeaseInfo, Online, PoolOutcome, PoolSource, Pools};
 pub use sa::IkeSaState;
 pub use settings::{Retransmit, Settings};
 pub use tally::{BOUNDS, Counter, Counters, Durations, Ended, Establishing, Phase, Tally};

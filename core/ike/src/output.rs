@@ -138,6 +138,13 @@ pub enum KernelOp {
     AddPolicy(PolicyParameters),
     DeletePolicy(PolicyParameters),
     QuerySa(SaId),
+    /// Installs a virtual address that packets into the tunnel with this peer come from; it may be there already.
+    AddAddress {
+        address: IpAddr,
+        peer: IpAddr,
+    },
+    /// Removes a virtual address, once for each time that it was installed.
+    DeleteAddress(IpAddr),
 }
 
 /// What a kernel operation answered.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
 use config::identity::Identity;
 use config::secret::SecretStore;
@@ -17,6 +18,7 @@ use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::lookup::SaKey;
 use crate::output::{Job, JobId, KernelId, KernelOp, Outbox};
+use crate::pool::Pools;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::tally::{Counter, Tally};
@@ -29,6 +31,12 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) connections: Vec<Arc<PeerConfig>>,
     pub(crate) secrets: SecretStore,
+    /// Virtual addresses for peers.
+    pub(crate) pools: Pools,
+    /// What peers are told with a virtual address of any pool.
+    pub(crate) attributes: Vec<Attribute>,
+    /// Whether somebody has a use for DNS servers that peers name.
+    pub(crate) uses_dns: bool,
     pub(crate) out: Outbox,
     pub(crate) local_addresses: Vec<IpAddr>,
     /// Whether anybody wants to know of moves and alerts.
@@ -111,6 +119,8 @@ pub(crate) struct Again {
     pub(crate) children: Vec<Arc<ChildConfig>>,
     /// The IKE_SA that goes when this one stands.
     pub(crate) instead_of: Option<SaKey>,
+    /// Virtual addresses that this end had.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 impl Shared {
@@ -129,6 +139,9 @@ impl Shared {
             registry,
             connections: Vec::new(),
             secrets: SecretStore::default(),
+            pools: Pools::default(),
+            attributes: Vec::new(),
+            uses_dns: false,
             out: Outbox::new(),
             local_addresses: Vec::new(),
             watched: false,

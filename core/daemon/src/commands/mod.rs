@@ -31,7 +31,6 @@ use crate::run::Daemon;
 use message::Extra;
 
 pub(crate) use operation::Operations;
-pub(crate) use pools::AddressPool;
 pub(crate) use secrets::load as load_secrets;
 
 /// The answer to a command that is done at once; an error becomes its `errmsg`.
@@ -75,6 +74,7 @@ impl Daemon {
             "load-pool" => self.load_pool(&message),
             "unload-pool" => self.unload_pool(&message),
             "get-pools" => Ok(self.get_pools(&message)),
+            "virtual-ip-device" => self.set_virtual_ip_device(&message),
             // Nobody authenticates with certificates yet.
             "load-cert" | "load-key" | "load-token" | "load-authority" => Err(NO_CERTIFICATES.into()),
             "unload-key" => Err("key not found".into()),

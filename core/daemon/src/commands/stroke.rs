@@ -48,6 +48,7 @@ impl Daemon {
             let text = format!("connection '{name}' of {source}: {problem}");
             self.logger.log(Group::Cfg, 1, text);
         }
+        self.add_pools_of(name, &converted.peer.pools, source);
         let text = match self.endpoint.add_connection(converted.peer) {
             AddOutcome::Added | AddOutcome::Replaced => format!("added configuration '{name}'"),
             AddOutcome::ChildOf(parent) => format!("added child to existing configuration '{parent}'"),

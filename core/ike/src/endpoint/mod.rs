@@ -12,6 +12,7 @@ use std::time::Instant;
 use connections::same_peer;
 pub use connections::{AddOutcome, PutOutcome};
 
+use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
 use config::secret::SecretStore;
 use crypto::registry::Registry;
@@ -25,6 +26,7 @@ use crate::lookup::{Lookup, SaKey};
 use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
 };
+use crate::pool::Pools;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
@@ -140,6 +142,26 @@ impl Endpoint {
     /// The shared secrets.
     pub fn secrets_mut(&mut self) -> &mut SecretStore {
         &mut self.shared.secrets
+    }
+
+    /// The pools that peers are given addresses of.
+    pub fn pools(&self) -> &Pools {
+        &self.shared.pools
+    }
+
+    /// The same, to change them.
+    pub fn pools_mut(&mut self) -> &mut Pools {
+        &mut self.shared.pools
+    }
+
+    /// What peers are told with a virtual address of any pool.
+    pub fn set_attributes(&mut self, attributes: Vec<Attribute>) {
+        self.shared.attributes = attributes;
+    }
+
+    /// Whether somebody has a use for DNS servers that peers name, which are asked for then.
+    pub fn set_uses_dns(&mut self, uses: bool) {
+        self.shared.uses_dns = uses;
     }
 
     /// A job is done.
@@ -363,6 +385,7 @@ impl Endpoint {
             && self.shared.established.is_empty()
             && self.shared.overlapping.is_empty()
             && self.shared.reqids.is_empty()
+            && self.shared.pools.are_idle()
     }
 
     /// Takes an IKE_SA into the tables.

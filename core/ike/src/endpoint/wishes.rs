@@ -17,6 +17,7 @@ impl Endpoint {
                     what,
                     children,
                     instead_of,
+                    addresses,
                 } = *again;
                 self.start(what, None, |sa| {
                     let children = children.into_iter();
@@ -24,6 +25,7 @@ impl Endpoint {
                         .extend(children.map(|config| Task::CreateChild(config, None)));
                     sa.tasks.extend(instead_of.map(Task::Retire));
                     sa.instead_of = instead_of;
+                    sa.given.before = addresses;
                 });
             }
             Wish::Retire(old) => self.with_sa(old, |sa, shared| sa.enqueue(shared, Task::DeleteIke(None))),

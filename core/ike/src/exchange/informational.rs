@@ -98,6 +98,18 @@ impl IkeSa {
                     );
                 }
             }
+            KernelWork::InstallAddress(address) => {
+                if let Err(failure) = result {
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "installing virtual IP {address} failed: {}",
+                        failure.error
+                    );
+                }
+            }
             KernelWork::Relocate => {
                 if let Err(failure) = result {
                     log!(

@@ -271,6 +271,7 @@ impl IkeSa {
             what,
             children,
             instead_of,
+            addresses: self.given.own.clone(),
         })));
     }
 

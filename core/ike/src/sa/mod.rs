@@ -14,7 +14,7 @@ mod timers;
 pub(crate) mod window;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,6 +33,7 @@ pub use state::IkeSaState;
 use crate::child::ChildSa;
 use crate::endpoint::Initiate;
 use crate::event::IkeSaInfo;
+use crate::exchange::configuration::Given;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
 use crate::output::{CommandId, KernelId};
@@ -105,6 +106,8 @@ pub(crate) struct IkeSa {
     pub(crate) reauthenticate: bool,
     /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
     pub(crate) instead_of: Option<u32>,
+    /// What configuration payloads have given to both ends.
+    pub(crate) given: Given,
     /// The attempt to establish it.
     handshake: Option<Handshake>,
     requests: Reassembly,
@@ -130,6 +133,8 @@ pub(crate) enum KernelWork {
     ReserveCreated(Side),
     /// A further CHILD_SA is being installed.
     InstallCreated(Side),
+    /// A virtual address is being installed, and nobody waits.
+    InstallAddress(IpAddr),
     /// Nobody waits.
     Relocate,
     /// Nobody waits; what fails is said.
@@ -190,6 +195,7 @@ impl IkeSa {
             attempts: 1,
             reauthenticate: false,
             instead_of: None,
+            given: Given::default(),
             handshake: None,
             requests: Reassembly::default(),
             responses: Reassembly::default(),
@@ -408,6 +414,9 @@ impl IkeSa {
             established: self.lifetime.established,
             rekey_at: self.lifetime.rekey.deadline(),
             reauth_at: self.lifetime.reauth.deadline(),
+            local_vips: self.given.own.clone(),
+            remote_vips: self.given.peer_addresses().collect(),
+            dns: self.given.dns.clone(),
             tasks_queued: names(&self.tasks),
             tasks_active: match &self.active {
                 Some(task) => vec![task.name()],

@@ -149,8 +149,6 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     peer.lifetime = times.lifetime();
     peer.local_auth = in_order(local);
     peer.remote_auth = in_order(remote);
-    notes.add("vips", peer.vips.is_empty());
-    notes.add("pools", peer.pools.is_empty());
     notes.add("dscp", peer.dscp == 0);
     notes.add("childless = force", peer.childless != Childless::Force);
     Ok(peer)

@@ -89,8 +89,8 @@ impl IkeSa {
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
-        draft.local_ts = selectors::resolve(&config.local_ts, self.local.ip());
-        draft.remote_ts = selectors::resolve(&config.remote_ts, self.remote.ip());
+        draft.local_ts = selectors::resolve(&config.local_ts, &self.own_hosts());
+        draft.remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
         draft.child = Some(child);
         creation.offered = offered;
         creation.nonce_i = shared.nonce();
