@@ -13,5 +13,7 @@ mod sim {
     mod rules;
     mod seeds;
     mod tally;
+    mod restart;
     mod teardown;
+    mod traps;
 }
