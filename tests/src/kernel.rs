@@ -3,9 +3,24 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use iana::TrafficSelector;
 use ike::{KernelAnswer, KernelFailure, KernelOp, KernelResult};
-use plugin_api::kernel::{PolicyParameters, SaId, SaUsage};
+use plugin_api::kernel::{
+    Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaUsage,
+};
 use plugin_api::{ErrorKind, PluginError};
+
+/// What becomes of a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes by the SA with this SPI.
+    Carried(u32),
+    /// It met a trap.
+    Acquired(KernelEvent),
+    /// It goes past IPsec.
+    Unprotected,
+    Dropped,
+}
 
 #[derive(Debug, Default)]
 pub struct Kernel {
@@ -115,6 +130,37 @@ impl Kernel {
             }
             KernelOp::QuerySa(_) => KernelAnswer::Failed,
         })
+    }
+
+    /// What becomes of a packet that leaves the host: the best of the policies that cover it says so.
+    pub fn send(&self, src: &TrafficSelector, dst: &TrafficSelector) -> Fate {
+        let covering = self.policies.iter().filter(|policy| {
+            policy.direction == Direction::Out && policy.src_ts.covers(src) && policy.dst_ts.covers(dst)
+        });
+        // As strongSwan ranks them in a kernel.
+        let rank = |policy: &&PolicyParameters| {
+            let base = match policy.priority {
+                PolicyPriority::Pass => 200_000,
+                PolicyPriority::Default | PolicyPriority::Routed => 400_000,
+                PolicyPriority::Fallback => 600_000,
+            };
+            let length = |ts: &TrafficSelector| u32::from(ts.covering_subnet().1);
+            base - 512 * (length(&policy.src_ts) + length(&policy.dst_ts))
+                - u32::from(policy.priority != PolicyPriority::Routed)
+        };
+        let Some(policy) = covering.min_by_key(rank) else {
+            return Fate::Unprotected;
+        };
+        match policy.action {
+            PolicyAction::Pass => Fate::Unprotected,
+            PolicyAction::Drop => Fate::Dropped,
+            PolicyAction::Protect if self.sas.contains_key(&policy.spi) => Fate::Carried(policy.spi),
+            PolicyAction::Protect => Fate::Acquired(KernelEvent::Acquire {
+                reqid: policy.reqid,
+                src: src.clone(),
+                dst: dst.clone(),
+            }),
+        }
     }
 
     /// Whether nothing is installed or reserved.

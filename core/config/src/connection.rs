@@ -328,6 +328,32 @@ pub enum Action {
     Trap,
     /// Establish: `restart`, `start`.
     Start,
+    /// Both: `trap|start`.
+    TrapAndStart,
+}
+
+impl Action {
+    /// Whether a trap policy is to be installed.
+    pub fn traps(self) -> bool {
+        matches!(self, Self::Trap | Self::TrapAndStart)
+    }
+
+    /// Whether the CHILD_SA is to be established.
+    pub fn starts(self) -> bool {
+        matches!(self, Self::Start | Self::TrapAndStart)
+    }
+}
+
+impl fmt::Display for Action {
+    /// As vici lists it; 6.0dr3 still said `clear`, `hold` and `restart`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Trap => "trap",
+            Self::Start => "start",
+            Self::TrapAndStart => "trap|start",
+        })
+    }
 }
 
 /// What happens to a second IKE_SA with the same pair of identities.

@@ -192,7 +192,11 @@ impl Daemon {
                 if event == (KernelEvent::Roam { address: true }) {
                     self.endpoint.set_local_addresses(self.listening_addresses());
                 }
+                let moved = matches!(event, KernelEvent::Roam { .. });
                 self.endpoint.handle_kernel_event(Instant::now(), event);
+                if moved {
+                    self.move_traps();
+                }
             }
             Input::Resolved(operation, names) => self.resolved(operation, &names),
             Input::Log(record) => self.bus.log(&record),

@@ -25,11 +25,12 @@ mod tally;
 mod task;
 mod timer;
 mod transitions;
+mod trap;
 
 pub use alert::Alert;
 pub use child::ChildState;
 pub use crypto::int_auth::Role;
-pub use endpoint::{AddOutcome, Endpoint, Initiate, PutOutcome, Randomness};
+pub use endpoint::{AddOutcome, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use output::{

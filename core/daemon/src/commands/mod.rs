@@ -6,6 +6,7 @@ mod daemon;
 #[cfg(test)]
 mod fuzz;
 mod initiate;
+mod install;
 mod load;
 pub mod message;
 mod operation;
@@ -51,8 +52,7 @@ impl Daemon {
             "stats" => Ok(self.stats(&message)),
             "list-sas" => Ok(self.list_sas(&message, reply.as_ref())),
             "list-conns" => Ok(self.list_conns(&message, reply.as_ref())),
-            // There are neither traps nor shunts yet.
-            "list-policies" => Ok(Message::default()),
+            "list-policies" => Ok(self.list_policies(&message, reply.as_ref())),
             "get-counters" => self.get_counters(&message),
             "reset-counters" => self.reset_counters(&message),
             "get-algorithms" => Ok(self.algorithms()),
@@ -61,7 +61,7 @@ impl Daemon {
             "initiate" => return self.start_initiate(&message, reply),
             "terminate" => return self.start_terminate(&message, reply),
             "rekey" => self.rekey(&message),
-            "install" => self.install(&message),
+            "install" => return self.start_install(&message, reply),
             "uninstall" => self.uninstall(&message),
             "redirect" => self.redirect(&message),
             "load-conn" => self.load_conn(&message),

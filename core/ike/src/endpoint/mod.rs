@@ -1,6 +1,7 @@
 //! The Endpoint: all IKE_SAs, and the one door in and out.
 
 mod connections;
+mod policies;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use connections::same_peer;
 pub use connections::{AddOutcome, PutOutcome};
+pub use policies::PolicyInfo;
 
 use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
@@ -179,6 +181,9 @@ impl Endpoint {
     /// A batch of kernel operations is done.
     pub fn handle_kernel_done(&mut self, now: Instant, id: KernelId, result: KernelResult) {
         self.shared.now = now;
+        if self.policy_changed(id, &result) {
+            return;
+        }
         let reservation = self.shared.reservations.remove(&id);
         let Some(key) = self.shared.kernel_ops.remove(&id) else {
             if let (Some((src, dst)), Ok([KernelAnswer::Spi(spi)])) = (reservation, result.as_deref()) {
@@ -207,7 +212,8 @@ impl Endpoint {
                     self.with_sa(key, |sa, shared| sa.on_mapping(shared, endpoint));
                 }
             }
-            KernelEvent::Acquire { .. } | KernelEvent::Roam { .. } => {}
+            KernelEvent::Acquire { reqid, src, dst } => self.acquire(reqid, (src, dst)),
+            KernelEvent::Roam { .. } => {}
         }
     }
 
@@ -224,6 +230,7 @@ impl Endpoint {
                 }
             }
         }
+        self.attempt_due();
     }
 
     /// Establishes a connection. Returns the unique number of its IKE_SA, whose log lines belong to the command.
@@ -346,7 +353,13 @@ impl Endpoint {
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and why. It may change with every input.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let (when, key) = self.timers.first().copied()?;
+        let trap = self.shared.policies.deadline().map(|when| (when, "trap policy"));
+        let Some((when, key)) = self.timers.first().copied() else {
+            return trap;
+        };
+        if let Some(trap) = trap.filter(|trap| trap.0 < when) {
+            return Some(trap);
+        }
         let reason = self
             .sas
             .get(&key)
@@ -386,6 +399,7 @@ impl Endpoint {
             && self.shared.overlapping.is_empty()
             && self.shared.reqids.is_empty()
             && self.shared.pools.are_idle()
+            && self.shared.policies.is_empty()
     }
 
     /// Takes an IKE_SA into the tables.
@@ -420,6 +434,7 @@ impl Endpoint {
         for wish in std::mem::take(&mut self.shared.wishes) {
             self.fulfil(wish);
         }
+        self.end_attempts();
     }
 
     /// Brings the tables up to date with an IKE_SA, and removes it if it is over.

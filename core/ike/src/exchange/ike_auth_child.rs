@@ -38,13 +38,19 @@ impl IkeSa {
             self.local,
             self.remote,
         );
-        log!(shared, self, Ike, 0, "establishing CHILD_SA {}", child.label());
+        let label = match shared.policies.awaited(&config) {
+            Some((_, reqid)) => format!("{} reqid {reqid}", child.label()),
+            None => child.label(),
+        };
+        log!(shared, self, Ike, 0, "establishing CHILD_SA {label}");
         let (proposals, messages) = negotiate::proposals(shared, &config, spi, true);
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
-        let local_ts = selectors::resolve(&config.local_ts, &self.own_hosts());
-        let remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
+        let mut local_ts = selectors::resolve(&config.local_ts, &self.own_hosts());
+        let mut remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
+        let policies = &shared.policies;
+        policies.put_packet_first(&config, &mut local_ts, &mut remote_ts);
         if child.mode == config::connection::Mode::Transport {
             payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }

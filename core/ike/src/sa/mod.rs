@@ -8,6 +8,7 @@ pub(crate) mod natt;
 mod outbound;
 pub(crate) mod peer;
 pub(crate) mod protect;
+pub(crate) mod restart;
 mod state;
 mod tally;
 mod timers;
@@ -41,6 +42,7 @@ use crate::shared::{Shared, log};
 use crate::tally::Handshake;
 use crate::task::Task;
 use crate::timer::Timer;
+use crate::trap::Packet;
 use fragment::Reassembly;
 use lifetime::Lifetime;
 use natt::Natt;
@@ -379,6 +381,30 @@ impl IkeSa {
             return shared.out.command_done(command, Ok(()));
         }
         self.enqueue(shared, Task::CreateChild(config, Some(command)));
+    }
+
+    /// A trap that wants a CHILD_SA for a packet. One that is being made already has to do.
+    pub(crate) fn add_child_for(
+        &mut self,
+        shared: &mut Shared,
+        config: Arc<ChildConfig>,
+        packet: &Packet,
+        command: CommandId,
+    ) {
+        if self.serves(&config.name, packet) || self.is_making(&config.name) {
+            return shared.out.command_done(command, Ok(()));
+        }
+        self.enqueue(shared, Task::CreateChild(config, Some(command)));
+    }
+
+    /// Whether a CHILD_SA of this configuration will be there soon, unless something fails.
+    fn is_making(&self, name: &str) -> bool {
+        let first = self.initiate.as_ref().and_then(|what| what.child.as_ref());
+        let later = self.later.iter().map(|(_, task)| task);
+        (!self.is_established() && first.is_some_and(|child| child.name == name))
+            || self.creating.as_ref().is_some_and(|it| it.makes(name))
+            || self.answering.as_ref().is_some_and(|it| it.makes(name))
+            || self.tasks.iter().chain(later).any(|task| task.makes(name))
     }
 
     /// What this end wants done, as soon as the window lets it.

@@ -9,11 +9,12 @@ mod values;
 
 use std::sync::Arc;
 
-use config::connection::{Action, ChildConfig, PeerConfig, VICI};
+use config::connection::{ChildConfig, PeerConfig, VICI};
 use control::vici::{Element, Message};
 use ike::{ChildState, IkeSaInfo, IkeSaState, PutOutcome};
 use plugin_api::log::Group;
 
+use super::install::is_shunt;
 use super::{Answer, success};
 use crate::run::Daemon;
 
@@ -68,6 +69,12 @@ impl Daemon {
         if let Some(old) = &old {
             let gone = old.children.iter().filter(|child| !kept(child, &new));
             gone.for_each(|child| self.undo(old, child));
+            let now = self.now();
+            for child in &old.children {
+                if !new.children.iter().any(|it| it.name == child.name) {
+                    self.endpoint.uninstall(now, Some(name), &child.name);
+                }
+            }
         }
         let started = |child: &&Arc<ChildConfig>| old.as_ref().is_none_or(|old| !kept(child, old));
         new.children
@@ -106,6 +113,8 @@ impl Daemon {
         for child in &old.children {
             self.undo(&old, child);
         }
+        // Those that were installed by a command, too: nothing is left that they could establish.
+        self.endpoint.uninstall_all(self.now(), name);
         Ok(success())
     }
 
@@ -121,25 +130,30 @@ impl Daemon {
     /// What the operator wants done with a CHILD_SA when its configuration comes.
     fn start_action(&mut self, peer: &PeerConfig, child: &Arc<ChildConfig>) {
         let name = &child.name;
-        match child.start_action {
-            Action::None => {}
-            Action::Start => {
-                self.logger
-                    .log(Group::Cfg, 1, format!("vici initiating '{name}'"));
-                self.initiate_detached(Arc::new(peer.clone()), Some(Arc::clone(child)));
-            }
-            Action::Trap => {
-                let text = format!(
-                    "installing policy '{name}' failed: there are no trap policies yet, initiate it instead"
-                );
-                self.logger.log(Group::Cfg, 1, text);
-            }
+        let action = child.start_action;
+        let shunt = is_shunt(child);
+        // There is nothing to negotiate about a shunt.
+        if action.traps() || (action.starts() && shunt) {
+            self.logger
+                .log(Group::Cfg, 1, format!("vici installing '{name}'"));
+            self.install_detached(Arc::new(peer.clone()), Arc::clone(child));
+        }
+        if action.starts() && !shunt {
+            self.logger
+                .log(Group::Cfg, 1, format!("vici initiating '{name}'"));
+            self.initiate_detached(Arc::new(peer.clone()), Some(Arc::clone(child)));
         }
     }
 
     /// What was started for a configuration is closed when it goes.
     fn undo(&mut self, peer: &PeerConfig, child: &ChildConfig) {
-        if child.start_action != Action::Start {
+        let (action, now) = (child.start_action, self.now());
+        if action.traps() || (action.starts() && is_shunt(child)) {
+            self.logger
+                .log(Group::Cfg, 1, format!("vici uninstalling '{}'", child.name));
+            self.endpoint.uninstall(now, Some(&peer.name), &child.name);
+        }
+        if !action.starts() {
             return;
         }
         let live = |it: &&ike::ChildSaInfo| !matches!(it.state, ChildState::Rekeyed | ChildState::Deleted);
@@ -148,7 +162,6 @@ impl Daemon {
             .ike_sas()
             .filter(|sa| *sa.name == *peer.name && sa.state != IkeSaState::Rekeyed)
             .collect();
-        let now = self.now();
         for sa in sas {
             let (own, others): (Vec<_>, Vec<_>) = sa
                 .children
