@@ -36,6 +36,8 @@ pub struct Daemon {
     pub(crate) bus: Bus,
     pub(crate) operations: Operations,
     pub(crate) pools: Vec<AddressPool>,
+    /// Certificates, private keys and authorities.
+    pub(crate) credentials: credentials::Store,
     pub(crate) plugins: LoadedPlugins,
     pub(crate) paths: Paths,
     pub(crate) legacy: Legacy,

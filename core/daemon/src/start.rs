@@ -187,6 +187,7 @@ fn run(
         bus: Bus::new(std::mem::take(&mut plugins.listeners)),
         operations: Operations::default(),
         pools: Vec::new(),
+        credentials: credentials::Store::default(),
         plugins,
         paths,
         legacy: options.log,

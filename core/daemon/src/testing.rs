@@ -156,10 +156,11 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         local_auth: vec![AuthConfig {
             class: AuthClass::Psk,
             id: Some(config::identity::Identity::parse("carol.strongswan.org")),
+            ..AuthConfig::default()
         }],
         remote_auth: vec![AuthConfig {
             class: AuthClass::Psk,
-            id: None,
+            ..AuthConfig::default()
         }],
         children: vec![Arc::new(child_config(name))],
         lifetime: IkeLifetime {
@@ -234,6 +235,7 @@ pub(crate) fn daemon(backend: Arc<dyn KernelIpsec>) -> Daemon {
         bus: Default::default(),
         operations: Default::default(),
         pools: Vec::new(),
+        credentials: Default::default(),
         plugins: Default::default(),
         paths: crate::paths::Paths::of(Path::new("/usr/libexec/ipsec/charon")),
         legacy: Default::default(),

@@ -353,6 +353,7 @@ impl Reader<'_> {
         Ok(AuthConfig {
             class,
             id: id.filter(|id| !id.is_any()),
+            ..AuthConfig::default()
         })
     }
 
