@@ -486,6 +486,7 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         vec![AuthConfig {
             class: AuthClass::Psk,
             id: Some(Identity::parse(id)),
+            ..AuthConfig::default()
         }]
     };
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);

@@ -135,22 +135,36 @@ pub struct ProposalList {
 }
 
 /// One round of authentication.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuthConfig {
     /// How.
     pub class: AuthClass,
     /// Who; `None` accepts anyone, or for the own end takes the address.
     pub id: Option<Identity>,
+    /// Certificates or raw public keys that are sent, or of which the peer has to have one.
+    pub certs: Vec<NamedCertificate>,
+    /// Certificates of issuers, of which one has to have issued the peer's.
+    pub cacerts: Vec<NamedCertificate>,
 }
 
-/// Kinds of authentication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A certificate of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCertificate {
+    /// Whose it is; the id of a key that has no certificate.
+    pub subject: Identity,
+    /// The certificate, or a SubjectPublicKeyInfo, in DER.
+    pub der: Arc<[u8]>,
+}
+
+/// Kinds of authentication. Of an end that says nothing a signature is expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthClass {
     /// Any kind.
     Any,
     /// A shared secret.
     Psk,
     /// A certificate or raw public key.
+    #[default]
     Pubkey,
     /// EAP.
     Eap,

@@ -35,6 +35,8 @@ pub struct Daemon {
     pub(crate) logger: Arc<Logger>,
     pub(crate) bus: Bus,
     pub(crate) operations: Operations,
+    /// Certificates, private keys and authorities.
+    pub(crate) credentials: credentials::Store,
     pub(crate) plugins: LoadedPlugins,
     pub(crate) paths: Paths,
     pub(crate) legacy: Legacy,

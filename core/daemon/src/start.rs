@@ -184,6 +184,7 @@ fn run(
         logger: Arc::clone(logger),
         bus: Bus::new(std::mem::take(&mut plugins.listeners)),
         operations: Operations::default(),
+        credentials: credentials::Store::default(),
         plugins,
         paths,
         legacy: options.log,

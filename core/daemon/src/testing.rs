@@ -195,10 +195,11 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         local_auth: vec![AuthConfig {
             class: AuthClass::Psk,
             id: Some(config::identity::Identity::parse("carol.strongswan.org")),
+            ..AuthConfig::default()
         }],
         remote_auth: vec![AuthConfig {
             class: AuthClass::Psk,
-            id: None,
+            ..AuthConfig::default()
         }],
         children: vec![Arc::new(child_config(name))],
         lifetime: IkeLifetime {
@@ -214,7 +215,6 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         childless: Default::default(),
         dscp: 0,
         vips: Vec::new(),
-        pools: Vec::new(),
         profile: None,
         source: "ipsec.conf:1".into(),
     }
@@ -271,6 +271,7 @@ pub(crate) fn daemon(backend: Arc<dyn KernelIpsec>) -> Daemon {
         logger,
         bus: Default::default(),
         operations: Default::default(),
+        credentials: Default::default(),
         plugins: Default::default(),
         paths: crate::paths::Paths::of(Path::new("/usr/libexec/ipsec/charon")),
         legacy: Default::default(),

@@ -396,6 +396,7 @@ impl Reader<'_> {
         Ok(AuthConfig {
             class,
             id: id.filter(|id| !id.is_any()),
+            ..AuthConfig::default()
         })
     }
 

@@ -77,9 +77,11 @@ fn authentication(auth: &AuthConfig) -> Message {
         out.push_value("id", id);
     }
     out.push_value("class", auth.class);
-    for list in ["groups", "cert_policy", "certs", "cacerts"] {
+    for list in ["groups", "cert_policy"] {
         out.push_list(list, &[] as &[&str]);
     }
+    out.push_list("certs", auth.certs.iter().map(|cert| &cert.subject));
+    out.push_list("cacerts", auth.cacerts.iter().map(|cert| &cert.subject));
     out
 }
 

@@ -2,6 +2,7 @@
 
 mod conns;
 mod counters;
+mod creds;
 mod daemon;
 #[cfg(test)]
 mod fuzz;
@@ -75,14 +76,17 @@ impl Daemon {
             "unload-pool" => self.unload_pool(&message),
             "get-pools" => Ok(self.get_pools(&message)),
             "virtual-ip-device" => self.set_virtual_ip_device(&message),
-            // Nobody authenticates with certificates yet.
-            "load-cert" | "load-key" | "load-token" | "load-authority" => Err(NO_CERTIFICATES.into()),
-            "unload-key" => Err("key not found".into()),
-            "unload-authority" => Err(NO_CERTIFICATES.into()),
-            "get-keys" => Ok(Message::new().list("keys", NONE)),
-            "get-authorities" => Ok(Message::new().list("authorities", NONE)),
-            "list-certs" | "list-authorities" => Ok(Message::new()),
-            "flush-certs" => Ok(success()),
+            "load-cert" => self.load_cert(&message),
+            "load-key" => self.load_key(&message),
+            "load-token" => self.load_token(&message),
+            "unload-key" => self.unload_key(&message),
+            "get-keys" => Ok(self.get_keys()),
+            "list-certs" => Ok(self.list_certs(&message, reply.as_ref())),
+            "flush-certs" => self.flush_certs(&message),
+            "load-authority" => self.load_authority(&message),
+            "unload-authority" => self.unload_authority(&message),
+            "get-authorities" => Ok(self.get_authorities()),
+            "list-authorities" => Ok(self.list_authorities(&message, reply.as_ref())),
             "stroke-add-conn" => self.add_connection(&message),
             "stroke-del-conn" => self.delete_connection(&message),
             "stroke-loglevel" => self.set_log_level(&message),
@@ -97,10 +101,6 @@ impl Daemon {
         reply.done(&answer.encode_or_empty());
     }
 }
-
-const NONE: [&str; 0] = [];
-const NO_CERTIFICATES: &str =
-    "certificates and keys are not supported yet, authenticate with a pre-shared key (secrets.ike<suffix>)";
 
 fn success() -> Message {
     let mut answer = Message::default();

@@ -158,7 +158,7 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
 fn in_order(mut rounds: Vec<(u32, AuthConfig)>) -> Vec<AuthConfig> {
     rounds.sort_by_key(|(round, _)| *round);
     if rounds.is_empty() {
-        rounds.push((0, auth::default()));
+        rounds.push((0, AuthConfig::default()));
     }
     rounds.into_iter().map(|(_, auth)| auth).collect()
 }

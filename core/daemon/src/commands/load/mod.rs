@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use config::connection::{ChildConfig, PeerConfig, VICI};
 use control::vici::{Element, Message};
+use credentials::Item;
 use ike::{ChildState, IkeSaInfo, IkeSaState, PutOutcome};
 use plugin_api::log::Group;
 
@@ -24,6 +25,10 @@ struct Notes {
     /// The section that is being read, `children.net.`.
     within: String,
     keys: Vec<String>,
+    /// Certificates and public keys that came with the connection.
+    credentials: Vec<Item>,
+    /// What was found on the way, for the log.
+    lines: Vec<String>,
 }
 
 impl Notes {
@@ -48,8 +53,15 @@ impl Daemon {
 
     fn load_connection(&mut self, name: &str, elements: &[Element]) -> Result<(), String> {
         let mut notes = Notes::default();
-        let peer = connection::connection(name, elements, &mut notes)?;
+        let peer = connection::connection(name, elements, &mut notes);
+        for line in notes.lines {
+            self.logger.log(Group::Cfg, 1, line);
+        }
+        let peer = peer?;
         self.check_proposals(&peer)?;
+        for item in notes.credentials {
+            self.add(item)?;
+        }
         for key in notes.keys {
             let text = format!("connection '{name}': {key} has no effect yet");
             self.logger.log(Group::Cfg, 1, text);
