@@ -6,6 +6,7 @@
 pub mod args;
 mod bus;
 pub mod commands;
+pub mod embed;
 pub mod host;
 pub mod input;
 pub mod jobs;
@@ -26,4 +27,5 @@ pub mod start;
 pub mod sys;
 #[cfg(test)]
 mod testing;
+mod turn;
 mod updown;
