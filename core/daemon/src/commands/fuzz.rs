@@ -11,7 +11,7 @@ use super::message::Extra;
 use crate::testing::{TestKernel, daemon};
 
 /// All but `initiate`: what has been loaded would be looked up and written to.
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 32] = [
     "version",
     "stats",
     "list-sas",
@@ -41,6 +41,8 @@ const VERBS: [&str; 30] = [
     "get-keys",
     "get-counters",
     "reset-counters",
+    "get-metrics",
+    "list-traffic",
     "nonsense",
 ];
 
