@@ -12,6 +12,9 @@ mod netns {
     mod daemon;
     mod failures;
     mod kems;
+    mod metrics;
+    #[path = "../../../plugins/metrics/tests/openmetrics/mod.rs"]
+    mod openmetrics;
     mod operation;
     mod pair;
     mod plugins;

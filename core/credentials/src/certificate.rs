@@ -165,8 +165,7 @@ impl Certificate {
             extensions::read(&mut certificate, extension)?;
         }
         certificate.flags.self_signed = certificate.subject == certificate.issuer
-            && (certificate.authority_key.is_none()
-                || certificate.authority_key == certificate.subject_key);
+            && (certificate.authority_key.is_none() || certificate.authority_key == certificate.subject_key);
         Ok(certificate)
     }
 
@@ -183,10 +182,7 @@ impl Certificate {
             }
         }
         let names = std::iter::once(&self.subject).chain(&self.alt_names);
-        names
-            .map(|name| name.matches(pattern))
-            .max()
-            .unwrap_or(Match::No)
+        names.map(|name| name.matches(pattern)).max().unwrap_or(Match::No)
     }
 }
 

@@ -136,5 +136,7 @@ impl Crl {
 
 fn parse(der: &[u8]) -> Result<CertificateRevocationList<'_>, Error> {
     let parsed = CertificateRevocationList::from_der(der);
-    parsed.map(|(_, crl)| crl).map_err(|error| Error::form(WHAT, error))
+    parsed
+        .map(|(_, crl)| crl)
+        .map_err(|error| Error::form(WHAT, error))
 }

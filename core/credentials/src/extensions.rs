@@ -96,7 +96,9 @@ fn identity(general: &GeneralName<'_>) -> Option<Identity> {
         GeneralName::OtherName(oid, value) => {
             // Those of XMPP and of Windows look like addresses of mail.
             let known = *oid == oid!(1.3.6.1.5.5.7.8.5) || *oid == oid!(1.3.6.1.4.1.311.20.2.3);
-            let (_, outer) = x509_parser::asn1_rs::Any::from_der(value).ok().filter(|_| known)?;
+            let (_, outer) = x509_parser::asn1_rs::Any::from_der(value)
+                .ok()
+                .filter(|_| known)?;
             let (_, text) = x509_parser::asn1_rs::Any::from_der(outer.data).ok()?;
             (IdType::RFC822_ADDR, text.data)
         }

@@ -128,7 +128,9 @@ fn sec1(der: &[u8], outer: Option<ObjectIdentifier>) -> Result<PrivateKey, Error
         );
         return Err(Error::form(WHAT, why));
     }
-    let compressed = key.public_key.is_some_and(|public| matches!(public.first(), Some(2 | 3)));
+    let compressed = key
+        .public_key
+        .is_some_and(|public| matches!(public.first(), Some(2 | 3)));
     let computed = match oid.to_string().as_str() {
         "1.2.840.10045.3.1.7" => Some(point::<p256::NistP256>(key.private_key, compressed)?),
         "1.3.132.0.34" => Some(point::<p384::NistP384>(key.private_key, compressed)?),

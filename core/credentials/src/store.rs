@@ -352,4 +352,7 @@ impl Store {
     }
 }
 
-const _: () = assert!(MAX_OCTETS <= u16::MAX as usize, "an item has to fit into a value of vici");
+const _: () = assert!(
+    MAX_OCTETS <= u16::MAX as usize,
+    "an item has to fit into a value of vici"
+);

@@ -4,8 +4,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, DnType,
     ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
     NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519,
-    PKCS_RSA_SHA256, PublicKeyData, RevocationReason, RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm,
-    date_time_ymd,
+    PKCS_RSA_SHA256, PublicKeyData, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    SignatureAlgorithm, date_time_ymd,
 };
 
 use super::*;
@@ -156,7 +156,13 @@ fn private_keys_of_every_form_have_the_public_key_of_their_certificate() {
             KeyKind::Rsa
         };
         let refused = PrivateKey::parse(Some(wrong), &der).unwrap_err();
-        assert_eq!(refused, Error::Kind { wanted: wrong, found: kind });
+        assert_eq!(
+            refused,
+            Error::Kind {
+                wanted: wrong,
+                found: kind
+            }
+        );
         // What is in PKCS#8 stands for itself too, but for EdDSA.
         let info: pkcs8::PrivateKeyInfoRef<'_> = der.as_slice().try_into().unwrap();
         let inner = PrivateKey::parse(None, info.private_key.as_bytes());
@@ -243,7 +249,11 @@ fn a_newer_revocation_list_replaces_an_older_one() {
     assert_eq!(crl.issuer.to_string(), "C=CH, O=strongSwan, CN=Root CA");
     assert_eq!(
         crl.revoked(),
-        [Revoked { serial: vec![1, 3], when: 1_768_435_200, reason: 1 }]
+        [Revoked {
+            serial: vec![1, 3],
+            when: 1_768_435_200,
+            reason: 1
+        }]
     );
     let numbered = |number: &[u8], tail: u8| Crl {
         number: number.to_vec(),
@@ -252,7 +262,10 @@ fn a_newer_revocation_list_replaces_an_older_one() {
     };
     let mut store = Store::default();
     assert_eq!(store.add_crl(numbered(&[7], 1)), Ok(CrlOutcome::Added));
-    assert_eq!(store.add_crl(numbered(&[6], 2)), Ok(CrlOutcome::Retained(vec![7])));
+    assert_eq!(
+        store.add_crl(numbered(&[6], 2)),
+        Ok(CrlOutcome::Retained(vec![7]))
+    );
     assert_eq!(
         store.add_crl(numbered(&[1, 0], 3)),
         Ok(CrlOutcome::Replaced(vec![7]))
@@ -282,7 +295,10 @@ fn listings_have_an_order_and_go_on_where_they_ended() {
     let ders: Vec<&[u8]> = order[1..].iter().map(|(_, der)| der.as_slice()).collect();
     assert_eq!(ders, [&second.moon, &first.moon, &second.ca, &first.ca]);
     let rest: Vec<u32> = store.after(order[1].0).map(|(place, _)| place).collect();
-    assert_eq!(rest, order[2..].iter().map(|(place, _)| *place).collect::<Vec<_>>());
+    assert_eq!(
+        rest,
+        order[2..].iter().map(|(place, _)| *place).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -300,9 +316,8 @@ fn a_certificate_stays_as_long_as_somebody_needs_it() {
     store.put_authority(authority("a")).unwrap();
     store.put_authority(authority("b")).unwrap();
     store.put_authority(authority("a")).unwrap();
-    let names = |store: &Store| -> Vec<String> {
-        store.authorities().iter().map(|it| it.name.clone()).collect()
-    };
+    let names =
+        |store: &Store| -> Vec<String> { store.authorities().iter().map(|it| it.name.clone()).collect() };
     assert_eq!(names(&store), ["b", "a"]);
     store.add(Item::X509(certificate.clone())).unwrap();
     store
@@ -337,7 +352,14 @@ fn cut_and_changed_octets_are_refused_or_read_and_never_end_the_program() {
             let pki = pki(algorithm);
             let key = pki.key.serialize_der();
             let inner = PrivateKey::parse(None, &key).unwrap().secret().to_vec();
-            [pki.ca, pki.moon, pki.crl, pki.key.subject_public_key_info(), key, inner]
+            [
+                pki.ca,
+                pki.moon,
+                pki.crl,
+                pki.key.subject_public_key_info(),
+                key,
+                inner,
+            ]
         })
         .collect();
     for sample in &samples {
@@ -352,7 +374,10 @@ fn cut_and_changed_octets_are_refused_or_read_and_never_end_the_program() {
         }
     }
     let samples = proptest::sample::select(samples);
-    let change = (samples, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8));
+    let change = (
+        samples,
+        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    );
     let mut runner = proptest::test_runner::TestRunner::default();
     runner
         .run(&change, |(mut sample, changes)| {

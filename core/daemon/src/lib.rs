@@ -8,6 +8,7 @@ pub mod args;
 mod attributes;
 mod bus;
 pub mod commands;
+pub mod embed;
 pub mod host;
 pub mod input;
 pub mod jobs;
@@ -28,4 +29,5 @@ pub mod start;
 pub mod sys;
 #[cfg(test)]
 mod testing;
+mod turn;
 mod updown;

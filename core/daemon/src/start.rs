@@ -150,7 +150,7 @@ fn run(
     let ike_settings = ike_settings(&parsed, sockets.ports(), kernel.features());
     let randomness = Box::new(PluginRandomness(random));
     let mut endpoint = Endpoint::new(ike_settings, Arc::new(registry), randomness, Instant::now());
-    if plugins.has("counters") {
+    if plugins.has("counters") || plugins.has("metrics") {
         endpoint.start_tally();
     }
     if let Ok(secrets) = load_secrets(&paths.secrets(&settings), logger) {
@@ -164,12 +164,12 @@ fn run(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = Pool::start(
         cores,
-        Box::new(move |id, result| _ = done.send(Input::Job(id, result))),
+        Box::new(move |id, result| done.send(Input::Job(id, result))),
     )
     .map_err(|error| Failure::new(format!("no threads for the crypto pool: {error}")))?;
     let observer = input.clone();
     logger.set_observer(Box::new(move |record| {
-        _ = observer.send(Input::Log(Box::new(record.clone())))
+        observer.send(Input::Log(Box::new(record.clone())))
     }));
     let (receiver, datagrams) = sockets
         .receive(backend, Arc::clone(logger))

@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use config::connection::{
     AuthClass, AuthConfig, ChildConfig, ChildLifetime, Host, IkeLifetime, IkeVersion, Limit, PeerConfig,
@@ -20,10 +19,8 @@ use plugin_api::kernel::{
 };
 use plugin_api::{ErrorKind, FeatureName, Hasher, Implementation, KernelIpsec, KernelNet, PluginError};
 
-use crate::addresses::VirtualAddresses;
 use crate::host::DaemonHost;
 use crate::jobs::Pool;
-use crate::kernel::Kernel;
 use crate::log::Logger;
 use crate::net::{Ports, Sockets};
 use crate::run::Daemon;
@@ -215,6 +212,7 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         childless: Default::default(),
         dscp: 0,
         vips: Vec::new(),
+        pools: Vec::new(),
         profile: None,
         source: "ipsec.conf:1".into(),
     }
@@ -259,28 +257,16 @@ pub(crate) fn daemon(backend: Arc<dyn KernelIpsec>) -> Daemon {
         &Implementation::Hasher(Arc::new(NoHash)),
     );
     let (registry, now) = (Arc::new(registry), Instant::now());
-    let host = DaemonHost::new(Settings::default(), Arc::clone(&logger), input.clone());
-    let host = Arc::new(host);
-    let addresses = VirtualAddresses::new(Arc::clone(&host), Arc::clone(&logger));
-    Daemon {
-        endpoint: Endpoint::new(ike::Settings::default(), registry, Box::new(Counter(0)), now),
-        kernel: Kernel::new(backend, Arc::clone(&logger), addresses),
-        sockets: Arc::new(Sockets::open(&ports).unwrap()),
-        pool: Pool::start(1, Box::new(|_, _| {})).unwrap(),
-        host,
+    let settings = Settings::default();
+    Daemon::assemble(
+        Endpoint::new(ike::Settings::default(), registry, Box::new(Counter(0)), now),
+        backend,
+        Arc::new(Sockets::open(&ports).unwrap()),
+        Pool::start(1, Box::new(|_, _| {})).unwrap(),
+        Arc::new(DaemonHost::new(settings, Arc::clone(&logger), input.clone())),
         logger,
-        bus: Default::default(),
-        operations: Default::default(),
-        credentials: Default::default(),
-        plugins: Default::default(),
-        paths: crate::paths::Paths::of(Path::new("/usr/libexec/ipsec/charon")),
-        legacy: Default::default(),
-        threads: 16,
-        started: (now, SystemTime::now()),
         input,
-        controls: Vec::new(),
-        receiver: None,
-    }
+    )
 }
 
 /// A message as text, one key a line.

@@ -5,6 +5,7 @@
 //! [`Endpoint::poll_timeout`] at the latest. Everything is deterministic in its arguments.
 
 mod alert;
+mod census;
 mod child;
 mod cookie;
 mod endpoint;
@@ -28,6 +29,7 @@ mod transitions;
 mod trap;
 
 pub use alert::Alert;
+pub use census::Census;
 pub use child::ChildState;
 pub use crypto::int_auth::Role;
 pub use endpoint::{AddOutcome, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
@@ -40,4 +42,6 @@ pub use output::{
 pub use pool::{AddressPool, LeaseInfo, Online, PoolOutcome, PoolSource, Pools};
 pub use sa::IkeSaState;
 pub use settings::{Retransmit, Settings};
-pub use tally::{BOUNDS, Counter, Counters, Durations, Ended, Establishing, Phase, Tally};
+pub use tally::{
+    Alerts, BOUNDS, Counter, Counters, Durations, Ended, Establishing, Flows, Messages, Phase, Tally,
+};

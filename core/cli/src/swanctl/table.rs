@@ -371,7 +371,7 @@ fn subcommand(entry: &Entry, command: Command) -> Command {
             "debug",
             'v',
             Some("LEVEL"),
-            "level of messages about swanctl itself",
+            "level of messages about swanctl itself, 2 or 3",
         ),
         Opt("options", '+', Some("FILE"), "read more options from a file"),
         Opt(

@@ -11,7 +11,7 @@ use super::message::Extra;
 use crate::testing::{TestKernel, daemon};
 
 /// All but `initiate`: what has been loaded would be looked up and written to.
-const VERBS: [&str; 37] = [
+const VERBS: [&str; 39] = [
     "version",
     "stats",
     "list-sas",
@@ -48,6 +48,8 @@ const VERBS: [&str; 37] = [
     "get-keys",
     "get-counters",
     "reset-counters",
+    "get-metrics",
+    "list-traffic",
     "nonsense",
 ];
 

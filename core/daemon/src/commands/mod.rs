@@ -10,6 +10,7 @@ mod initiate;
 mod install;
 mod load;
 pub mod message;
+mod metrics;
 mod operation;
 mod page;
 mod policies;
@@ -56,6 +57,8 @@ impl Daemon {
             "list-policies" => Ok(self.list_policies(&message, reply.as_ref())),
             "get-counters" => self.get_counters(&message),
             "reset-counters" => self.reset_counters(&message),
+            "get-metrics" => self.get_metrics(),
+            "list-traffic" => Ok(self.list_traffic(&message, reply.as_ref())),
             "get-algorithms" => Ok(self.algorithms()),
             "list-plugins" => Ok(self.list_plugins(reply.as_ref())),
             "reload-settings" => self.reload_settings(),

@@ -95,7 +95,7 @@ pub(super) fn look_up(
                 .unwrap_or_default();
             (name, addresses)
         });
-        let _ = input.send(Input::Resolved(operation, addresses.collect()));
+        input.send(Input::Resolved(operation, addresses.collect()));
     };
     let thread = std::thread::Builder::new().name("resolve".into()).spawn(work);
     thread

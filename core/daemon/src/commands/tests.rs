@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use config::connection::ProposalList;
 use control::vici::Message;
 use plugin_api::Reply;
 
@@ -14,8 +15,18 @@ use crate::testing::{TestKernel, TestNet, child_config, daemon, lines, peer_conf
 
 #[test]
 fn a_connection_is_listed_as_swanctl_expects_it() {
+    let daemon = daemon(Arc::new(TestKernel::default()));
+    let mut peer = peer_config("Tunnel1");
+    let strict = |texts: &[&str]| ProposalList {
+        entries: texts.iter().map(ToString::to_string).collect(),
+        append_defaults: false,
+    };
+    peer.proposals = strict(&["aes256gcm16-sha512-x25519-ke1_mlkem768", "aes128-sha256-modp3072"]);
+    let mut child = child_config("Tunnel1");
+    child.proposals = strict(&["aes256gcm16-x25519"]);
+    peer.children = vec![Arc::new(child)];
     assert_eq!(
-        lines(&conns::connection(&peer_config("Tunnel1"))),
+        lines(&conns::connection(&peer, &daemon.endpoint)),
         [
             "local_addrs = [%any]",
             "remote_addrs = [192.0.2.2]",
@@ -25,6 +36,14 @@ fn a_connection_is_listed_as_swanctl_expects_it() {
             "reauth_time = 3420",
             "rekey_time = 0",
             "unique = UNIQUE_REPLACE",
+            "proposals.0.encr = [AES_GCM_16_256]",
+            "proposals.0.prf = [PRF_HMAC_SHA2_512]",
+            "proposals.0.ke = [CURVE_25519]",
+            "proposals.0.ake1 = [ML_KEM_768]",
+            "proposals.1.encr = [AES_CBC_128]",
+            "proposals.1.integ = [HMAC_SHA2_256_128]",
+            "proposals.1.prf = [PRF_HMAC_SHA2_256]",
+            "proposals.1.ke = [MODP_3072]",
             "local-1.id = carol.strongswan.org",
             "local-1.class = pre-shared key",
             "local-1.groups = []",
@@ -42,6 +61,9 @@ fn a_connection_is_listed_as_swanctl_expects_it() {
             "children.Tunnel1.rekey_packets = 0",
             "children.Tunnel1.dpd_action = none",
             "children.Tunnel1.close_action = none",
+            "children.Tunnel1.esp_proposals.0.encr = [AES_GCM_16_256]",
+            "children.Tunnel1.esp_proposals.0.ke = [CURVE_25519]",
+            "children.Tunnel1.esp_proposals.0.sn = [NO_EXT_SEQ]",
             "children.Tunnel1.local-ts = [dynamic]",
             "children.Tunnel1.remote-ts = [10.1.0.0/16]",
         ]

@@ -17,10 +17,12 @@ pub use policies::PolicyInfo;
 use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
 use config::secret::SecretStore;
+use crypto::proposal::Proposal;
 use crypto::registry::Registry;
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 
+use crate::census::{Census, Counted};
 use crate::cookie::Cookies;
 use crate::event::IkeSaInfo;
 use crate::exchange::creation::Side;
@@ -29,6 +31,7 @@ use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
 };
 use crate::pool::Pools;
+use crate::proposals;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
@@ -62,6 +65,7 @@ pub struct Endpoint {
     pub(crate) job_load: usize,
     sas: BTreeMap<SaKey, Entry>,
     timers: BTreeSet<(Instant, SaKey)>,
+    census: Census,
 }
 
 /// An IKE_SA with what the Endpoint's tables say of it, so that they can be kept true.
@@ -70,6 +74,7 @@ struct Entry {
     spi: u64,
     deadline: Option<Instant>,
     half_open: Option<IpAddr>,
+    counted: Counted,
 }
 
 impl Endpoint {
@@ -93,6 +98,7 @@ impl Endpoint {
             job_load: 0,
             sas: BTreeMap::new(),
             timers: BTreeSet::new(),
+            census: Census::default(),
         }
     }
 
@@ -139,6 +145,16 @@ impl Endpoint {
     /// The algorithms.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.shared.registry
+    }
+
+    /// What a connection proposes for IKE_SAs.
+    pub fn ike_proposals(&self, config: &PeerConfig) -> Vec<Proposal> {
+        proposals::of_connection(&self.shared, config).0
+    }
+
+    /// What a CHILD_SA's configuration proposes.
+    pub fn child_proposals(&self, config: &ChildConfig) -> Vec<Proposal> {
+        proposals::of_child(&self.shared, config).0
     }
 
     /// The shared secrets.
@@ -381,12 +397,18 @@ impl Endpoint {
 
     /// How many IKE_SAs are established, and how many are not.
     pub fn counts(&self) -> (usize, usize) {
-        let established = self
-            .sas
-            .values()
-            .filter(|entry| entry.sa.is_established())
-            .count();
+        let established = self.census.established();
         (established, self.sas.len() - established)
+    }
+
+    /// How many SAs are in which state.
+    pub fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// How many IKE_SAs count against the limits of half-open ones: those that peers have begun.
+    pub fn half_open(&self) -> usize {
+        self.lookup.half_open()
     }
 
     /// Whether every table, timer and count is as in a new Endpoint: nothing leaked.
@@ -394,6 +416,7 @@ impl Endpoint {
         self.sas.is_empty()
             && self.lookup.is_empty()
             && self.timers.is_empty()
+            && self.census.is_empty()
             && self.shared.jobs.is_empty()
             && self.shared.established.is_empty()
             && self.shared.overlapping.is_empty()
@@ -413,6 +436,7 @@ impl Endpoint {
         if let Some(address) = half_open {
             self.lookup.add_half_open(address);
         }
+        let counted = self.census.add(&sa);
         self.sas.insert(
             key,
             Entry {
@@ -420,6 +444,7 @@ impl Endpoint {
                 spi,
                 deadline: None,
                 half_open,
+                counted,
             },
         );
     }
@@ -453,6 +478,7 @@ impl Endpoint {
             entry.spi = entry.sa.own_spi();
             self.lookup.add_spi(entry.spi, key);
         }
+        self.census.update(&mut entry.counted, &entry.sa);
         let over = entry.sa.is_over();
         let deadline = if over {
             None
@@ -470,6 +496,7 @@ impl Endpoint {
         }
         if over && let Some(mut entry) = self.sas.remove(&key) {
             entry.sa.clean_up(&mut self.shared);
+            self.census.remove(&entry.counted);
             self.lookup.remove_spi(entry.spi);
             if let Some(digest) = entry.sa.init_digest {
                 self.lookup.remove_init(&digest);

@@ -254,7 +254,9 @@ fn block(out: &mut dyn Write, head: &str, lines: &[String]) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "{head}")?;
-    lines.iter().try_for_each(|line| writeln!(out, "{}", printable(line)))
+    lines
+        .iter()
+        .try_for_each(|line| writeln!(out, "{}", printable(line)))
 }
 
 /// Lines beside a heading.

@@ -2,9 +2,7 @@
 
 use config::identity::Identity;
 use control::vici::Message;
-use credentials::{
-    Certificate, Crl, CrlOutcome, Error, Flag, Item, Opaque, OpaqueKind, RawPublicKey,
-};
+use credentials::{Certificate, Crl, CrlOutcome, Error, Flag, Item, Opaque, OpaqueKind, RawPublicKey};
 use plugin_api::Reply;
 use plugin_api::log::Group;
 
@@ -150,7 +148,10 @@ impl Daemon {
                 format!("  crl #{number} is newer - existing crl #{} replaced", hex(&old))
             }
             CrlOutcome::Retained(old) => {
-                format!("  crl #{number} is not newer - existing crl #{} retained", hex(&old))
+                format!(
+                    "  crl #{number} is not newer - existing crl #{} retained",
+                    hex(&old)
+                )
             }
         };
         self.logger.log(Group::Lib, 1, text);

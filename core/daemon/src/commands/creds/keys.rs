@@ -40,9 +40,11 @@ impl Daemon {
     #[expect(clippy::unused_self, reason = "all commands are called alike")]
     pub(in crate::commands) fn load_token(&mut self, request: &Message) -> Answer {
         request.get_str("handle").ok_or("keyid missing")?;
-        Err("loading private key from token failed: keys on PKCS#11 tokens and in TPMs are not supported, \
+        Err(
+            "loading private key from token failed: keys on PKCS#11 tokens and in TPMs are not supported, \
              load it from a file (load-key)"
-            .into())
+                .into(),
+        )
     }
 
     /// `unload-key`: `id`.

@@ -34,7 +34,9 @@ fn pki() -> Pki {
     let ca_key = key(&PKCS_ECDSA_P256_SHA256);
     let certificate = ca.self_signed(&ca_key).unwrap();
     let key = key(&PKCS_ED25519);
-    let moon = params("moon.org").signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    let moon = params("moon.org")
+        .signed_by(&key, &Issuer::new(ca, ca_key))
+        .unwrap();
     Pki {
         ca: certificate.pem(),
         moon: moon.pem(),
@@ -60,7 +62,10 @@ fn list(daemon: &mut Daemon, verb: &str, request: &Message) -> Vec<String> {
 }
 
 fn certificate(flag: &str, pem: &str) -> Message {
-    Message::new().value("type", "X509").value("flag", flag).value("data", pem)
+    Message::new()
+        .value("type", "X509")
+        .value("flag", flag)
+        .value("data", pem)
 }
 
 const NEW: fn() -> Message = Message::new;
@@ -68,9 +73,17 @@ const NEW: fn() -> Message = Message::new;
 #[test]
 fn certificates_and_keys_are_loaded_and_listed_together() {
     let (mut daemon, pki) = (daemon(Arc::new(TestKernel::default())), pki());
-    assert_eq!(run(&mut daemon, "load-cert", &certificate("CA", &pki.ca)), "success = yes");
-    assert_eq!(run(&mut daemon, "load-cert", &certificate("NONE", &pki.moon)), "success = yes");
-    let raw = NEW().value("type", "pubkey").value("data", pki.key.public_key_pem());
+    assert_eq!(
+        run(&mut daemon, "load-cert", &certificate("CA", &pki.ca)),
+        "success = yes"
+    );
+    assert_eq!(
+        run(&mut daemon, "load-cert", &certificate("NONE", &pki.moon)),
+        "success = yes"
+    );
+    let raw = NEW()
+        .value("type", "pubkey")
+        .value("data", pki.key.public_key_pem());
     assert_eq!(run(&mut daemon, "load-cert", &raw), "success = yes");
     let expected = [
         "list-cert: type = PUBKEY",
@@ -103,7 +116,10 @@ fn certificates_and_keys_are_loaded_and_listed_together() {
         assert_eq!(list(&mut daemon, "list-certs", &request).len(), count, "{value}");
     }
     assert!(list(&mut daemon, "list-certs", &NEW().value("type", "x510")).is_empty());
-    assert_eq!(run(&mut daemon, "unload-key", &NEW().value("id", id)), "success = yes");
+    assert_eq!(
+        run(&mut daemon, "unload-key", &NEW().value("id", id)),
+        "success = yes"
+    );
     assert_eq!(
         run(&mut daemon, "unload-key", &NEW().value("id", id)),
         "success = no, errmsg = key not found"
@@ -121,7 +137,10 @@ fn a_long_list_of_certificates_comes_in_pages() {
     let done = first.done.lock().unwrap().take().unwrap();
     let next = done.get_str("next").expect("there is more").to_owned();
     let rest = NEW().value("page", "1").value("after", next);
-    assert_eq!(list(&mut daemon, "list-certs", &rest), ["list-cert: type = X509, flag = CA"]);
+    assert_eq!(
+        list(&mut daemon, "list-certs", &rest),
+        ["list-cert: type = X509, flag = CA"]
+    );
 }
 
 #[test]
@@ -130,7 +149,11 @@ fn what_cannot_be_loaded_is_refused_in_the_words_of_clients() {
     let x509 = |data: &str| NEW().value("type", "X509").value("data", data);
     for (verb, request, error) in [
         ("load-cert", NEW(), "certificate type missing"),
-        ("load-cert", NEW().value("type", "x510"), "invalid certificate type 'x510'"),
+        (
+            "load-cert",
+            NEW().value("type", "x510"),
+            "invalid certificate type 'x510'",
+        ),
         (
             "load-cert",
             x509("x").value("flag", "CB"),
@@ -148,7 +171,11 @@ fn what_cannot_be_loaded_is_refused_in_the_words_of_clients() {
             NEW().value("type", "x509crl").value("data", "0"),
             "parsing X509_CRL certificate failed",
         ),
-        ("flush-certs", NEW().value("type", "x510"), "invalid certificate type 'x510'"),
+        (
+            "flush-certs",
+            NEW().value("type", "x510"),
+            "invalid certificate type 'x510'",
+        ),
         ("load-key", NEW(), "key type missing"),
         ("load-key", NEW().value("type", "dsa"), "invalid key type: dsa"),
         ("load-key", NEW().value("type", "rsa"), "key data missing"),
@@ -165,7 +192,11 @@ fn what_cannot_be_loaded_is_refused_in_the_words_of_clients() {
             NEW().value("handle", "50"),
             "loading private key from token failed: keys on PKCS#11 tokens and in TPMs are not supported, load it from a file (load-key)",
         ),
-        ("load-authority", NEW().section("a", |it| it), "CA certificate missing: a"),
+        (
+            "load-authority",
+            NEW().section("a", |it| it),
+            "CA certificate missing: a",
+        ),
         (
             "load-authority",
             NEW().section("a", |it| it.value("cacert", &pki.moon)),
@@ -191,7 +222,10 @@ fn what_cannot_be_loaded_is_refused_in_the_words_of_clients() {
         let answer = run(&mut daemon, verb, &request);
         assert_eq!(answer, format!("success = no, errmsg = {error}"), "{verb}");
     }
-    assert!(list(&mut daemon, "list-certs", &NEW()).is_empty(), "nothing has been kept");
+    assert!(
+        list(&mut daemon, "list-certs", &NEW()).is_empty(),
+        "nothing has been kept"
+    );
 }
 
 #[test]
@@ -209,7 +243,10 @@ fn authorities_have_a_certificate_and_stay_when_credentials_are_cleared() {
     for request in [&sent, &read] {
         assert_eq!(run(&mut daemon, "load-authority", request), "success = yes");
     }
-    assert_eq!(run(&mut daemon, "get-authorities", &NEW()), "authorities = [sent, read]");
+    assert_eq!(
+        run(&mut daemon, "get-authorities", &NEW()),
+        "authorities = [sent, read]"
+    );
     assert_eq!(
         list(&mut daemon, "list-authorities", &NEW().value("name", "sent")),
         [
@@ -219,7 +256,10 @@ fn authorities_have_a_certificate_and_stay_when_credentials_are_cleared() {
     );
     run(&mut daemon, "load-cert", &certificate("NONE", &pki.moon));
     assert_eq!(run(&mut daemon, "clear-creds", &NEW()), "success = yes");
-    assert_eq!(list(&mut daemon, "list-certs", &NEW()), ["list-cert: type = X509, flag = CA"]);
+    assert_eq!(
+        list(&mut daemon, "list-certs", &NEW()),
+        ["list-cert: type = X509, flag = CA"]
+    );
     for name in ["sent", "read"] {
         assert_eq!(
             run(&mut daemon, "unload-authority", &NEW().value("name", name)),
@@ -236,12 +276,16 @@ fn a_connection_brings_its_certificates_and_takes_its_name_from_them() {
         NEW().section("net", |it| {
             it.section("local", |it| it.list("certs", certs).value_if("id", id))
                 .section("remote", |it| {
-                    it.list("cacerts", [&pki.ca]).list("pubkeys", [pki.key.public_key_pem()])
+                    it.list("cacerts", [&pki.ca])
+                        .list("pubkeys", [pki.key.public_key_pem()])
                 })
         })
     };
     let listed = |daemon: &mut Daemon| list(daemon, "list-conns", &NEW()).concat();
-    assert_eq!(run(&mut daemon, "load-conn", &request(&[&pki.moon], None)), "success = yes");
+    assert_eq!(
+        run(&mut daemon, "load-conn", &request(&[&pki.moon], None)),
+        "success = yes"
+    );
     let shown = listed(&mut daemon);
     for part in [
         "net.local-1.id = C=CH, CN=moon.org, net.local-1.class = public key",
@@ -259,7 +303,10 @@ fn a_connection_brings_its_certificates_and_takes_its_name_from_them() {
         run(&mut daemon, "load-conn", &request(&["x"], None)),
         "success = no, errmsg = invalid value for: certs, config discarded"
     );
-    assert!(listed(&mut daemon).contains("net.local-1.id = moon.org"), "what was good stays");
+    assert!(
+        listed(&mut daemon).contains("net.local-1.id = moon.org"),
+        "what was good stays"
+    );
 }
 
 #[test]
@@ -279,9 +326,15 @@ fn a_connection_names_certificates_in_files() {
     );
     for (keys, error) in [
         (vec![], "handle or file path missing: cert1"),
-        (vec![file, ("handle", "50".into())], "handle and file path given: cert1"),
+        (
+            vec![file, ("handle", "50".into())],
+            "handle and file path given: cert1",
+        ),
         (vec![("handle", "50".into())], "unable to load certificate: cert1"),
-        (vec![("file", "/nowhere".into())], "unable to load certificate: cert1"),
+        (
+            vec![("file", "/nowhere".into())],
+            "unable to load certificate: cert1",
+        ),
         (vec![("slotted", "1".into())], "unknown option: slotted"),
     ] {
         assert_eq!(

@@ -46,9 +46,9 @@ pub(super) fn round(
     notes.add("auth", auth.class == AuthClass::Psk);
     if let (true, None, Some(first)) = (local, &auth.id, auth.certs.first()) {
         let id = first.subject.clone();
-        notes.lines.push(format!(
-            "  id not specified, defaulting to cert subject '{id}'"
-        ));
+        notes
+            .lines
+            .push(format!("  id not specified, defaulting to cert subject '{id}'"));
         auth.id = Some(id);
     }
     Ok((round, auth))

@@ -1,7 +1,7 @@
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, CustomExtension,
-    DnType, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints,
-    RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CustomExtension, DnType, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    NameConstraints, RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 use super::*;
@@ -137,7 +137,11 @@ fn a_revocation_list_is_shown_with_what_it_revokes() {
         ],
         key_identifier_method: KeyIdMethod::PreSpecified(vec![1, 2]),
     };
-    let der = list.signed_by(&Issuer::new(params(), key())).unwrap().der().to_vec();
+    let der = list
+        .signed_by(&Issuer::new(params(), key()))
+        .unwrap()
+        .der()
+        .to_vec();
     let expected = "
 List of X.509 CRLs
 
@@ -150,7 +154,10 @@ List of X.509 CRLs
     01: Jun 01 00:00:00 UTC 2025, unspecified
     02:03: Jun 01 00:00:00 UTC 2025, ca compromise
 ";
-    assert_eq!(shown(&mut printer(false, false), &[event("X509_CRL", &der)]), expected);
+    assert_eq!(
+        shown(&mut printer(false, false), &[event("X509_CRL", &der)]),
+        expected
+    );
     let pem = shown(&mut printer(true, false), &[event("X509_CRL", &der)]);
     assert!(pem.starts_with("-----BEGIN X509 CRL-----\n"), "{pem}");
 }
