@@ -389,6 +389,23 @@ impl World {
     }
 
     /// What both hosts believe is what their kernels have, and fits the other's.
+    /// The SAs by state are those that there are.
+    fn assert_counted(&self, host: usize) {
+        let (sas, census) = (self.sas(host), self.hosts[host].endpoint.census());
+        for (state, count) in census.ike_sas() {
+            assert_eq!(
+                count,
+                sas.iter().filter(|sa| sa.state == state).count(),
+                "{state}"
+            );
+        }
+        let children: Vec<_> = sas.iter().flat_map(|sa| &sa.children).collect();
+        for (state, count) in census.child_sas() {
+            let there = children.iter().filter(|child| child.state == state).count();
+            assert_eq!(count, there, "{state}");
+        }
+    }
+
     pub fn assert_consistent(&self) {
         for (index, host) in self.hosts.iter().enumerate() {
             let mut believed: Vec<u32> = Vec::new();
@@ -406,6 +423,7 @@ impl World {
                 "host {index}: believed and installed SAs differ\n{}",
                 host.log.join("\n")
             );
+            self.assert_counted(index);
         }
         let (moon, carol) = (&self.sas(0)[0], &self.sas(1)[0]);
         assert_eq!((moon.spi_i, moon.spi_r), (carol.spi_i, carol.spi_r));

@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Fuzz,
     /// Hosts in network namespaces; needs root.
     Netns,
-    /// Other vici clients.
+    /// Other vici clients, and a thousand of them.
     Clients,
     /// strongSwan of three releases of Debian; needs root.
     Interop,
@@ -196,6 +196,8 @@ fn one(kind: Kind) -> Result<Outcome, String> {
                 "pqswan-tests",
                 "--test",
                 "clients",
+                "--test",
+                "load",
                 "--",
                 "--test-threads=1",
                 "--show-output",

@@ -30,13 +30,14 @@ pub struct Parts {
     pub settings: ike::Settings,
     /// IPsec.
     pub backend: Arc<dyn KernelIpsec>,
-    /// Control sockets.
-    pub controls: Vec<Arc<dyn Control>>,
-    /// Who is told what happens.
-    pub listeners: Vec<Arc<dyn Listener>>,
+    /// Makes control sockets, and who is told what happens.
+    pub plugins: Box<MakePlugins>,
     /// Where control sockets go.
     pub directory: PathBuf,
 }
+
+/// From the daemon as plugins see it to what they bring.
+pub type MakePlugins = dyn FnOnce(&Arc<dyn Host>) -> (Vec<Arc<dyn Control>>, Vec<Arc<dyn Listener>>);
 
 /// It runs until it is stopped.
 pub struct Embedded {
@@ -91,10 +92,12 @@ impl Embedded {
             logger,
             input.clone(),
         );
-        daemon.bus = Bus::new(parts.listeners);
+        let host = host as Arc<dyn Host>;
+        let (controls, listeners) = (parts.plugins)(&host);
+        daemon.bus = Bus::new(listeners);
         daemon.receiver = Some(receiver);
-        for control in parts.controls {
-            let running = control.start(Arc::clone(&host) as Arc<dyn Host>);
+        for control in controls {
+            let running = control.start(Arc::clone(&host));
             daemon.controls.push(running.map_err(|error| error.to_string())?);
         }
         daemon.apply_log_levels();

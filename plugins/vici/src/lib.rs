@@ -4,6 +4,8 @@
 //! to those who have registered for them ([`hub`]). What a client does not read waits in a bounded [`queue`].
 
 pub mod client;
+#[cfg(test)]
+mod fuzz;
 pub mod hub;
 pub mod queue;
 pub mod server;

@@ -170,18 +170,31 @@ const DELIBERATE: &[Deliberate] = &[
         why: "later releases begin with the first address that is given out",
     },
     Deliberate {
-        suites: &["forky"],
-        theirs: "UNIQUE_NO proposals {0 {encr=[AES_GCM_16_256] prf=[PRF_HMAC_SHA2_512] ke=[CURVE_25519] \
-                 ake1=[ML_KEM_768]}} ",
-        ours: "UNIQUE_NO ",
-        why: "6.1.0 alone lists proposals",
+        suites: &["bookworm"],
+        theirs: "UNIQUE_NO ",
+        ours: "UNIQUE_NO proposals {0 {encr=[AES_GCM_16_256] prf=[PRF_HMAC_SHA2_512] ke=[CURVE_25519]}} ",
+        why: "later releases list proposals",
     },
     Deliberate {
-        suites: &["forky"],
-        theirs: "close_action=none esp_proposals {0 {encr=[AES_GCM_16_256] ke=[CURVE_25519] ake1=[ML_KEM_768] \
-                 sn=[NO_EXT_SEQ]}} ah_proposals {} ",
-        ours: "close_action=none ",
-        why: "6.1.0 alone lists proposals",
+        suites: &["bookworm"],
+        theirs: "close_action=none ",
+        ours: "close_action=none esp_proposals {0 {encr=[AES_GCM_16_256] ke=[CURVE_25519] sn=[NO_EXT_SEQ]}} \
+               ah_proposals {} ",
+        why: "later releases list proposals",
+    },
+    Deliberate {
+        suites: &["trixie"],
+        theirs: "UNIQUE_NO ",
+        ours: "UNIQUE_NO proposals {0 {encr=[AES_GCM_16_256] prf=[PRF_HMAC_SHA2_512] ke=[CURVE_25519] \
+               ake1=[ECP_384]}} ",
+        why: "later releases list proposals",
+    },
+    Deliberate {
+        suites: &["trixie"],
+        theirs: "close_action=none ",
+        ours: "close_action=none esp_proposals {0 {encr=[AES_GCM_16_256] ke=[CURVE_25519] ake1=[ECP_384] \
+               sn=[NO_EXT_SEQ]}} ah_proposals {} ",
+        why: "later releases list proposals",
     },
     Deliberate {
         suites: &["trixie", "forky"],

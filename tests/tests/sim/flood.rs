@@ -46,6 +46,7 @@ fn from_the_threshold_on_cookies_are_demanded_and_nothing_is_kept() {
     let settings = seed_settings();
     let request = captured(&settings);
     let mut world = open_world(&settings);
+    world.hosts[0].endpoint.start_tally();
     for number in 0..1_000u32 {
         world.deliver(varied(
             &request,
@@ -74,6 +75,11 @@ fn from_the_threshold_on_cookies_are_demanded_and_nothing_is_kept() {
         724 + 8 + 24,
         "the second request carries the cookie"
     );
+    let tally = world.hosts[0].endpoint.tally().expect("it counts");
+    let demanded = 1_001 - settings.cookie_threshold as u64;
+    let cookies = (tally.cookies, tally.cookies_verified, tally.cookies_refused);
+    assert_eq!(cookies, (demanded, 1, 0));
+    assert_eq!(tally.establishing.as_responder.established, 1);
     world.run_for(MINUTE);
     assert_eq!(world.sas(0).len(), 1, "half-open IKE_SAs time out");
     world.assert_consistent();
@@ -97,11 +103,14 @@ fn a_replayed_request_makes_no_second_ike_sa() {
     let settings = seed_settings();
     let request = captured(&settings);
     let mut world = open_world(&settings);
+    world.hosts[0].endpoint.start_tally();
     for _ in 0..100 {
         world.deliver(request.clone());
         world.run_for(Duration::from_millis(1));
     }
     assert_eq!(world.sas(0).len(), 1);
+    let tally = world.hosts[0].endpoint.tally().expect("it counts");
+    assert_eq!((tally.repeated_requests, tally.retransmitted_responses), (99, 99));
     let answers = &world.hosts[0].sent;
     assert!(
         answers.iter().all(|len| *len == answers[0]),

@@ -44,6 +44,30 @@ fn both_ends_count_the_same_messages() {
         "child-rekey=1 ike-init-in-req=1 ike-init-out-resp=1 ike-auth-in-req=1 ike-auth-out-resp=1 \
          create-child-in-req=1 create-child-out-resp=1 info-in-req=1 info-out-resp=1"
     );
+    // What resets the counters leaves these.
+    let of = |host, exchange| {
+        let mut messages = tally(&world, host).messages.iter();
+        let flows = messages
+            .find(|(name, _)| *name == exchange)
+            .expect("an exchange")
+            .1;
+        [
+            flows.requests_in,
+            flows.responses_in,
+            flows.requests_out,
+            flows.responses_out,
+        ]
+    };
+    for exchange in [
+        "IKE_SA_INIT",
+        "IKE_INTERMEDIATE",
+        "IKE_AUTH",
+        "CREATE_CHILD_SA",
+        "INFORMATIONAL",
+    ] {
+        assert_eq!(of(0, exchange), [1, 0, 0, 1], "{exchange}");
+        assert_eq!(of(1, exchange), [0, 1, 1, 0], "{exchange}");
+    }
     for host in [0, 1] {
         let names = tally(&world, host).connections.keys();
         let names: Vec<&str> = names.map(AsRef::as_ref).collect();
@@ -83,6 +107,13 @@ fn an_attempt_that_nobody_answers_fails() {
     let carol = tally(&world, 1);
     assert_eq!(carol.establishing.as_initiator.failed, 1);
     assert_eq!(carol.retransmitted_requests, 5);
+    let alerts: Vec<_> = carol.alerts.iter().filter(|(_, times)| *times > 0).collect();
+    let expected = [
+        ("peer-init-unreachable", 1),
+        ("retransmit-send", 5),
+        ("retransmit-send-timeout", 1),
+    ];
+    assert_eq!(alerts, expected, "counted although nobody watches");
     assert_eq!(
         counted(&carol.global),
         "ike-init-out-req=1",
