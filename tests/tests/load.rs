@@ -14,5 +14,4 @@ mod load {
     mod sas;
     mod toy;
 }
-#[allow(dead_code, reason = "kat and abi use all of it")]
 mod loaded;

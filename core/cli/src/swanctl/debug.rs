@@ -66,3 +66,33 @@ fn described(packet: &Packet) -> String {
     };
     format!("{kind}{name} ({} bytes)", packet.message.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::command;
+    use super::*;
+
+    fn of(level: &str) -> Result<Debug, String> {
+        let line = ["swanctl", "stats", "--debug", level];
+        let matches = command().try_get_matches_from(line).expect("a command line");
+        Debug::of(matches.subcommand().expect("a command").1)
+    }
+
+    #[test]
+    fn a_level_is_a_number_and_packets_are_told_from_the_second_on() {
+        assert!(of("1").expect("a level").watcher().is_none());
+        assert!(of("2").expect("a level").watcher().is_some());
+        for wrong in ["5", "-2", "much", ""] {
+            let refused = of(wrong).expect_err("no level");
+            assert!(refused.contains("a number from -1 to 4"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_told_and_not_what_is_in_a_message() {
+        let packet = Packet::new(PacketType::CmdRequest, "load-shared", b"secret".to_vec());
+        assert_eq!(described(&packet), "command load-shared (6 bytes)");
+        let packet = Packet::new(PacketType::EventConfirm, "", Vec::new());
+        assert_eq!(described(&packet), "confirmation (0 bytes)");
+    }
+}
