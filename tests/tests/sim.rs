@@ -8,6 +8,7 @@ mod sim {
     mod lengths;
     mod misbehaviour;
     mod reauth;
+    mod redirect;
     mod rekey;
     mod rekey_ike;
     mod rules;

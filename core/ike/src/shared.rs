@@ -15,6 +15,7 @@ use plugin_api::kernel::SaId;
 
 use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
+use crate::extension::redirect::Luggage;
 use crate::lookup::SaKey;
 use crate::output::{Job, JobId, KernelId, KernelOp, Outbox};
 use crate::sa::IkeSa;
@@ -111,6 +112,8 @@ pub(crate) struct Again {
     pub(crate) children: Vec<Arc<ChildConfig>>,
     /// The IKE_SA that goes when this one stands.
     pub(crate) instead_of: Option<SaKey>,
+    /// What a client has that was redirected.
+    pub(crate) luggage: Option<Luggage>,
 }
 
 impl Shared {

@@ -14,6 +14,7 @@ use plugin_api::{Host, Reply};
 use super::message::Extra;
 use super::operation::{Operation, OutOfTime, Work};
 use super::resolve;
+use crate::input::Input;
 use crate::run::Daemon;
 
 /// What is left to be established, the first one being in work.
@@ -158,7 +159,9 @@ impl Daemon {
             .values()
             .filter(|it| matches!(&it.work, Work::Initiate(work) if work.resolving))
             .count();
-        match resolve::look_up(id, names, resolving, self.input.clone()) {
+        let input = self.input.clone();
+        let done = move |names| _ = input.send(Input::Resolved(id, names));
+        match resolve::look_up(names, resolving, done) {
             Ok(()) => {
                 if let Some(Work::Initiate(work)) =
                     self.operations.running.get_mut(&id).map(|it| &mut it.work)

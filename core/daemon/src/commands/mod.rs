@@ -12,6 +12,7 @@ mod operation;
 mod page;
 mod policies;
 mod pools;
+mod redirect;
 mod rekey;
 mod resolve;
 pub mod sas;

@@ -1,6 +1,5 @@
-//! `install`, `uninstall` and `redirect`: commands whose arguments are checked, and which the daemon cannot do yet.
+//! `install` and `uninstall`: commands whose arguments are checked, and which the daemon cannot do yet.
 
-use config::selector;
 use control::vici::Message;
 use plugin_api::log::Group;
 
@@ -36,23 +35,5 @@ impl Daemon {
         known
             .then_some(name)
             .ok_or_else(|| "configuration name not found".into())
-    }
-
-    /// `redirect`: `gateway`, and one of `ike`, `ike-id`, `peer-ip` and `peer-id`.
-    pub(super) fn redirect(&self, request: &Message) -> Answer {
-        request
-            .get_str("gateway")
-            .filter(|gateway| !gateway.is_empty())
-            .ok_or("missing target gateway")?;
-        let selectors = ["ike", "ike-id", "peer-ip", "peer-id"];
-        if selectors.iter().all(|key| request.get_str(key).is_none()) {
-            return Err("missing redirect selector".into());
-        }
-        if let Some(text) = request.get_str("peer-ip")
-            && selector::addresses_of(text).is_none()
-        {
-            return Err("invalid peer IP selector".into());
-        }
-        Err("peers cannot be redirected yet (RFC 5685)".into())
     }
 }

@@ -1,11 +1,13 @@
 //! The addresses of both ends, before an IKE_SA is initiated.
 
 use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use config::connection::{Host, PeerConfig};
-use plugin_api::KernelNet;
+use plugin_api::{Host as _, KernelNet};
 
-use crate::input::{Input, Sender};
+use crate::input::Input;
+use crate::run::Daemon;
 
 /// Look-ups that may run at once; each has a thread, because getaddrinfo waits.
 const LOOKUPS: usize = 16;
@@ -27,16 +29,15 @@ pub(super) fn names(peer: &PeerConfig) -> Vec<String> {
         .collect()
 }
 
-/// Looks names up on a thread of its own, which hands the addresses to the loop.
+/// Looks names up on a thread of its own, which hands the addresses on.
 ///
 /// # Errors
 ///
 /// If too many look-ups run already or no thread can be started.
 pub(super) fn look_up(
-    operation: u64,
     names: Vec<String>,
     running: usize,
-    input: Sender,
+    done: impl FnOnce(Names) + Send + 'static,
 ) -> Result<(), String> {
     if running >= LOOKUPS {
         return Err(format!("{LOOKUPS} names are being looked up already"));
@@ -49,12 +50,44 @@ pub(super) fn look_up(
                 .unwrap_or_default();
             (name, addresses)
         });
-        let _ = input.send(Input::Resolved(operation, addresses.collect()));
+        done(addresses.collect());
     };
     let thread = std::thread::Builder::new().name("resolve".into()).spawn(work);
     thread
         .map(drop)
         .map_err(|error| format!("no thread to look a name up: {error}"))
+}
+
+impl Daemon {
+    /// An IKE_SA is sent elsewhere, and has to know the addresses of both ends.
+    pub(crate) fn find_way(&mut self, sa: u32, peer: &Arc<PeerConfig>) {
+        let names = names(peer);
+        if names.is_empty() {
+            return self.answer_way(sa, peer, &Vec::new());
+        }
+        let (input, there) = (self.input.clone(), Arc::clone(peer));
+        let done = move |names| _ = input.send(Input::WayFound(sa, there, names));
+        match look_up(names, self.operations.look_ups, done) {
+            Ok(()) => self.operations.look_ups += 1,
+            Err(problem) => {
+                let now = self.now();
+                self.endpoint.handle_resolved(now, sa, Err(problem));
+            }
+        }
+    }
+
+    /// The names in it have been looked up.
+    pub(crate) fn way_found(&mut self, sa: u32, peer: &PeerConfig, names: &Names) {
+        self.operations.look_ups -= 1;
+        self.answer_way(sa, peer, names);
+    }
+
+    fn answer_way(&mut self, sa: u32, peer: &PeerConfig, names: &Names) {
+        let net = self.host.kernel_net();
+        let found = addresses(peer, names, net.as_deref());
+        let now = self.now();
+        self.endpoint.handle_resolved(now, sa, found);
+    }
 }
 
 /// The address of the peer and the own one to reach it from.

@@ -4,6 +4,7 @@ use config::identity::Identity;
 
 use crate::alert::Alert;
 use crate::endpoint::{Endpoint, same_peer};
+use crate::extension::redirect::Redirects;
 use crate::lookup::SaKey;
 use crate::sa::IkeSa;
 use crate::shared::{Again, Shared, Wish, log};
@@ -17,8 +18,17 @@ impl Endpoint {
                     what,
                     children,
                     instead_of,
+                    luggage,
                 } = *again;
-                self.start(what, None, |sa| {
+                let (followed, command, tasks) = luggage.map_or_else(Default::default, |luggage| {
+                    (luggage.followed, luggage.command, luggage.tasks)
+                });
+                self.start(what, command, |sa, shared| {
+                    if let Some(command) = command {
+                        shared.out.command_moved(command, sa.unique_id);
+                    }
+                    sa.redirects = Redirects::after(followed);
+                    sa.tasks.extend(tasks);
                     let children = children.into_iter();
                     sa.tasks
                         .extend(children.map(|config| Task::CreateChild(config, None)));

@@ -154,6 +154,9 @@ impl IkeSa {
         };
         self.remote_id = Some(id);
         self.establish(shared);
+        if let Some(gateway) = self.redirected_in_auth(shared, &inbound.payloads) {
+            return self.redirect_auth(shared, child, gateway);
+        }
         let mut then = AfterAuth::default();
         for payload in &inbound.payloads {
             let Payload::Notify(notify) = payload else {
@@ -324,8 +327,12 @@ impl IkeSa {
             negotiation.auth_message_id = self.window.expected();
         }
         match self.accept_auth_request(shared, &inbound) {
-            Ok((answer, initial_contact)) => {
+            Ok((mut answer, initial_contact)) => {
                 self.establish_responder(shared, initial_contact);
+                if let Some(redirect) = self.redirect_newcomer(shared) {
+                    answer.push(redirect);
+                    return self.send_auth_response(shared, answer);
+                }
                 self.answer_child(shared, answer, &inbound);
             }
             Err(error) => {

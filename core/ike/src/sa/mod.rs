@@ -35,6 +35,7 @@ use crate::endpoint::Initiate;
 use crate::event::IkeSaInfo;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
+use crate::extension::redirect::Redirects;
 use crate::output::{CommandId, KernelId};
 use crate::shared::{Shared, log};
 use crate::tally::Handshake;
@@ -105,6 +106,8 @@ pub(crate) struct IkeSa {
     pub(crate) reauthenticate: bool,
     /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
     pub(crate) instead_of: Option<u32>,
+    /// Where it was sent, as a client.
+    pub(crate) redirects: Redirects,
     /// The attempt to establish it.
     handshake: Option<Handshake>,
     requests: Reassembly,
@@ -190,6 +193,7 @@ impl IkeSa {
             attempts: 1,
             reauthenticate: false,
             instead_of: None,
+            redirects: Redirects::default(),
             handshake: None,
             requests: Reassembly::default(),
             responses: Reassembly::default(),

@@ -22,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) intermediate: bool,
     /// MOBIKE (RFC 4555).
     pub(crate) mobike: bool,
+    /// Redirection (RFC 5685).
+    pub(crate) redirection: bool,
     /// Hashes for signatures (RFC 7427).
     pub(crate) hashes: Vec<HashAlgorithm>,
 }
@@ -50,6 +52,9 @@ impl IkeSa {
                 Payload::Notify(notify) => match notify.kind {
                     NotifyType::FRAGMENTATION_SUPPORTED => self.peer.fragmentation = true,
                     NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED => self.peer.intermediate = true,
+                    NotifyType::REDIRECT_SUPPORTED | NotifyType::REDIRECTED_FROM => {
+                        self.learn_redirection(shared, notify.kind, &notify.data);
+                    }
                     NotifyType::SIGNATURE_HASH_ALGORITHMS => {
                         self.peer.hashes = notify
                             .data
