@@ -494,6 +494,8 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         dpd_delay: Duration::ZERO,
         encap: false,
         childless: Childless::Allow,
+        ppk_id: None,
+        ppk_required: false,
         dscp: 0,
         vips: Vec::new(),
         pools: Vec::new(),

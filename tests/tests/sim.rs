@@ -3,10 +3,12 @@
 
 mod sim {
     mod alerts;
+    mod childless;
     mod flood;
     mod handshake;
     mod lengths;
     mod misbehaviour;
+    mod ppk;
     mod reauth;
     mod redirect;
     mod rekey;
@@ -15,4 +17,5 @@ mod sim {
     mod seeds;
     mod tally;
     mod teardown;
+    mod unique;
 }

@@ -79,11 +79,7 @@ impl Options {
             keep_alive: settings.get_time("charon.keep_alive", seconds(20), &mut warnings),
             follow_redirects: settings.get_bool("charon.follow_redirects", true, &mut warnings),
             redirect_to,
-            redirect_authenticated: settings.get_bool(
-                "charon.redirect_authenticated",
-                false,
-                &mut warnings,
-            ),
+            redirect_authenticated: settings.get_bool("charon.redirect_authenticated", false, &mut warnings),
             prefer_configured_proposals: settings.get_bool(
                 "charon.prefer_configured_proposals",
                 true,

@@ -86,6 +86,15 @@ pub(crate) enum Wish {
         local: Identity,
         remote: Identity,
         except: u32,
+        /// One that goes by itself when this one stands.
+        instead_of: Option<u32>,
+    },
+    /// Whether an IKE_SA may stand beside those that are to be kept.
+    Admit {
+        config: Arc<PeerConfig>,
+        local: Identity,
+        remote: Identity,
+        newcomer: SaKey,
     },
     /// An IKE_SA that replaces another.
     Join(Box<IkeSa>),

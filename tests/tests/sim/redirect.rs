@@ -65,7 +65,11 @@ fn ends_with(world: &mut World, host: usize, within: Duration) {
     let done = world.run_until(within, |world| is_with(world, host));
     assert!(done, "{:#?}", world.hosts[1].log);
     for host in &world.hosts {
-        let sas = if host.endpoint.ike_sas().count() == 0 { 0 } else { 2 };
+        let sas = if host.endpoint.ike_sas().count() == 0 {
+            0
+        } else {
+            2
+        };
         assert_eq!(host.kernel.sas.len(), sas, "{:?}", host.address);
     }
 }
@@ -151,7 +155,10 @@ fn only_the_responder_redirects_and_only_those_who_understand_it() {
     let (now, sa) = (world.now, world.sas(1)[0].unique_id);
     assert!(!world.hosts[1].endpoint.redirect(now, sa, &gateway));
     world.drain(1);
-    assert!(world.logged(1, "unable to redirect IKE_SA Tunnel1[1] to 192.168.0.4: we are its client"));
+    assert!(world.logged(
+        1,
+        "unable to redirect IKE_SA Tunnel1[1] to 192.168.0.4: we are its client"
+    ));
 
     let mut world = three();
     world.hosts[1].endpoint.set_settings(Settings {
@@ -191,7 +198,10 @@ fn a_client_goes_home_from_a_gateway_that_does_not_answer() {
     assert!(world.run_until(MINUTE, |world| world.logged(1, "redirected to 192.168.0.9")));
     send_to(&mut world, 0, None, false);
     ends_with(&mut world, 0, 5 * MINUTE);
-    assert!(world.logged(1, "gateway 192.168.0.9 does not answer, going back to 192.168.0.2"));
+    assert!(world.logged(
+        1,
+        "gateway 192.168.0.9 does not answer, going back to 192.168.0.2"
+    ));
     assert_eq!(world.hosts[1].done, [(command, Ok(()))]);
 }
 
@@ -273,7 +283,10 @@ fn a_flood_of_forged_redirects_changes_nothing() {
 fn who_has_seen_the_request_cannot_send_a_client_to_himself() {
     let mut world = three();
     // He has no key that the client knows.
-    world.hosts[2].endpoint.secrets_mut().replace_file_secrets(Vec::new());
+    world.hosts[2]
+        .endpoint
+        .secrets_mut()
+        .replace_file_secrets(Vec::new());
     share(&mut world.hosts[2].endpoint, "another");
     send_to(&mut world, 0, Some(SUN), false);
     let command = world.initiate(1);

@@ -28,7 +28,11 @@ fn mixed(prf: HmacPrf, ppk: &[u8], len: usize) -> [String; 3] {
     let mut sk = keys(len);
     let before = keymat::mix_ppk(&prf, ppk, &mut sk).expect("mixed");
     let old = keys(len);
-    assert_eq!(before, [old.sk_d, old.sk_pi, old.sk_pr], "what they were comes back");
+    assert_eq!(
+        before,
+        [old.sk_d, old.sk_pi, old.sk_pr],
+        "what they were comes back"
+    );
     assert_eq!(
         (&sk.sk_ai, &sk.sk_ar, &sk.sk_ei, &sk.sk_er),
         (&old.sk_ai, &old.sk_ar, &old.sk_ei, &old.sk_er),
@@ -79,9 +83,15 @@ fn a_key_is_prf_plus_of_the_ppk_over_the_old_key() {
     for len in [1, 31, 32, 64, 65, 200] {
         let ppk: Vec<u8> = (0..len).map(|n| (n * 7) as u8).collect();
         let [d, _, pr] = mixed(HmacPrf::Sha256, &ppk, 32);
-        assert_eq!(d, hex(&hmac::<Sha256>(64, &ppk, &[&[0xd; 32][..], &[1]].concat())));
+        assert_eq!(
+            d,
+            hex(&hmac::<Sha256>(64, &ppk, &[&[0xd; 32][..], &[1]].concat()))
+        );
         assert_eq!(pr, hex(&hmac::<Sha256>(64, &ppk, &[&[2; 32][..], &[1]].concat())));
         let [_, pi, _] = mixed(HmacPrf::Sha512, &ppk, 64);
-        assert_eq!(pi, hex(&hmac::<Sha512>(128, &ppk, &[&[1; 64][..], &[1]].concat())));
+        assert_eq!(
+            pi,
+            hex(&hmac::<Sha512>(128, &ppk, &[&[1; 64][..], &[1]].concat()))
+        );
     }
 }

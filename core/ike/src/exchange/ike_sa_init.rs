@@ -118,6 +118,7 @@ impl IkeSa {
         self.push_fragmentation(&mut payloads);
         payloads.push(signature_hashes(shared));
         self.push_redirection(shared, &mut payloads);
+        self.push_use_ppk(&mut payloads);
         if offer.proposals.iter().any(Proposal::has_additional) {
             payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
         }

@@ -9,7 +9,7 @@ use config::connection::{AuthClass, PeerConfig};
 use config::identity::{Identity, Match};
 use config::secret::SharedSecret;
 use crypto::keymat;
-use iana::{AuthMethod, NotifyType};
+use iana::NotifyType;
 use plugin_api::Secret;
 use wire::payload::{Auth, Id, Payload};
 
@@ -38,9 +38,7 @@ fn decode(data: &[u8]) -> Option<Identity> {
         return None;
     }
     let printable = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
-    let text = std::str::from_utf8(id)
-        .ok()
-        .filter(|_| id.iter().all(printable));
+    let text = std::str::from_utf8(id).ok().filter(|_| id.iter().all(printable));
     Some(match text {
         Some(text) => Identity::parse(text),
         None => Identity::new(iana::IdType::KEY_ID, id.to_vec()),
@@ -110,7 +108,10 @@ impl IkeSa {
         (own, peer): (&Identity, &Identity),
         id: &Id,
     ) -> Result<Vec<u8>, Error> {
-        let class = config.local_auth.first().map_or(AuthClass::Any, |auth| auth.class);
+        let class = config
+            .local_auth
+            .first()
+            .map_or(AuthClass::Any, |auth| auth.class);
         let psk = shared.secrets.ike_secrets(own, peer).into_iter().next();
         match (class, psk) {
             (AuthClass::Psk | AuthClass::Any, Some(psk)) => {
@@ -227,13 +228,7 @@ impl IkeSa {
             self.alert(shared, Alert::PeerAuthFailed);
             return Err(Error::AuthenticationFailed);
         }
-        log!(
-            shared,
-            self,
-            Cfg,
-            1,
-            "peer didn't use PPK for PPK_ID '{ppk_id}'"
-        );
+        log!(shared, self, Cfg, 1, "peer didn't use PPK for PPK_ID '{ppk_id}'");
         Ok(())
     }
 

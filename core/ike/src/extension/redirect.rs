@@ -58,7 +58,12 @@ fn decode(data: &[u8]) -> Option<(Host, &[u8])> {
     let gateway = match kind {
         IPV4 => Host::Address(Ipv4Addr::from(<[u8; 4]>::try_from(name).ok()?).into()),
         IPV6 => Host::Address(Ipv6Addr::from(<[u8; 16]>::try_from(name).ok()?).into()),
-        FQDN => Host::Name(std::str::from_utf8(name).ok().filter(|name| is_name(name))?.to_owned()),
+        FQDN => Host::Name(
+            std::str::from_utf8(name)
+                .ok()
+                .filter(|name| is_name(name))?
+                .to_owned(),
+        ),
         _ => return None,
     };
     Some((gateway, nonce))
@@ -265,7 +270,9 @@ impl IkeSa {
             Some("another redirect is being followed".to_owned())
         } else if !self.redirects.followed.admit(shared.now) {
             let seconds = LOOP_DETECT_PERIOD.as_secs();
-            Some(format!("only {MAX_REDIRECTS} are followed within {seconds} seconds"))
+            Some(format!(
+                "only {MAX_REDIRECTS} are followed within {seconds} seconds"
+            ))
         } else {
             None
         };
@@ -470,7 +477,11 @@ impl IkeSa {
 
     /// Sends a client that has authenticated on to the gateway for all that come, if there is one.
     pub(crate) fn redirect_newcomer(&mut self, shared: &mut Shared) -> Option<Payload> {
-        let to = shared.settings.redirection.clone().filter(|to| to.authenticated)?;
+        let to = shared
+            .settings
+            .redirection
+            .clone()
+            .filter(|to| to.authenticated)?;
         let data = encode(&to.gateway, &[]).filter(|_| self.peer.redirection)?;
         log!(shared, self, Ike, 0, "redirecting peer to {}", to.gateway);
         self.on_redirect_answered(shared);
@@ -483,17 +494,14 @@ impl Endpoint {
     pub fn redirect(&mut self, now: Instant, unique_id: u32, gateway: &Host) -> bool {
         self.shared.now = now;
         let mut sent = false;
-        self.with_sa(unique_id, |sa, shared| sent = sa.redirect(shared, gateway.clone()));
+        self.with_sa(unique_id, |sa, shared| {
+            sent = sa.redirect(shared, gateway.clone())
+        });
         sent
     }
 
     /// The own address and the peer's that [`Output::Resolve`](crate::Output::Resolve) asked for, or why there are none.
-    pub fn handle_resolved(
-        &mut self,
-        now: Instant,
-        unique_id: u32,
-        found: Result<(IpAddr, IpAddr), String>,
-    ) {
+    pub fn handle_resolved(&mut self, now: Instant, unique_id: u32, found: Result<(IpAddr, IpAddr), String>) {
         self.shared.now = now;
         self.with_sa(unique_id, |sa, shared| sa.on_resolved(shared, found));
     }

@@ -106,6 +106,8 @@ pub(crate) struct IkeSa {
     pub(crate) reauthenticate: bool,
     /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
     pub(crate) instead_of: Option<u32>,
+    /// A post-quantum preshared key went into its keys, or into those of one that it succeeds.
+    pub(crate) ppk: bool,
     /// Where it was sent, as a client.
     pub(crate) redirects: Redirects,
     /// The attempt to establish it.
@@ -193,6 +195,7 @@ impl IkeSa {
             attempts: 1,
             reauthenticate: false,
             instead_of: None,
+            ppk: false,
             redirects: Redirects::default(),
             handshake: None,
             requests: Reassembly::default(),
@@ -409,6 +412,7 @@ impl IkeSa {
             nat_remote: self.natt.remote,
             nat_fake: self.natt.fake && !self.natt.local && !self.natt.remote,
             proposal: self.proposal.clone(),
+            ppk: self.ppk,
             established: self.lifetime.established,
             rekey_at: self.lifetime.rekey.deadline(),
             reauth_at: self.lifetime.reauth.deadline(),
