@@ -13,9 +13,12 @@ mod sim {
     mod redirect;
     mod rekey;
     mod rekey_ike;
+    mod restart;
     mod rules;
     mod seeds;
     mod tally;
     mod teardown;
+    mod traps;
     mod unique;
+    mod vips;
 }

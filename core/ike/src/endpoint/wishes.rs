@@ -5,7 +5,7 @@ use crypto::int_auth::Role;
 
 use crate::alert::Alert;
 use crate::endpoint::{Endpoint, same_peer};
-use crate::extension::redirect::Redirects;
+use crate::extension::redirect::{Luggage, Redirects};
 use crate::lookup::SaKey;
 use crate::sa::{IkeSa, IkeSaState};
 use crate::shared::{Again, Shared, Wish, log};
@@ -17,26 +17,29 @@ impl Endpoint {
             Wish::Reinitiate(again) => {
                 let Again {
                     what,
+                    command,
                     children,
                     instead_of,
                     luggage,
+                    addresses,
                 } = *again;
-                let (followed, command, tasks) = luggage.map_or_else(Default::default, |luggage| {
-                    (luggage.followed, luggage.command, luggage.tasks)
-                });
                 self.start(what, command, |sa, shared| {
                     if let Some(command) = command {
                         shared.out.command_moved(command, sa.unique_id);
                     }
-                    sa.redirects = Redirects::after(followed);
-                    sa.tasks.extend(tasks);
+                    if let Some(Luggage { followed, tasks }) = luggage {
+                        sa.redirects = Redirects::after(followed);
+                        sa.tasks.extend(tasks);
+                    }
                     let children = children.into_iter();
                     sa.tasks
-                        .extend(children.map(|config| Task::CreateChild(config, None)));
+                        .extend(children.map(|(config, command)| Task::CreateChild(config, command)));
                     sa.tasks.extend(instead_of.map(Task::Retire));
                     sa.instead_of = instead_of;
+                    sa.given.before = addresses;
                 });
             }
+            Wish::Trap(what) => self.install_trap_for(&what, None),
             Wish::Retire(old) => self.with_sa(old, |sa, shared| sa.enqueue(shared, Task::DeleteIke(None))),
             Wish::RetryReauthentication(old) => self.with_sa(old, IkeSa::retry_reauthentication),
             Wish::Join(sa) => {

@@ -59,6 +59,7 @@ impl IkeSa {
         let ends = (&local_id, &other_id);
         self.offer_ppk(shared, &config, ends, &id, &mut payloads)?;
         payloads.push(self.own_auth(shared, &config, &local_id, &other_id, &id)?);
+        self.request_configuration(shared, &config, &mut payloads);
         let child = self.offer_child(shared, spi, &mut payloads);
         self.push_mobike(shared, &config, &mut payloads);
         payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
@@ -171,6 +172,7 @@ impl IkeSa {
         if let Some(gateway) = self.redirected_in_auth(shared, &inbound.payloads) {
             return self.redirect_auth(shared, child, gateway);
         }
+        self.accept_configuration(shared, inbound);
         let mut then = AfterAuth::default();
         for payload in &inbound.payloads {
             let Payload::Notify(notify) = payload else {
@@ -371,7 +373,11 @@ impl IkeSa {
             answer.push(redirect);
             return self.send_auth_response(shared, answer);
         }
-        self.answer_child(shared, answer, inbound);
+        if self.answer_configuration(shared, inbound, initial_contact, &mut answer) {
+            self.answer_child(shared, answer, inbound);
+        } else {
+            self.send_auth_response(shared, answer);
+        }
     }
 
     /// Verifies the initiator and answers with the own identity and AUTH.

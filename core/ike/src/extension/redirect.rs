@@ -11,10 +11,10 @@ use iana::{ExchangeType, NotifyType};
 use wire::Header;
 use wire::payload::Payload;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Initiate};
 use crate::exchange::ike_sa_init::status;
 use crate::exchange::{OfferedChild, find};
-use crate::output::{CommandError, CommandId};
+use crate::output::CommandError;
 use crate::receive::send_stateless;
 use crate::sa::{IkeSa, IkeSaState};
 use crate::shared::{Again, Shared, Wish, log, log_plain};
@@ -104,7 +104,6 @@ enum Moment {
 /// What a client takes along to the gateway it was sent to.
 pub(crate) struct Luggage {
     pub(crate) followed: Followed,
-    pub(crate) command: Option<CommandId>,
     pub(crate) tasks: Vec<Task>,
 }
 
@@ -134,9 +133,17 @@ impl Redirects {
         Self::after(self.followed.clone())
     }
 
-    /// Own address and the peer's to start from again, if those in use are not the configured ones.
-    pub(crate) fn home(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.followed.home
+    /// What is established anew goes where the configuration leads, from the own address in use if it is there already.
+    pub(crate) fn send_home(&self, what: &mut Initiate, local: IpAddr) {
+        match self.followed.home {
+            Some(home) => (what.local, what.remote) = home,
+            None => what.local.set_ip(local),
+        }
+    }
+
+    /// Whether another IKE_SA is being established in its place.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.moving
     }
 
     /// What waits for the next gateway, when there will be none.
@@ -332,44 +339,30 @@ impl IkeSa {
         what.local.set_ip(local);
         what.remote.set_ip(remote);
         let stays = matches!(moment, Moment::Established);
-        let (children, luggage) = match moment {
+        let (command, children, tasks) = match moment {
             Moment::Init => {
                 self.redirects = Redirects::after(followed);
                 self.initiate = Some(what);
                 self.start_over(shared);
                 return self.connect(shared);
             }
-            Moment::Auth(tasks) => {
-                let luggage = Luggage {
-                    followed,
-                    command: self.command.take(),
-                    tasks,
-                };
-                (Vec::new(), luggage)
-            }
+            Moment::Auth(tasks) => (self.command.take(), Vec::new(), tasks),
             Moment::Established => {
-                let mut children: Vec<_> = self
-                    .children
-                    .iter()
-                    .filter(|child| child.is_installed())
-                    .map(|child| Arc::clone(&child.config))
-                    .collect();
-                what.child = (!children.is_empty()).then(|| children.remove(0));
-                let luggage = Luggage {
-                    followed,
-                    command: None,
-                    tasks: Vec::new(),
-                };
-                (children, luggage)
+                let installed = self.children.iter().filter(|child| child.is_installed());
+                let mut configs = installed.map(|child| Arc::clone(&child.config));
+                what.child = configs.next();
+                (None, configs.map(|config| (config, None)).collect(), Vec::new())
             }
         };
         // What works goes on until the other gateway has it.
         self.redirects.moving = stays;
         shared.wishes.push(Wish::Reinitiate(Box::new(Again {
             what,
+            command,
             children,
             instead_of: stays.then_some(self.unique_id),
-            luggage: Some(luggage),
+            luggage: Some(Luggage { followed, tasks }),
+            addresses: self.given.own.clone(),
         })));
         if !stays {
             self.enqueue(shared, Task::DeleteIke(None));

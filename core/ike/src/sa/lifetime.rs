@@ -241,10 +241,7 @@ impl IkeSa {
     /// be reachable, and needs nothing that only an initiator can ask for.
     fn what_again(&self) -> Option<Initiate> {
         if let Some(mut what) = self.initiate.clone() {
-            match self.redirects.home() {
-                Some(home) => (what.local, what.remote) = home,
-                None => what.local.set_ip(self.local.ip()),
-            }
+            self.redirects.send_home(&mut what, self.local.ip());
             return Some(what);
         }
         let peer = self.config.clone()?;
@@ -268,16 +265,18 @@ impl IkeSa {
             .children
             .iter()
             .filter(|child| child.is_installed() && again(child))
-            .map(|child| Arc::clone(&child.config))
+            .map(|child| (Arc::clone(&child.config), None))
             .collect();
         if !children.is_empty() {
-            what.child = Some(children.remove(0));
+            what.child = Some(children.remove(0).0);
         }
         shared.wishes.push(Wish::Reinitiate(Box::new(Again {
             what,
+            command: None,
             children,
             instead_of,
             luggage: None,
+            addresses: self.given.own.clone(),
         })));
     }
 
