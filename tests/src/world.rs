@@ -1,6 +1,6 @@
 //! Two or more hosts in a simulated network: `World::new(…)`, then `run_until` something is true.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +58,8 @@ pub struct World {
     /// Called with every datagram before the network gets it: change it, or take it away.
     #[allow(clippy::type_complexity)]
     pub tamper: Option<Box<dyn FnMut(&mut Transmit) -> bool>>,
+    /// What names stand for.
+    pub names: BTreeMap<String, IpAddr>,
     random: ChaCha8Rng,
     next_command: u64,
 }
@@ -106,6 +108,7 @@ impl World {
             net: Netem::new(conditions, seed),
             job_delay: Duration::ZERO,
             tamper: None,
+            names: BTreeMap::new(),
             random: ChaCha8Rng::seed_from_u64(!seed),
             next_command: 0,
         }
@@ -365,6 +368,11 @@ impl World {
                 }
                 Output::Event(event) => self.hosts[index].events.push(event),
                 Output::CommandDone(id, result) => self.hosts[index].done.push((id, result)),
+                Output::CommandMoved(..) => {}
+                Output::Resolve(sa, peer) => {
+                    let found = self.resolve(index, &peer.remote_addrs[0]);
+                    self.hosts[index].endpoint.handle_resolved(self.now, sa, found);
+                }
                 Output::Log(line) => {
                     if line.level <= 1 {
                         self.hosts[index]
@@ -374,6 +382,17 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The way from a host to another end.
+    fn resolve(&self, index: usize, there: &End) -> Result<(IpAddr, IpAddr), String> {
+        let remote = match there {
+            End::Address(address) => Some(*address),
+            End::Name(name) => self.names.get(name).copied(),
+            _ => None,
+        };
+        let remote = remote.ok_or_else(|| format!("unable to resolve {there}"))?;
+        Ok((self.hosts[index].address, remote))
     }
 
     /// Whether both hosts have exactly one established IKE_SA with one CHILD_SA, and agree on it.
@@ -558,6 +577,8 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         dpd_delay: Duration::ZERO,
         encap: false,
         childless: Childless::Allow,
+        ppk_id: None,
+        ppk_required: false,
         dscp: 0,
         vips: Vec::new(),
         pools: Vec::new(),

@@ -3,11 +3,14 @@
 
 mod sim {
     mod alerts;
+    mod childless;
     mod flood;
     mod handshake;
     mod lengths;
     mod misbehaviour;
+    mod ppk;
     mod reauth;
+    mod redirect;
     mod rekey;
     mod rekey_ike;
     mod restart;
@@ -16,5 +19,6 @@ mod sim {
     mod tally;
     mod teardown;
     mod traps;
+    mod unique;
     mod vips;
 }

@@ -48,6 +48,10 @@ pub struct PeerConfig {
     pub encap: bool,
     /// Childless IKE_SAs (RFC 6023).
     pub childless: Childless,
+    /// Identity of the post-quantum preshared key (RFC 8784): the one to use as initiator, those to take as responder.
+    pub ppk_id: Option<Identity>,
+    /// Whether the IKE_SA is not to be established without one.
+    pub ppk_required: bool,
     /// DSCP of IKE packets.
     pub dscp: u8,
     /// Virtual IPs to ask for.
@@ -404,8 +408,10 @@ pub enum Childless {
     /// Accepted.
     #[default]
     Allow,
-    /// Not announced.
+    /// Initiated too, where the peer accepts it: the first CHILD_SA comes by CREATE_CHILD_SA.
+    Prefer,
+    /// Neither announced nor accepted.
     Never,
-    /// The first CHILD_SA comes by CREATE_CHILD_SA.
+    /// Nothing else is initiated or accepted.
     Force,
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::connection::Host;
+use crate::selector;
 use crate::settings::Settings;
 
 /// Options that concern the daemon as a whole.
@@ -31,6 +33,8 @@ pub struct Options {
     pub port_nat_t: u16,
     pub keep_alive: Duration,
     pub follow_redirects: bool,
+    pub redirect_to: Option<Host>,
+    pub redirect_authenticated: bool,
     pub prefer_configured_proposals: bool,
     pub close_ike_on_child_failure: bool,
     pub make_before_break: bool,
@@ -44,6 +48,7 @@ impl Options {
     pub fn from_settings(settings: &Settings) -> (Self, Vec<String>) {
         let mut warnings = Vec::new();
         let seconds = Duration::from_secs;
+        let redirect_to = gateway(settings, &mut warnings);
         let options = Self {
             fragment_size: count(settings, "charon.fragment_size", 1280, 65_535, &mut warnings),
             max_packet: count(settings, "charon.max_packet", 10_000, 1 << 20, &mut warnings),
@@ -73,6 +78,8 @@ impl Options {
             port_nat_t: count(settings, "charon.port_nat_t", 4500, 65_535, &mut warnings) as u16,
             keep_alive: settings.get_time("charon.keep_alive", seconds(20), &mut warnings),
             follow_redirects: settings.get_bool("charon.follow_redirects", true, &mut warnings),
+            redirect_to,
+            redirect_authenticated: settings.get_bool("charon.redirect_authenticated", false, &mut warnings),
             prefer_configured_proposals: settings.get_bool(
                 "charon.prefer_configured_proposals",
                 true,
@@ -90,6 +97,19 @@ impl Options {
         };
         (options, warnings)
     }
+}
+
+/// Where clients are sent that come anew, if anywhere.
+fn gateway(settings: &Settings, warnings: &mut Vec<String>) -> Option<Host> {
+    const KEY: &str = "charon.redirect_to";
+    let text = settings.get(KEY).filter(|text| !text.is_empty())?;
+    let gateway = selector::gateway(text);
+    if gateway.is_none() {
+        warnings.push(format!(
+            "{KEY} = {text}: expected the address or name of a gateway, redirecting nobody"
+        ));
+    }
+    gateway
 }
 
 /// No option counts further.

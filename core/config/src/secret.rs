@@ -136,6 +136,35 @@ impl SecretStore {
         })
     }
 
+    /// The post-quantum preshared key of an identity, the best fit of those there are.
+    pub fn ppk(&self, id: &Identity) -> Option<Arc<SharedSecret>> {
+        let fit = |entry: &Entry| match entry.owners.is_empty() {
+            true => Match::Any,
+            false => entry
+                .owners
+                .iter()
+                .map(|owner| id.matches(owner))
+                .max()
+                .unwrap_or(Match::No),
+        };
+        // Of equals the first, as with the others.
+        let keys = self
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.kind == SecretKind::Ppk);
+        let best = keys
+            .map(|entry| (fit(entry), entry))
+            .filter(|(fit, _)| *fit != Match::No)
+            .max_by_key(|(fit, _)| *fit);
+        best.map(|(_, entry)| Arc::clone(&entry.secret))
+    }
+
+    /// Whether there is any post-quantum preshared key.
+    pub fn has_ppk(&self) -> bool {
+        self.entries.iter().any(|entry| entry.kind == SecretKind::Ppk)
+    }
+
     /// The secrets shared between two identities, the best first: by how well they fit the other, then the own one.
     /// One that fits either is enough, and one without owners fits everybody.
     pub fn ike_secrets(&self, me: &Identity, other: &Identity) -> Vec<Arc<SharedSecret>> {
@@ -217,6 +246,29 @@ mod tests {
             secrets(&store, "carol", "moon.strongswan.org"),
             ["moon", "some", "anyone"]
         );
+    }
+
+    #[test]
+    fn a_ppk_is_found_by_its_identity_and_is_no_ike_secret() {
+        let mut store = SecretStore::default();
+        assert!(!store.has_ppk());
+        for (owners, secret) in [
+            (&["*.example.com"][..], "some"),
+            (&["gw.example.com"], "gw"),
+            (&["ppk-1"], "one"),
+        ] {
+            let owners = owners.iter().map(|owner| Identity::parse(owner)).collect();
+            store.insert(SecretKind::Ppk, owners, SharedSecret::new(secret.into()));
+        }
+        let find = |id: &str| {
+            let key = store.ppk(&Identity::parse(id))?;
+            Some(String::from_utf8_lossy(key.octets()).into_owned())
+        };
+        assert_eq!(find("gw.example.com").as_deref(), Some("gw"));
+        assert_eq!(find("x.example.com").as_deref(), Some("some"));
+        assert_eq!(find("ppk-1").as_deref(), Some("one"));
+        assert_eq!(find("ppk-2"), None);
+        assert!(store.has_ppk() && secrets(&store, "gw.example.com", "ppk-1").is_empty());
     }
 
     #[test]

@@ -113,6 +113,21 @@ fn service(name: &str) -> Option<u16> {
     })
 }
 
+/// A single end that others can be sent to: an address, or a name that can be looked up.
+pub fn gateway(text: &str) -> Option<Host> {
+    match host(text) {
+        Host::Address(address) => Some(Host::Address(address)),
+        Host::Name(name) if is_name(&name) => Some(Host::Name(name)),
+        _ => None,
+    }
+}
+
+/// Whether it can be looked up; a peer is not to have anything else looked up for it.
+pub fn is_name(name: &str) -> bool {
+    let octet = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+    (1..=253).contains(&name.len()) && !name.starts_with(['-', '.']) && name.bytes().all(octet)
+}
+
 /// A comma list of ends: addresses, names, subnets, ranges, `%any`.
 pub(crate) fn hosts(text: &str) -> Vec<Host> {
     text.split(',').map(|part| host(part.trim())).collect()

@@ -133,6 +133,21 @@ pub fn derive_next(
     expand(suite.prf(), suite, &skeyseed, ni, nr, spi_i, spi_r)
 }
 
+/// Mixes a post-quantum preshared key into SK_d, SK_pi and SK_pr (RFC 8784, 3), and returns what these were before.
+///
+/// # Errors
+///
+/// If the PRF fails; the keys are as they were then.
+pub fn mix_ppk(prf: &dyn Prf, ppk: &[u8], sk: &mut SkKeys) -> Result<[Secret; 3], PluginError> {
+    let mixed = |key: &Secret| prf_plus(prf, ppk, &[key.expose()], key.len());
+    let (d, pi, pr) = (mixed(&sk.sk_d)?, mixed(&sk.sk_pi)?, mixed(&sk.sk_pr)?);
+    Ok([
+        std::mem::replace(&mut sk.sk_d, d),
+        std::mem::replace(&mut sk.sk_pi, pi),
+        std::mem::replace(&mut sk.sk_pr, pr),
+    ])
+}
+
 /// What a rekeyed IKE_SA gets its keys from.
 pub struct Rekeyed<'a> {
     /// The PRF of the old IKE_SA.

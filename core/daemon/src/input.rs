@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use config::connection::PeerConfig;
 use ike::{JobId, JobResult};
 use plugin_api::Reply;
 use plugin_api::kernel::KernelEvent;
@@ -28,6 +29,8 @@ pub enum Input {
     Kernel(KernelEvent),
     /// The addresses of the names that an operation had to know.
     Resolved(u64, Vec<(String, Vec<IpAddr>)>),
+    /// The addresses of the names in a connection, for an IKE_SA that is sent elsewhere.
+    WayFound(u32, Arc<PeerConfig>, Vec<(String, Vec<IpAddr>)>),
     /// The last script has run that comes before the end.
     Stopped,
     /// A line was logged, and somebody listens.

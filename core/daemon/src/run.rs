@@ -187,6 +187,8 @@ impl Daemon {
                     self.bus.event(&event, describe, &interface);
                 }
                 Output::CommandDone(id, result) => self.command_done(id, result),
+                Output::CommandMoved(id, sa) => self.operations.moved(id, sa),
+                Output::Resolve(sa, peer) => self.find_way(sa, &peer),
                 Output::Log(line) => {
                     self.operations.log(&line);
                     self.logger.write(line);
@@ -219,6 +221,7 @@ impl Daemon {
                 }
             }
             Input::Resolved(operation, names) => self.resolved(operation, &names),
+            Input::WayFound(sa, peer, names) => self.way_found(sa, &peer, &names),
             Input::Log(record) => self.bus.log(&record),
             // The loop looks for it.
             Input::Stopped => {}

@@ -210,6 +210,8 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         dpd_delay: Duration::ZERO,
         encap: false,
         childless: Default::default(),
+        ppk_id: None,
+        ppk_required: false,
         dscp: 0,
         vips: Vec::new(),
         pools: Vec::new(),

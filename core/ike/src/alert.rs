@@ -53,6 +53,8 @@ alerts! {
     InstallChildSaFailed "install-child-sa-failed",
     /// An IKE_SA replaces another of the same peer.
     UniqueReplace "unique-replace",
+    /// An IKE_SA is refused, because there is another of the same peer.
+    UniqueKeep "unique-keep",
     /// An IKE_SA stays, although its CHILD_SA failed.
     KeepOnChildSaFailure "keep-on-child-sa-failure",
     /// An IKE_SA was not renewed in time.

@@ -35,6 +35,9 @@ pub enum Error {
     /// The peer could not prove who it is.
     #[error("authentication failed")]
     AuthenticationFailed,
+    /// The IKE_SA would be childless where it may not be, or the other way round.
+    #[error("childless IKE_SA")]
+    Childless,
     /// The selectors have nothing in common with the configured ones.
     #[error("traffic selectors unacceptable")]
     TsUnacceptable,
@@ -58,7 +61,7 @@ impl Error {
         match self {
             Self::Wire(error) => error.notify(),
             // Of a malformed key: draft-ietf-ipsecme-ikev2-mlkem; other methods have strongSwan's NO_PROPOSAL_CHOSEN.
-            Self::Missing(_) | Self::MalformedKey(_) => Some(NotifyType::INVALID_SYNTAX),
+            Self::Missing(_) | Self::MalformedKey(_) | Self::Childless => Some(NotifyType::INVALID_SYNTAX),
             Self::NoProposalChosen | Self::WrongKeyExchange { .. } | Self::Unsupported(_) => {
                 Some(NotifyType::NO_PROPOSAL_CHOSEN)
             }

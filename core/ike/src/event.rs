@@ -72,6 +72,8 @@ pub struct IkeSaInfo {
     pub nat_fake: bool,
     /// The selected proposal.
     pub proposal: Option<Proposal>,
+    /// Whether a post-quantum preshared key went into its keys (RFC 8784).
+    pub ppk: bool,
     /// Since when it is established.
     pub established: Option<Instant>,
     /// When it will be rekeyed.

@@ -35,6 +35,7 @@ pub use crypto::int_auth::Role;
 pub use endpoint::{AddOutcome, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
+pub use extension::redirect::Redirection;
 pub use output::{
     CommandError, CommandId, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure, KernelId,
     KernelOp, KernelResult, LogLine, Output, Transmit,

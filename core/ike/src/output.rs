@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use config::connection::PeerConfig;
 use iana::Protocol;
 use plugin_api::kernel::{PolicyParameters, SaId, SaParameters, SaUsage};
 use plugin_api::log::Group;
@@ -27,6 +28,11 @@ pub enum Output {
     Event(Event),
     /// A command came to its end.
     CommandDone(CommandId, Result<(), CommandError>),
+    /// What a command wants is from here on done by the IKE_SA with this unique number.
+    CommandMoved(CommandId, u32),
+    /// Find the own address and the peer's of this connection for the IKE_SA with this unique number, and hand them to
+    /// [`Endpoint::handle_resolved`](crate::Endpoint::handle_resolved).
+    Resolve(u32, Arc<PeerConfig>),
     /// Write a log line.
     Log(LogLine),
 }
@@ -275,6 +281,14 @@ impl Outbox {
             Some(trap) => self.attempts.push((trap, result.is_ok())),
             None => self.queue.push_back(Output::CommandDone(id, result)),
         }
+    }
+
+    pub(crate) fn command_moved(&mut self, id: CommandId, unique_id: u32) {
+        self.queue.push_back(Output::CommandMoved(id, unique_id));
+    }
+
+    pub(crate) fn resolve(&mut self, unique_id: u32, peer: Arc<PeerConfig>) {
+        self.queue.push_back(Output::Resolve(unique_id, peer));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {

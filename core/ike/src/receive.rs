@@ -122,6 +122,9 @@ impl Endpoint {
         if !self.passes_cookie(local, remote, header, &message.payloads) {
             return;
         }
+        if self.redirects_init(local, remote, header, &message.payloads) {
+            return;
+        }
         let key = self.shared.next_ike_id();
         let sa = IkeSa::responder(&mut self.shared, key, local, remote, header.spi_i.0, digest);
         self.insert(key, sa);
@@ -286,7 +289,7 @@ impl Endpoint {
 }
 
 /// Answers without keeping anything; never with more octets than a minimal request has.
-fn send_stateless(
+pub(crate) fn send_stateless(
     shared: &mut Shared,
     local: SocketAddr,
     remote: SocketAddr,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::extension::redirect::Redirection;
+
 /// Parameters common to all IKE_SAs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -39,8 +41,10 @@ pub struct Settings {
     pub port_nat_t: u16,
     /// How often a NAT mapping is kept alive; zero never.
     pub keep_alive: Duration,
-    /// Announce that redirection is understood.
+    /// Announce that redirection is understood, and follow it.
     pub follow_redirects: bool,
+    /// Where clients that come anew are sent.
+    pub redirection: Option<Redirection>,
     /// Rank own proposals before the peer's when selecting.
     pub prefer_configured_proposals: bool,
     /// Close the IKE_SA if its first CHILD_SA fails.
@@ -106,6 +110,7 @@ impl Default for Settings {
             port_nat_t: 4500,
             keep_alive: Duration::from_secs(20),
             follow_redirects: true,
+            redirection: None,
             prefer_configured_proposals: true,
             close_ike_on_child_failure: false,
             make_before_break: false,

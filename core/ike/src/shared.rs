@@ -16,6 +16,7 @@ use plugin_api::kernel::SaId;
 
 use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
+use crate::extension::redirect::Luggage;
 use crate::lookup::SaKey;
 use crate::output::{CommandId, Job, JobId, KernelId, KernelOp, Outbox};
 use crate::pool::Pools;
@@ -96,6 +97,15 @@ pub(crate) enum Wish {
         local: Identity,
         remote: Identity,
         except: u32,
+        /// One that goes by itself when this one stands.
+        instead_of: Option<u32>,
+    },
+    /// Whether an IKE_SA may stand beside those that are to be kept.
+    Admit {
+        config: Arc<PeerConfig>,
+        local: Identity,
+        remote: Identity,
+        newcomer: SaKey,
     },
     /// An IKE_SA that replaces another.
     Join(Box<IkeSa>),
@@ -126,6 +136,8 @@ pub(crate) struct Again {
     pub(crate) children: Vec<(Arc<ChildConfig>, Option<CommandId>)>,
     /// The IKE_SA that goes when this one stands.
     pub(crate) instead_of: Option<SaKey>,
+    /// What a client has that was redirected.
+    pub(crate) luggage: Option<Luggage>,
     /// Virtual addresses that this end had.
     pub(crate) addresses: Vec<IpAddr>,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config::connection::ChildConfig;
+use config::connection::{ChildConfig, Host};
 
 use crate::output::CommandId;
 
@@ -21,6 +21,8 @@ pub(crate) enum Task {
     CreateChild(Arc<ChildConfig>, Option<CommandId>),
     /// Delete a CHILD_SA, by its inbound SPI, that the peer installed and this end could not.
     WithdrawChild(u32),
+    /// Send the peer to another gateway.
+    Redirect(Host),
     /// See whether the peer lives.
     Liveness,
     /// Nothing but the established IKE_SA is wanted.
@@ -39,7 +41,7 @@ impl Task {
             | Self::RekeyIke(command)
             | Self::CreateChild(_, command) => *command,
             Self::Report(command) => Some(*command),
-            Self::WithdrawChild(_) | Self::Liveness | Self::Retire(_) => None,
+            Self::WithdrawChild(_) | Self::Redirect(_) | Self::Liveness | Self::Retire(_) => None,
         }
     }
 
@@ -58,6 +60,7 @@ impl Task {
             Self::RekeyChild(..) => "CHILD_REKEY",
             Self::RekeyIke(_) => "IKE_REKEY",
             Self::CreateChild(..) => "CHILD_CREATE",
+            Self::Redirect(_) => "IKE_REDIRECT",
             Self::Liveness => "IKE_DPD",
         }
     }

@@ -334,6 +334,8 @@ impl Reader<'_> {
             },
             encap: self.yes("forceencaps", false),
             childless: Childless::Allow,
+            ppk_id: None,
+            ppk_required: false,
             dscp: self
                 .get("ikedscp")
                 .and_then(|dscp| u8::from_str_radix(dscp, 2).ok())

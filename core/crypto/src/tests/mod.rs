@@ -7,6 +7,7 @@ mod exchange;
 mod golden;
 mod keys;
 mod parsing;
+mod ppk;
 mod registration;
 mod selection;
 mod trace;

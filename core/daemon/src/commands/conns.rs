@@ -65,6 +65,10 @@ pub(super) fn connection(peer: &PeerConfig, endpoint: &Endpoint) -> Message {
     if !peer.dpd_delay.is_zero() {
         out.push_value("dpd_delay", peer.dpd_delay.as_secs());
     }
+    if let Some(id) = &peer.ppk_id {
+        out.push_value("ppk_id", id);
+    }
+    out.push_flag("ppk_required", peer.ppk_required);
     for (side, rounds) in [("local", &peer.local_auth), ("remote", &peer.remote_auth)] {
         for (round, auth) in rounds.iter().enumerate() {
             out.push_section(&format!("{side}-{}", round + 1), authentication(auth));

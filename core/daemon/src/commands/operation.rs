@@ -94,6 +94,8 @@ impl Operation {
 pub(crate) struct Operations {
     pub(super) running: BTreeMap<u64, Operation>,
     pub(super) commands: BTreeMap<CommandId, u64>,
+    /// Look-ups for IKE_SAs that are sent elsewhere.
+    pub(super) look_ups: usize,
     last_operation: u64,
     last_command: u64,
 }
@@ -117,6 +119,14 @@ impl Operations {
     pub(super) fn unattended(&mut self) -> CommandId {
         self.last_command += 1;
         CommandId(self.last_command)
+    }
+
+    /// What a command wants is done by another IKE_SA: its lines are streamed too.
+    pub(crate) fn moved(&mut self, command: CommandId, sa: u32) {
+        let operation = self.commands.get(&command);
+        if let Some(operation) = operation.and_then(|id| self.running.get_mut(id)) {
+            operation.sas.insert(sa);
+        }
     }
 
     /// Takes one out, with its claims to commands.
@@ -152,7 +162,7 @@ impl Operations {
             Work::Install(work) => work.is_resolving(),
             Work::Terminate(_) => false,
         };
-        self.running.values().filter(resolving).count()
+        self.look_ups + self.running.values().filter(resolving).count()
     }
 
     /// When the next one is out of time.

@@ -1,12 +1,14 @@
 //! The addresses of both ends, before an IKE_SA is initiated.
 
 use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::connection::{Host, PeerConfig};
-use plugin_api::KernelNet;
+use plugin_api::{Host as _, KernelNet};
 
 use crate::input::{Input, Sender};
+use crate::run::Daemon;
 
 /// Look-ups that may run at once; each has a thread, because getaddrinfo waits.
 const LOOKUPS: usize = 16;
@@ -82,6 +84,15 @@ pub(super) fn look_up(
     running: usize,
     input: Sender,
 ) -> Result<(), Problem> {
+    let done = move |names| input.send(Input::Resolved(operation, names));
+    start(names, running, done)
+}
+
+fn start(
+    names: Vec<String>,
+    running: usize,
+    done: impl FnOnce(Names) + Send + 'static,
+) -> Result<(), Problem> {
     if running >= LOOKUPS {
         return Err(Problem::Busy(format!(
             "{LOOKUPS} names are being looked up already"
@@ -95,12 +106,46 @@ pub(super) fn look_up(
                 .unwrap_or_default();
             (name, addresses)
         });
-        input.send(Input::Resolved(operation, addresses.collect()));
+        done(addresses.collect());
     };
     let thread = std::thread::Builder::new().name("resolve".into()).spawn(work);
     thread
         .map(drop)
         .map_err(|error| Problem::Busy(format!("no thread to look a name up: {error}")))
+}
+
+impl Daemon {
+    /// An IKE_SA is sent elsewhere, and has to know the addresses of both ends.
+    pub(crate) fn find_way(&mut self, sa: u32, peer: &Arc<PeerConfig>) {
+        let names = names(peer);
+        if names.is_empty() {
+            return self.answer_way(sa, peer, &Vec::new());
+        }
+        let (input, there) = (self.input.clone(), Arc::clone(peer));
+        let done = move |names| input.send(Input::WayFound(sa, there, names));
+        match start(names, self.operations.resolving(), done) {
+            Ok(()) => self.operations.look_ups += 1,
+            Err(problem) => {
+                let now = self.now();
+                self.endpoint
+                    .handle_resolved(now, sa, Err(problem.text().to_owned()));
+            }
+        }
+    }
+
+    /// The names in it have been looked up.
+    pub(crate) fn way_found(&mut self, sa: u32, peer: &PeerConfig, names: &Names) {
+        self.operations.look_ups -= 1;
+        self.answer_way(sa, peer, names);
+    }
+
+    fn answer_way(&mut self, sa: u32, peer: &PeerConfig, names: &Names) {
+        let net = self.host.kernel_net();
+        let found = addresses(peer, names, net.as_deref());
+        let found = found.map_err(|problem| problem.text().to_owned());
+        let now = self.now();
+        self.endpoint.handle_resolved(now, sa, found);
+    }
 }
 
 /// The address of the peer and the own one to reach it from.

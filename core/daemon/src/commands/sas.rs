@@ -112,6 +112,7 @@ impl Describe<'_> {
         if let Some(proposal) = &sa.proposal {
             self.algorithms(&mut out, proposal);
         }
+        out.push_flag("ppk", sa.ppk);
         if sa.state == IkeSaState::Established {
             if let Some(since) = sa.established {
                 out.push_value("established", self.now.saturating_duration_since(since).as_secs());

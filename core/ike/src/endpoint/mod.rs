@@ -259,7 +259,7 @@ impl Endpoint {
                 self.with_sa(key, |sa, shared| sa.add_child(shared, what.child, id));
                 key
             }
-            None => self.start(what, Some(id), |_| {}),
+            None => self.start(what, Some(id), |_, _| {}),
         }
     }
 
@@ -276,11 +276,11 @@ impl Endpoint {
         &mut self,
         what: Initiate,
         command: Option<CommandId>,
-        prepare: impl FnOnce(&mut IkeSa),
+        prepare: impl FnOnce(&mut IkeSa, &mut Shared),
     ) -> SaKey {
         let key = self.shared.next_ike_id();
         let mut sa = IkeSa::initiator(&mut self.shared, key, what, command);
-        prepare(&mut sa);
+        prepare(&mut sa, &mut self.shared);
         self.insert(key, sa);
         self.with_sa(key, |sa, shared| sa.connect(shared));
         key

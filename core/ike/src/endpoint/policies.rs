@@ -264,7 +264,7 @@ impl Endpoint {
                 });
             }
             _ => {
-                self.start(what, Some(command), |_| {});
+                self.start(what, Some(command), |_, _| {});
             }
         }
     }

@@ -1,11 +1,13 @@
 //! What an IKE_SA wants of the others, done when it has handled its input.
 
 use config::identity::Identity;
+use crypto::int_auth::Role;
 
 use crate::alert::Alert;
 use crate::endpoint::{Endpoint, same_peer};
+use crate::extension::redirect::{Luggage, Redirects};
 use crate::lookup::SaKey;
-use crate::sa::IkeSa;
+use crate::sa::{IkeSa, IkeSaState};
 use crate::shared::{Again, Shared, Wish, log};
 use crate::task::Task;
 
@@ -18,9 +20,17 @@ impl Endpoint {
                     command,
                     children,
                     instead_of,
+                    luggage,
                     addresses,
                 } = *again;
-                self.start(what, command, |sa| {
+                self.start(what, command, |sa, shared| {
+                    if let Some(command) = command {
+                        shared.out.command_moved(command, sa.unique_id);
+                    }
+                    if let Some(Luggage { followed, tasks }) = luggage {
+                        sa.redirects = Redirects::after(followed);
+                        sa.tasks.extend(tasks);
+                    }
                     let children = children.into_iter();
                     sa.tasks
                         .extend(children.map(|(config, command)| Task::CreateChild(config, command)));
@@ -55,6 +65,28 @@ impl Endpoint {
                 self.with_sa(old, IkeSa::answer_delete);
             }
             Wish::TakeOver(local, remote) => self.take_over(&local, &remote),
+            Wish::Admit {
+                config,
+                local,
+                remote,
+                newcomer,
+            } => {
+                let Some(new) = self.sas.get(&newcomer) else {
+                    return;
+                };
+                let (address, instead_of) = (new.sa.remote, new.sa.instead_of);
+                let stays = |key: SaKey| {
+                    let sa = self.sas.get(&key).map(|entry| &entry.sa);
+                    // From the same address the peer may be authenticating again.
+                    sa.is_some_and(|sa| {
+                        Some(key) != instead_of
+                            && sa.remote != address
+                            && sa.config.as_ref().is_some_and(|own| same_peer(own, &config))
+                    })
+                };
+                let kept = self.between(&local, &remote, newcomer).into_iter().any(stays);
+                self.with_sa(newcomer, |sa, shared| sa.on_admission(shared, !kept));
+            }
             Wish::InitialContact {
                 local,
                 remote,
@@ -79,12 +111,20 @@ impl Endpoint {
                 local,
                 remote,
                 except,
+                instead_of,
             } => {
-                let address = self.sas.get(&except).map(|entry| entry.sa.remote);
+                let Some(new) = self.sas.get(&except) else { return };
+                let address = new.sa.remote;
+                let initiator = new.sa.role == Role::Initiator;
                 for key in self.between(&local, &remote, except) {
                     self.with_sa(key, |sa, shared| {
-                        if sa.config.as_ref().is_some_and(|own| same_peer(own, &config)) {
-                            if Some(sa.remote) == address {
+                        use IkeSaState as S;
+                        let stands = matches!(sa.state, S::Established | S::Rekeying);
+                        if stands && sa.config.as_ref().is_some_and(|own| same_peer(own, &config)) {
+                            if Some(sa.unique_id) == instead_of || initiator && sa.remote == address {
+                                return;
+                            }
+                            if sa.remote == address {
                                 return sa.suspect_reauthentication(shared, &remote);
                             }
                             log!(
@@ -121,12 +161,15 @@ impl Endpoint {
         }
     }
 
-    /// The established IKE_SAs between two identities, one left out.
+    /// The established IKE_SAs between two identities that use the same family of addresses as the one left out.
     fn between(&self, local: &Identity, remote: &Identity, except: SaKey) -> Vec<SaKey> {
+        let family = |key| self.sas.get(key).map(|entry| entry.sa.remote.is_ipv4());
+        let own = family(&except);
         self.shared
             .established
             .iter()
-            .filter(|(key, (own, peer))| **key != except && own == local && peer == remote)
+            .filter(|(key, ends)| **key != except && ends.0 == *local && ends.1 == *remote)
+            .filter(|(key, _)| family(key) == own)
             .map(|(key, _)| *key)
             .collect()
     }

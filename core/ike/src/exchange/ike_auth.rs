@@ -14,9 +14,10 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
 use crate::exchange::ike_sa_init_responder::accepts_proposal;
-use crate::exchange::{AfterAuth, Phase, error_notify, find};
+use crate::exchange::{AfterAuth, OfferedChild, Phase, error_notify, find};
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
+use crate::task::Task;
 
 impl IkeSa {
     /// The initiator's request, once the SPI for the first CHILD_SA is there.
@@ -55,6 +56,8 @@ impl IkeSa {
             payloads.push(Payload::Id(IdKind::Responder, id_payload(remote_id)));
         }
         let other_id = remote_id.unwrap_or_else(Identity::any);
+        let ends = (&local_id, &other_id);
+        self.offer_ppk(shared, &config, ends, &id, &mut payloads)?;
         payloads.push(self.own_auth(shared, &config, &local_id, &other_id, &id)?);
         self.request_configuration(shared, &config, &mut payloads);
         let child = self.offer_child(shared, spi, &mut payloads);
@@ -122,7 +125,7 @@ impl IkeSa {
     }
 
     /// The AUTH value of the end with `role`, made with a shared key (RFC 7296, 2.15).
-    fn auth_value(&self, role: Role, id: &Id, psk: &[u8]) -> Result<Secret, Error> {
+    pub(crate) fn auth_value(&self, role: Role, id: &Id, psk: &[u8]) -> Result<Secret, Error> {
         let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, &self.sk, &self.negotiation) else {
             return Err(Error::AuthenticationFailed);
         };
@@ -154,8 +157,22 @@ impl IkeSa {
             }
         };
         self.remote_id = Some(id);
+        self.check_unique_response(shared, child, inbound);
+    }
+
+    /// The responder is who it should be, and no other IKE_SA keeps this one out.
+    pub(crate) fn finish_auth_response(
+        &mut self,
+        shared: &mut Shared,
+        child: Option<Box<OfferedChild>>,
+        inbound: &Inbound,
+    ) {
+        self.replace_older(shared);
         self.establish(shared);
-        self.accept_configuration(shared, &inbound);
+        if let Some(gateway) = self.redirected_in_auth(shared, &inbound.payloads) {
+            return self.redirect_auth(shared, child, gateway);
+        }
+        self.accept_configuration(shared, inbound);
         let mut then = AfterAuth::default();
         for payload in &inbound.payloads {
             let Payload::Notify(notify) = payload else {
@@ -170,7 +187,7 @@ impl IkeSa {
             }
         }
         match child {
-            Some(offered) => self.accept_child(shared, offered, &inbound, then),
+            Some(offered) => self.accept_child(shared, offered, inbound, then),
             None => self.after_auth(shared, then),
         }
     }
@@ -209,7 +226,9 @@ impl IkeSa {
             );
             return Err(Error::AuthenticationFailed);
         }
+        self.settle_ppk(shared, &inbound.payloads)?;
         self.verify_peer(shared, id, &peer, auth)?;
+        self.confirm_ppk(shared);
         Ok(peer)
     }
 
@@ -267,7 +286,7 @@ impl IkeSa {
     }
 
     /// Tells a responder whose AUTH is refused; it believes the IKE_SA established (RFC 7296, 2.21.2).
-    fn tell_failure(&mut self, shared: &mut Shared) {
+    pub(crate) fn tell_failure(&mut self, shared: &mut Shared) {
         let notify = status(NotifyType::AUTHENTICATION_FAILED, Vec::new());
         self.request(shared, ExchangeType::INFORMATIONAL, vec![notify]);
     }
@@ -307,6 +326,10 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "peer supports MOBIKE");
         }
         self.instead_of = None;
+        if let Some(child) = self.deferred_child() {
+            self.tasks
+                .push_front(Task::CreateChild(child, self.command.take()));
+        }
         if let Some(command) = self.command.take() {
             let up =
                 self.initiate.as_ref().is_none_or(|what| what.child.is_none()) || !self.children.is_empty();
@@ -326,19 +349,34 @@ impl IkeSa {
             negotiation.auth_message_id = self.window.expected();
         }
         match self.accept_auth_request(shared, &inbound) {
-            Ok((mut answer, initial_contact)) => {
-                self.establish_responder(shared, initial_contact);
-                if self.answer_configuration(shared, &inbound, initial_contact, &mut answer) {
-                    self.answer_child(shared, answer, &inbound);
-                } else {
-                    self.send_auth_response(shared, answer);
-                }
+            Ok((answer, initial_contact)) => {
+                self.check_unique_request(shared, answer, initial_contact, inbound);
             }
             Err(error) => {
                 let kind = error.notify().unwrap_or(NotifyType::AUTHENTICATION_FAILED);
                 self.respond_notify(shared, ExchangeType::IKE_AUTH, kind, Vec::new());
                 self.destroy();
             }
+        }
+    }
+
+    /// The initiator is who it should be, and no other IKE_SA keeps this one out.
+    pub(crate) fn finish_auth_request(
+        &mut self,
+        shared: &mut Shared,
+        mut answer: Vec<Payload>,
+        initial_contact: bool,
+        inbound: &Inbound,
+    ) {
+        self.establish_responder(shared, initial_contact);
+        if let Some(redirect) = self.redirect_newcomer(shared) {
+            answer.push(redirect);
+            return self.send_auth_response(shared, answer);
+        }
+        if self.answer_configuration(shared, inbound, initial_contact, &mut answer) {
+            self.answer_child(shared, answer, inbound);
+        } else {
+            self.send_auth_response(shared, answer);
         }
     }
 
@@ -366,7 +404,15 @@ impl IkeSa {
             self.local_id = Some(self.own_id(&config, wanted.as_ref()));
             self.remote_id = Some(peer.clone());
             log!(shared, self, Cfg, 1, "selected peer config '{}'", config.name);
-            match self.verify_peer(shared, id, &peer, auth) {
+            let plain = match self.accept_ppk(shared, &config, &inbound.payloads) {
+                Ok(plain) => plain,
+                Err(error) => {
+                    self.alert(shared, Alert::PeerAuthFailed);
+                    failure = error;
+                    continue;
+                }
+            };
+            match self.verify_peer(shared, id, &peer, plain.as_ref().unwrap_or(auth)) {
                 Ok(()) => return self.answer_auth(shared, &config, &peer, inbound),
                 Err(error) => failure = error,
             }
@@ -441,6 +487,7 @@ impl IkeSa {
         peer: &Identity,
         inbound: &Inbound,
     ) -> Result<(Vec<Payload>, bool), Error> {
+        self.check_childless(shared, config, &inbound.payloads)?;
         let own = self
             .local_id
             .clone()
@@ -455,7 +502,11 @@ impl IkeSa {
             && inbound.payloads.iter().any(|payload| {
                 matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::MOBIKE_SUPPORTED)
             });
-        Ok((vec![Payload::Id(IdKind::Responder, id), auth], initial_contact))
+        let mut answer = vec![Payload::Id(IdKind::Responder, id), auth];
+        if self.confirm_ppk(shared) {
+            answer.push(status(NotifyType::PPK_IDENTITY, Vec::new()));
+        }
+        Ok((answer, initial_contact))
     }
 
     /// The responder's side of the establishment: older IKE_SAs of the same peer may have to go.
@@ -478,6 +529,7 @@ impl IkeSa {
                 local,
                 remote,
                 except,
+                instead_of: None,
             }),
             UniquePolicy::No | UniquePolicy::Keep => {}
         }
@@ -503,8 +555,10 @@ impl IkeSa {
 
     /// The initiator asks the kernel for an SPI, unless the IKE_SA is to be childless.
     pub(crate) fn reserve_spi(&mut self, shared: &mut Shared) {
-        if self.initiate.as_ref().is_none_or(|what| what.child.is_none()) {
-            return self.send_auth(shared, None);
+        match self.offers_child(shared) {
+            Ok(true) => {}
+            Ok(false) => return self.send_auth(shared, None),
+            Err(_) => return self.destroy(),
         }
         self.phase = Phase::ReserveSpi;
         let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());

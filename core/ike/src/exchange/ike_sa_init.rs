@@ -13,6 +13,7 @@ use wire::payload::{Ke, Nonce, Notify, Payload, VendorId};
 
 use crate::error::Error;
 use crate::exchange::{Offer, Phase, error_notify, find};
+use crate::extension::redirect::Verdict;
 use crate::output::Job;
 use crate::proposals;
 use crate::sa::peer::STRONGSWAN_VENDOR_ID;
@@ -116,9 +117,8 @@ impl IkeSa {
         );
         self.push_fragmentation(&mut payloads);
         payloads.push(signature_hashes(shared));
-        if shared.settings.follow_redirects {
-            payloads.push(status(NotifyType::REDIRECT_SUPPORTED, Vec::new()));
-        }
+        self.push_redirection(shared, &mut payloads);
+        self.push_use_ppk(&mut payloads);
         if offer.proposals.iter().any(Proposal::has_additional) {
             payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
         }
@@ -178,6 +178,14 @@ impl IkeSa {
         let Phase::AwaitInit { offer, pending } = std::mem::replace(&mut self.phase, Phase::Idle) else {
             return;
         };
+        match self.judge_redirect(shared, &inbound.payloads) {
+            Verdict::GoOn => {}
+            Verdict::Ignore => {
+                self.phase = Phase::AwaitInit { offer, pending };
+                return;
+            }
+            Verdict::Follow(gateway) => return self.redirect_init(shared, gateway),
+        }
         if let Some(cookie) = find!(inbound.payloads, Payload::Notify(notify)
             if notify.kind == NotifyType::COOKIE => notify.data.clone())
         {

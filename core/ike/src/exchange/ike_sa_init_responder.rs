@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config::connection::{Childless, IkeVersion, PeerConfig};
+use config::connection::{IkeVersion, PeerConfig};
 use crypto::proposal::Proposal;
 use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Protocol, TransformType};
 use plugin_api::Secret;
@@ -216,13 +216,10 @@ impl IkeSa {
         if !self.peer.hashes.is_empty() {
             payloads.push(signature_hashes(shared));
         }
-        if self
-            .config
-            .as_ref()
-            .is_some_and(|config| config.childless != Childless::Never)
-        {
-            payloads.push(status(NotifyType::CHILDLESS_IKEV2_SUPPORTED, Vec::new()));
+        if self.peer.ppk {
+            self.answer_use_ppk(shared, &mut payloads);
         }
+        self.push_childless(&mut payloads);
         if proposal.has_additional() {
             payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
         }

@@ -41,6 +41,7 @@ impl IkeSa {
                     self.active = None;
                     shared.wishes.push(Wish::Retire(old));
                 }
+                Task::Redirect(gateway) => self.send_redirect(shared, &gateway),
                 Task::Liveness => {
                     log!(shared, self, Ike, 1, "sending DPD request");
                     self.request(shared, ExchangeType::INFORMATIONAL, Vec::new());
@@ -165,6 +166,7 @@ impl IkeSa {
             Some(task @ (Task::RekeyChild(..) | Task::RekeyIke(_) | Task::CreateChild(..))) => {
                 self.active = Some(task)
             }
+            Some(Task::Redirect(_)) => self.on_redirect_answered(shared),
             Some(Task::Liveness | Task::WithdrawChild(_) | Task::Report(_) | Task::Retire(_)) | None => {}
         }
     }
@@ -220,6 +222,7 @@ impl IkeSa {
         {
             self.on_auth_lifetime(shared, u32::from_be_bytes(seconds));
         }
+        self.on_redirect_request(shared, payloads);
         let answer = self.answer_address_update(shared, &inbound);
         let closing = self.closing_by_peer(shared, payloads);
         if closing.is_empty() {
@@ -276,6 +279,9 @@ impl IkeSa {
     }
 
     fn try_again(&mut self, shared: &mut Shared) {
+        if self.return_home(shared) {
+            return self.try_anew(shared);
+        }
         let tries = self.config.as_ref().map_or(Some(1), |config| config.keying_tries);
         if tries.is_some_and(|tries| self.attempts >= tries) || self.initiate.is_none() {
             log!(
@@ -297,6 +303,10 @@ impl IkeSa {
             1,
             "peer not responding, trying again ({attempt}/{of})"
         );
+        self.try_anew(shared);
+    }
+
+    fn try_anew(&mut self, shared: &mut Shared) {
         if let Some(child) = self.phase.take_child() {
             shared.out.kernel(child.remove());
         }

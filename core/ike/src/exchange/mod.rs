@@ -10,6 +10,7 @@ pub(crate) mod ike_sa_init;
 mod ike_sa_init_responder;
 mod informational;
 mod jobs;
+mod unique;
 
 use std::collections::VecDeque;
 
@@ -20,6 +21,8 @@ use plugin_api::PendingKeyExchange;
 use wire::payload::Payload;
 
 use crate::child::ChildSa;
+use crate::extension::ppk::Mixed;
+use unique::Unchecked;
 
 /// What the exchanges up to the establishment have in common; dropped with it.
 #[derive(Default)]
@@ -42,6 +45,8 @@ pub(crate) struct Negotiation {
     pub(crate) init_tries: u32,
     pub(crate) cookie: Vec<u8>,
     pub(crate) refused_method: Option<KeyExchangeMethod>,
+    /// The post-quantum preshared key that AUTH is computed with.
+    pub(crate) ppk: Option<Mixed>,
 }
 
 /// What an IKE_SA awaits until it is established.
@@ -74,6 +79,8 @@ pub(crate) enum Phase {
     ReserveSpi,
     /// The response to IKE_AUTH.
     AwaitAuth { child: Option<Box<OfferedChild>> },
+    /// Whether other IKE_SAs between the same identities let it be.
+    CheckUnique(Unchecked),
     /// The first CHILD_SA (kernel), then what else the response said.
     InstallChild { child: Box<ChildSa>, then: AfterAuth },
 
@@ -124,7 +131,10 @@ impl Phase {
     /// The CHILD_SA that is being negotiated, when the IKE_SA goes.
     pub(crate) fn take_child(&mut self) -> Option<Box<ChildSa>> {
         match std::mem::replace(self, Self::Idle) {
-            Self::AwaitAuth { child: Some(offered) } => Some(Box::new(offered.child)),
+            Self::AwaitAuth { child: Some(offered) }
+            | Self::CheckUnique(Unchecked::Response {
+                child: Some(offered), ..
+            }) => Some(Box::new(offered.child)),
             Self::InstallChild { child, .. } | Self::AnswerInstallChild { child, .. } => Some(child),
             _ => None,
         }

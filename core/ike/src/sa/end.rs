@@ -62,6 +62,7 @@ impl IkeSa {
         if let Some(old) = self.instead_of.take() {
             shared.wishes.push(Wish::RetryReauthentication(old));
         }
+        self.tasks.extend(self.redirects.take_tasks());
         let active = self.active.take().map(|task| (task, false));
         let later = self.later.drain(..).map(|(_, task)| task);
         let waiting = self.tasks.drain(..).chain(later).map(|task| (task, true));

@@ -221,6 +221,9 @@ impl IkeSa {
 
     /// It is not possible right now.
     pub(crate) fn retry_reauthentication(&mut self, shared: &mut Shared) {
+        if self.stays_after_redirect(shared) {
+            return;
+        }
         let delay = retry_delay(shared);
         log!(
             shared,
@@ -238,7 +241,7 @@ impl IkeSa {
     /// be reachable, and needs nothing that only an initiator can ask for.
     fn what_again(&self) -> Option<Initiate> {
         if let Some(mut what) = self.initiate.clone() {
-            what.local.set_ip(self.local.ip());
+            self.redirects.send_home(&mut what, self.local.ip());
             return Some(what);
         }
         let peer = self.config.clone()?;
@@ -272,6 +275,7 @@ impl IkeSa {
             command: None,
             children,
             instead_of,
+            luggage: None,
             addresses: self.given.own.clone(),
         })));
     }

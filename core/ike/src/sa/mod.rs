@@ -37,6 +37,7 @@ use crate::event::IkeSaInfo;
 use crate::exchange::configuration::Given;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
+use crate::extension::redirect::Redirects;
 use crate::output::{CommandId, KernelId};
 use crate::shared::{Shared, log};
 use crate::tally::Handshake;
@@ -108,6 +109,10 @@ pub(crate) struct IkeSa {
     pub(crate) reauthenticate: bool,
     /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
     pub(crate) instead_of: Option<u32>,
+    /// A post-quantum preshared key went into its keys, or into those of one that it succeeds.
+    pub(crate) ppk: bool,
+    /// Where it was sent, as a client.
+    pub(crate) redirects: Redirects,
     /// What configuration payloads have given to both ends.
     pub(crate) given: Given,
     /// The attempt to establish it.
@@ -197,6 +202,8 @@ impl IkeSa {
             attempts: 1,
             reauthenticate: false,
             instead_of: None,
+            ppk: false,
+            redirects: Redirects::default(),
             given: Given::default(),
             handshake: None,
             requests: Reassembly::default(),
@@ -437,6 +444,7 @@ impl IkeSa {
             nat_remote: self.natt.remote,
             nat_fake: self.natt.fake && !self.natt.local && !self.natt.remote,
             proposal: self.proposal.clone(),
+            ppk: self.ppk,
             established: self.lifetime.established,
             rekey_at: self.lifetime.rekey.deadline(),
             reauth_at: self.lifetime.reauth.deadline(),

@@ -22,6 +22,12 @@ pub(crate) struct Peer {
     pub(crate) intermediate: bool,
     /// MOBIKE (RFC 4555).
     pub(crate) mobike: bool,
+    /// Post-quantum preshared keys (RFC 8784).
+    pub(crate) ppk: bool,
+    /// Childless IKE_SAs (RFC 6023).
+    pub(crate) childless: bool,
+    /// Redirection (RFC 5685).
+    pub(crate) redirection: bool,
     /// Hashes for signatures (RFC 7427).
     pub(crate) hashes: Vec<HashAlgorithm>,
 }
@@ -50,6 +56,11 @@ impl IkeSa {
                 Payload::Notify(notify) => match notify.kind {
                     NotifyType::FRAGMENTATION_SUPPORTED => self.peer.fragmentation = true,
                     NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED => self.peer.intermediate = true,
+                    NotifyType::USE_PPK => self.peer.ppk = true,
+                    NotifyType::CHILDLESS_IKEV2_SUPPORTED => self.peer.childless = true,
+                    NotifyType::REDIRECT_SUPPORTED | NotifyType::REDIRECTED_FROM => {
+                        self.learn_redirection(shared, notify.kind, &notify.data);
+                    }
                     NotifyType::SIGNATURE_HASH_ALGORITHMS => {
                         self.peer.hashes = notify
                             .data

@@ -37,6 +37,10 @@ impl Gone {
 impl IkeSa {
     /// The IKE_SA goes, and is established anew if any of its CHILD_SAs is to be, or one was wanted and not yet made.
     pub(crate) fn reestablish(&mut self, shared: &mut Shared, why: Gone) {
+        // The gateway that it was sent to gets them.
+        if self.redirects.is_moving() {
+            return;
+        }
         let lost = |child: &&ChildSa| child.is_installed() && child.state != ChildState::Deleting;
         let lost: Vec<_> = self.children.iter().filter(lost).collect();
         for child in lost.iter().filter(|child| why.action(&child.config).traps()) {
@@ -83,6 +87,7 @@ impl IkeSa {
             command,
             children,
             instead_of: None,
+            luggage: None,
             addresses: self.given.own.clone(),
         })));
     }
@@ -182,7 +187,7 @@ impl IkeSa {
     /// and needs nothing that only an initiator can ask for.
     fn what_to_restart(&self) -> Option<Initiate> {
         if let Some(mut what) = self.initiate.clone() {
-            what.local.set_ip(self.local.ip());
+            self.redirects.send_home(&mut what, self.local.ip());
             return Some(what);
         }
         let peer = self.config.clone()?;

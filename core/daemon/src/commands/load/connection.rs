@@ -8,6 +8,7 @@ use config::connection::{
     AuthConfig, Childless, Fragmentation, Host, IkeLifetime, IkeVersion, PeerConfig, ProposalList,
     UniquePolicy, VICI,
 };
+use config::identity::Identity;
 use config::selector;
 use control::vici::Element;
 
@@ -71,6 +72,8 @@ fn defaults(name: &str) -> PeerConfig {
         dpd_delay: Duration::ZERO,
         encap: false,
         childless: Childless::Allow,
+        ppk_id: None,
+        ppk_required: false,
         dscp: 0,
         vips: Vec::new(),
         pools: Vec::new(),
@@ -125,8 +128,12 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
                 let reply = given.parsed(|text| known.contains(&text).then_some(text == "reply"))?;
                 notes.add(given.key(), reply);
             }
-            "ppk_required" => notes.add(given.key(), !given.yes()?),
-            "ppk_id" | "if_id_in" | "if_id_out" => notes.add(given.key(), matches!(given.text()?, "" | "0")),
+            "ppk_required" => peer.ppk_required = given.yes()?,
+            "ppk_id" => {
+                let id = given.parsed(|text| Some(Identity::parse(text)))?;
+                peer.ppk_id = Some(id).filter(|id| !id.is_any());
+            }
+            "if_id_in" | "if_id_out" => notes.add(given.key(), matches!(given.text()?, "" | "0")),
             "children" => {
                 for given in given.section()?.iter().map(Given) {
                     notes.within = format!("children.{}.", given.key());
@@ -150,7 +157,6 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     peer.local_auth = in_order(local);
     peer.remote_auth = in_order(remote);
     notes.add("dscp", peer.dscp == 0);
-    notes.add("childless = force", peer.childless != Childless::Force);
     Ok(peer)
 }
 
@@ -195,7 +201,8 @@ fn fragmentation(text: &str) -> Option<Fragmentation> {
 
 fn childless(text: &str) -> Option<Childless> {
     Some(match text {
-        "allow" | "prefer" => Childless::Allow,
+        "allow" => Childless::Allow,
+        "prefer" => Childless::Prefer,
         "never" => Childless::Never,
         "force" => Childless::Force,
         _ => return None,

@@ -75,6 +75,7 @@ pub(crate) fn tunnel1(now: Instant) -> IkeSaInfo {
             Protocol::IKE,
             &["aes256gcm16", "prfsha512", "x25519", "ke1_kyber3"],
         )),
+        ppk: false,
         established: now.checked_sub(Duration::from_secs(446)),
         rekey_at: None,
         reauth_at: now.checked_add(Duration::from_secs(2669)),

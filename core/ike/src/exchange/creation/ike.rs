@@ -429,6 +429,8 @@ impl IkeSa {
         heir.name = Arc::clone(&old.name);
         heir.config.clone_from(&old.config);
         heir.origin = old.origin;
+        heir.ppk = old.ppk;
+        heir.redirects = old.redirects.inherited();
         heir.profile = old.profile;
         heir.natt = old.natt.clone();
         heir.peer = old.peer.clone();
