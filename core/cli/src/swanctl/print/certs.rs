@@ -115,10 +115,9 @@ impl Printer {
         if let Some(id) = &certificate.authority_key {
             writeln!(out, "  authkeyId: {}", hex(id))?;
         }
-        if let Some(id) = &certificate.subject_key {
-            writeln!(out, "  subjkeyId: {}", hex(id))?;
-        }
-        Ok(())
+        // What it would be, if it says nothing.
+        let id = certificate.subject_key.as_deref().unwrap_or(&certificate.key.id);
+        writeln!(out, "  subjkeyId: {}", hex(id))
     }
 
     fn crl(&self, out: &mut dyn Write, crl: &Crl) -> io::Result<()> {
