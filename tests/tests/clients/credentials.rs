@@ -111,6 +111,9 @@ fn steps() -> Vec<Step> {
         .push(SanType::Rfc822Name("carol@strongswan.org".try_into().unwrap()));
     let mut expired = end_entity("dave.strongswan.org", 0x7fff_0013);
     expired.not_after = date_time_ymd(2026, 3, 1);
+    // No key for IKE, by its keyUsage.
+    let mut server = end_entity("server.strongswan.org", 0x16);
+    server.key_usages = vec![KeyUsagePurpose::KeyEncipherment];
     let mut responder = params("OCSP Signing Authority", 0x14);
     responder.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
     let crl = CertificateRevocationListParams {
@@ -170,6 +173,7 @@ fn steps() -> Vec<Step> {
         },
         Step {
             new: vec![
+                ("x509/server.pem", issued(server, other_key).pem().into()),
                 ("x509crl/root.crl", crl.der().to_vec()),
                 ("x509ocsp/ocsp.pem", issued(responder, other_key).pem().into()),
                 (
@@ -238,6 +242,7 @@ fn steps() -> Vec<Step> {
                 "x509/moon.pem",
                 "x509/carol.pem",
                 "x509/dave.der",
+                "x509/server.pem",
                 "x509ca/ca.pem",
                 "x509crl/root.crl",
                 "pubkey/moon.pem",

@@ -200,7 +200,8 @@ fn details(out: &mut dyn Write, certificate: &Certificate) -> io::Result<()> {
     ];
     let set = names.iter().filter(|(set, _)| *set);
     let set: String = set.map(|(_, name)| *name).collect();
-    if !set.is_empty() || flags.aa {
+    // There are some without a word of their own.
+    if !set.is_empty() || flags.aa || flags.ike_compliant {
         writeln!(out, "  flags:     {set}")?;
     }
     uris(out, "  CRL URIs:  ", &certificate.crl_uris)?;
