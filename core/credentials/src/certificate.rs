@@ -26,6 +26,8 @@ pub struct Flags {
     pub client_auth: bool,
     /// It is for IKE, as some clients demand.
     pub ike_intermediate: bool,
+    /// Its key may sign in IKE: keyUsage says so, or is not there (RFC 4945, 5.1.3.2).
+    pub ike_compliant: bool,
     /// It logs on to Windows.
     pub smartcard_logon: bool,
     /// Issuer and subject are one, and so are their keys as far as the certificate names them. The signature has not been
@@ -146,7 +148,10 @@ impl Certificate {
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
             key: PublicKey::from_info(parsed.public_key().raw)?,
-            flags: Flags::default(),
+            flags: Flags {
+                ike_compliant: true,
+                ..Flags::default()
+            },
             alt_names: Vec::new(),
             crl_uris: Vec::new(),
             ocsp_uris: Vec::new(),

@@ -26,7 +26,10 @@ pub(crate) fn read(certificate: &mut Certificate, extension: &X509Extension<'_>)
             certificate.flags.ca = constraints.ca;
             certificate.path_len = constraints.path_len_constraint.filter(|_| constraints.ca);
         }
-        ParsedExtension::KeyUsage(usage) => certificate.flags.crl_sign = usage.crl_sign(),
+        ParsedExtension::KeyUsage(usage) => {
+            certificate.flags.crl_sign = usage.crl_sign();
+            certificate.flags.ike_compliant = usage.digital_signature() || usage.non_repudiation();
+        }
         ParsedExtension::ExtendedKeyUsage(usage) => {
             let other = |oid: Oid<'_>| usage.other.contains(&oid);
             let flags = &mut certificate.flags;

@@ -90,7 +90,7 @@ fn a_certificate_says_whose_it_is_and_what_for() {
     let moon = Certificate::parse(&pki.moon).unwrap();
     assert_eq!(ca.subject.to_string(), "C=CH, O=strongSwan, CN=Root CA");
     assert_eq!(ca.flags.flag(), Flag::Ca);
-    assert!(ca.flags.self_signed && ca.flags.crl_sign);
+    assert!(ca.flags.self_signed && ca.flags.crl_sign && !ca.flags.ike_compliant);
     assert_eq!((ca.path_len, ca.serial.as_slice()), (Some(2), &[0xff, 1][..]));
     assert_eq!(ca.permitted, [Identity::parse("strongswan.org")]);
     assert_eq!(ca.excluded.len(), 1);
@@ -98,7 +98,7 @@ fn a_certificate_says_whose_it_is_and_what_for() {
     assert_eq!(moon.authority_key, ca.subject_key);
     assert_eq!(moon.flags.flag(), Flag::None);
     assert!(moon.flags.server_auth && moon.flags.ike_intermediate && !moon.flags.client_auth);
-    assert!(!moon.flags.self_signed);
+    assert!(!moon.flags.self_signed && moon.flags.ike_compliant);
     assert_eq!(
         moon.alt_names,
         ["moon.strongswan.org", "192.168.0.2"].map(Identity::parse)

@@ -33,7 +33,7 @@ const DIRECTORIES: [&str; 14] = [
 const LOAD: &str = "--load-creds --noprompt --file /run/swanctl.conf";
 
 const CONF: &str = "connections {\n rw {\n  version = 2\n  remote_addrs = 192.0.2.1\n  proposals = aes256gcm16-sha512-x25519\n  \
-    local {\n   certs = moon.pem\n  }\n  remote {\n   auth = pubkey\n   id = carol.strongswan.org\n   certs = carol.pem\n   \
+    local {\n   auth = pubkey\n   certs = moon.pem\n  }\n  remote {\n   auth = pubkey\n   id = carol.strongswan.org\n   certs = carol.pem\n   \
     cacerts = ca.pem\n  }\n  children {\n   net {\n    remote_ts = 10.1.0.0/16\n    esp_proposals = aes256gcm16-x25519\n   }\n  \
     }\n }\n}\nauthorities {\n strongswan {\n  cacert = ca.pem\n  crl_uris = http://crl.strongswan.org/a.crl, \
     http://crl.strongswan.org/b.crl\n  ocsp_uris = http://ocsp.strongswan.org:8880\n  cert_uri_base = \
@@ -111,6 +111,9 @@ fn steps() -> Vec<Step> {
         .push(SanType::Rfc822Name("carol@strongswan.org".try_into().unwrap()));
     let mut expired = end_entity("dave.strongswan.org", 0x7fff_0013);
     expired.not_after = date_time_ymd(2026, 3, 1);
+    // No key for IKE, by its keyUsage.
+    let mut server = end_entity("server.strongswan.org", 0x16);
+    server.key_usages = vec![KeyUsagePurpose::KeyEncipherment];
     let mut responder = params("OCSP Signing Authority", 0x14);
     responder.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
     let crl = CertificateRevocationListParams {
@@ -162,6 +165,7 @@ fn steps() -> Vec<Step> {
             new: vec![
                 ("x509/dave.der", issued(expired, dave_key).der().to_vec()),
                 ("ecdsa/dave.pem", dave_key.serialize_pem().into()),
+                ("private/dave.pem", dave_key.serialize_pem().into()),
                 ("pkcs8/carol.pem", carol_key.serialize_pem().into()),
             ],
             gone: &[],
@@ -169,6 +173,7 @@ fn steps() -> Vec<Step> {
         },
         Step {
             new: vec![
+                ("x509/server.pem", issued(server, other_key).pem().into()),
                 ("x509crl/root.crl", crl.der().to_vec()),
                 ("x509ocsp/ocsp.pem", issued(responder, other_key).pem().into()),
                 (
@@ -194,7 +199,7 @@ fn steps() -> Vec<Step> {
                 "--list-certs --subject 192.168.0.2",
                 "--list-certs --subject carol@strongswan.org",
                 "--list-certs --subject nobody",
-                "--list-certs --pem",
+                "--list-certs --pem --type x509",
             ],
         },
         Step {
@@ -237,6 +242,7 @@ fn steps() -> Vec<Step> {
                 "x509/moon.pem",
                 "x509/carol.pem",
                 "x509/dave.der",
+                "x509/server.pem",
                 "x509ca/ca.pem",
                 "x509crl/root.crl",
                 "pubkey/moon.pem",
@@ -314,6 +320,17 @@ fn those_of_debian_load_and_list_the_same_with_us_as_with_their_own() {
     assert!(all.is_empty(), "{all}");
 }
 
+/// What theirs says, but for what ours does on purpose.
+fn as_ours(said: &str) -> String {
+    // The usual port goes without saying, as it did before 6.0.2.
+    let said = said.replace("[500]\n", "\n");
+    // Whoever calls it in a script learns that not all has been loaded.
+    match said.contains("--load-creds") && said.contains("' failed: ") {
+        true => said.replace("exit code Some(0)", "exit code Some(22)"),
+        false => said,
+    }
+}
+
 #[test]
 fn ours_loads_and_lists_with_strongswan_what_its_own_does() {
     let (steps, mut all) = (steps(), String::new());
@@ -337,6 +354,7 @@ fn ours_loads_and_lists_with_strongswan_what_its_own_does() {
                 text: String::from_utf8_lossy(&text).replace(&folder, "/run/"),
             }
         });
+        let expected: Vec<String> = expected.iter().map(|said| as_ours(said)).collect();
         all += &differences(&format!("with {suite}"), &expected, &found);
     }
     assert!(all.is_empty(), "{all}");

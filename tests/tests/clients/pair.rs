@@ -62,7 +62,7 @@ impl<'a> Swanctl<'a> {
     pub(crate) fn new(peer: &Peer, host: &'a Host) -> Self {
         host.write(
             "run/strongswan.conf",
-            "swanctl {\n load = random openssl pem pkcs1 pkcs8 x509 pubkey\n}\n",
+            "swanctl {\n load = random x509 pubkey pkcs1 pkcs8 pem openssl\n}\n",
         )
         .unwrap();
         let jail = Jail::new(&peer.root, &host.path("run")).unwrap();

@@ -203,7 +203,11 @@ impl<'a> Session<'a> {
         mut print: impl FnMut(&mut dyn Write, &Message) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let (client, out) = self.parts()?;
-        let label = format!("{event} event");
+        // strongSwan's calls this one as no other.
+        let label = match event {
+            "list-authority" => "list-authorities event".to_owned(),
+            event => format!("{event} event"),
+        };
         let answer = client.stream(command, event, request, &mut |_, message| {
             out.event(&label, message, &mut print)
         })?;

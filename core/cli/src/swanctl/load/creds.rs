@@ -109,11 +109,14 @@ fn private_key(
     content: SharedSecret,
 ) -> Result<Option<String>, Failure> {
     let Some(locked) = unlock::locked(content.octets()) else {
-        return key(loader, path, kind, &content);
+        return key(loader, path, kind, directory, &content);
     };
     let opened = open(loader, path, directory, |password| locked.open(password))?;
     match opened {
-        Some((own, secret)) => key(loader, path, own.unwrap_or(kind), &secret),
+        Some((own, secret)) => {
+            let kind = own.unwrap_or(kind);
+            key(loader, path, kind, kind, &secret)
+        }
         None => Ok(None),
     }
 }
@@ -131,22 +134,24 @@ fn container(loader: &mut Loader<'_>, path: &Path, content: &SharedSecret) -> Re
     }
     let mut ids = Vec::new();
     for secret in &container.keys {
-        ids.extend(key(loader, path, "any", secret)?);
+        ids.extend(key(loader, path, "any", "any", secret)?);
     }
     Ok(ids)
 }
 
+/// Loads a key; of which kind it is said to be is up to where it was found.
 fn key(
     loader: &mut Loader<'_>,
     path: &Path,
     kind: &str,
+    said: &str,
     secret: &SharedSecret,
 ) -> Result<Option<String>, Failure> {
     let request = Message::new().value("type", kind).octets("data", secret.octets());
     let path = path.display();
     match loader.request_secret("load-key", request)? {
         Ok(answer) => {
-            loader.say(&format!("loaded {kind} key from '{path}'"))?;
+            loader.say(&format!("loaded {said} key from '{path}'"))?;
             Ok(answer.get_str("id").map(str::to_owned))
         }
         Err(error) => {

@@ -104,14 +104,19 @@ fn load(loader: &mut Loader<'_>, what: What) -> Result<(), Failure> {
         What::Pools => &[items::pools],
     };
     loader.check_sections()?;
-    for step in steps {
+    for (number, step) in steps.iter().enumerate() {
+        let before = loader.failures;
         step(loader)?;
-        // What comes later may need what is missing now.
-        if loader.failures > 0 {
-            return Err(Failure::Said(FAILED));
+        // What comes later may need what is missing now. Not so after credentials, which come first: a file that is none
+        // keeps no connection from being loaded that does without it.
+        if number > 0 && loader.failures > before {
+            break;
         }
     }
-    Ok(())
+    match loader.failures {
+        0 => Ok(()),
+        _ => Err(Failure::Said(FAILED)),
+    }
 }
 
 fn read(file: &Path) -> Result<Settings, String> {

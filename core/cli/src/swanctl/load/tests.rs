@@ -134,7 +134,7 @@ fn everything_is_loaded_in_the_order_that_it_is_needed() {
         out,
         "loaded certificate from 'x509/moon.pem'\n\
          loaded certificate from 'x509ca/ca.pem'\n\
-         loaded any key from 'private/moon.pem'\n\
+         loaded private key from 'private/moon.pem'\n\
          loaded key token-1 from token [keyid: aa55]\n\
          loaded ike secret 'ike-1'\n\
          loaded eap secret 'eap-carol'\n\
@@ -188,6 +188,20 @@ fn the_first_kind_that_fails_is_the_last() {
         "{err}"
     );
     assert!(bench.calls("load-pool").is_empty() && bench.calls("load-conn").is_empty());
+}
+
+#[test]
+fn a_certificate_that_is_none_keeps_nothing_else_from_being_loaded() {
+    let mut bench = Bench::new("pools { p { addrs = 10.3.0.0/24\n } }\n");
+    bench.file("x509/moon.pem", "moon");
+    bench.refuse("load-cert", "parsing X509 certificate failed");
+    let (code, out, err) = bench.run(What::All);
+    assert_eq!(code, 22);
+    assert_eq!(
+        err,
+        "loading 'x509/moon.pem' failed: parsing X509 certificate failed\n"
+    );
+    assert!(out.contains("loaded pool 'p'"), "{out}");
 }
 
 #[test]

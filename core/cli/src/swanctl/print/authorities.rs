@@ -9,10 +9,8 @@ use super::sections;
 pub(in crate::swanctl) fn authority(out: &mut dyn Write, message: &Message) -> io::Result<()> {
     for (name, authority) in sections(message) {
         writeln!(out, "{name}:")?;
-        for key in ["cacert", "cert_uri_base"] {
-            if let Some(value) = authority.get_str(key) {
-                writeln!(out, "  {key}: {value}")?;
-            }
+        if let Some(value) = authority.get_str("cacert") {
+            writeln!(out, "  cacert: {value}")?;
         }
         for (key, head) in [("crl_uris", "  crl_uris:  "), ("ocsp_uris", "  ocsp_uris: ")] {
             let mut head = head;
@@ -20,6 +18,9 @@ pub(in crate::swanctl) fn authority(out: &mut dyn Write, message: &Message) -> i
                 writeln!(out, "{head}{uri}")?;
                 head = "             ";
             }
+        }
+        if let Some(value) = authority.get_str("cert_uri_base") {
+            writeln!(out, "  cert_uri_base: {value}")?;
         }
     }
     Ok(())

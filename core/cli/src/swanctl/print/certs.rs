@@ -115,10 +115,9 @@ impl Printer {
         if let Some(id) = &certificate.authority_key {
             writeln!(out, "  authkeyId: {}", hex(id))?;
         }
-        if let Some(id) = &certificate.subject_key {
-            writeln!(out, "  subjkeyId: {}", hex(id))?;
-        }
-        Ok(())
+        // What it would be, if it says nothing.
+        let id = certificate.subject_key.as_deref().unwrap_or(&certificate.key.id);
+        writeln!(out, "  subjkeyId: {}", hex(id))
     }
 
     fn crl(&self, out: &mut dyn Write, crl: &Crl) -> io::Result<()> {
@@ -201,7 +200,8 @@ fn details(out: &mut dyn Write, certificate: &Certificate) -> io::Result<()> {
     ];
     let set = names.iter().filter(|(set, _)| *set);
     let set: String = set.map(|(_, name)| *name).collect();
-    if !set.is_empty() || flags.aa {
+    // There are some without a word of their own.
+    if !set.is_empty() || flags.aa || flags.ike_compliant {
         writeln!(out, "  flags:     {set}")?;
     }
     uris(out, "  CRL URIs:  ", &certificate.crl_uris)?;

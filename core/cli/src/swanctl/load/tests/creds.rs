@@ -87,7 +87,7 @@ fn secrets_and_keys_that_are_gone_are_unloaded() {
     assert_eq!(code, 22);
     assert_eq!(
         out,
-        "loaded any key from 'private/a.pem'\nloaded ike secret 'ike-1'\n"
+        "loaded private key from 'private/a.pem'\nloaded ike secret 'ike-1'\n"
     );
     assert_eq!(err, "unloading key 'aa' failed: key not found\n");
     assert_eq!(bench.calls("unload-key"), ["{id=aa}", "{id=cc}"]);
@@ -173,7 +173,7 @@ fn a_locked_key_is_opened_with_the_secret_of_the_file() {
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(
         out,
-        "loaded any key from 'private/moon.pem'\nloaded any key from 'pkcs8/plain.der'\n"
+        "loaded any key from 'private/moon.pem'\nloaded pkcs8 key from 'pkcs8/plain.der'\n"
     );
     assert_eq!(data(&bench, "load-key"), [PLAIN, PLAIN]);
     assert!(bench.asked.is_empty());
