@@ -11,8 +11,10 @@
 mod netns {
     mod daemon;
     mod failures;
+    mod families;
     mod kems;
     mod metrics;
+    mod moving;
     #[path = "../../../plugins/metrics/tests/openmetrics/mod.rs"]
     mod openmetrics;
     mod operation;

@@ -7,6 +7,8 @@ mod sim {
     mod handshake;
     mod lengths;
     mod misbehaviour;
+    mod mobike;
+    mod nat;
     mod reauth;
     mod rekey;
     mod rekey_ike;
@@ -15,6 +17,7 @@ mod sim {
     mod seeds;
     mod tally;
     mod teardown;
+    mod transport;
     mod traps;
     mod vips;
 }

@@ -31,6 +31,8 @@ pub struct Options {
     pub port_nat_t: u16,
     pub keep_alive: Duration,
     pub follow_redirects: bool,
+    /// Leave a path that works for the one that the routes prefer.
+    pub prefer_best_path: bool,
     pub prefer_configured_proposals: bool,
     pub close_ike_on_child_failure: bool,
     pub make_before_break: bool,
@@ -73,6 +75,7 @@ impl Options {
             port_nat_t: count(settings, "charon.port_nat_t", 4500, 65_535, &mut warnings) as u16,
             keep_alive: settings.get_time("charon.keep_alive", seconds(20), &mut warnings),
             follow_redirects: settings.get_bool("charon.follow_redirects", true, &mut warnings),
+            prefer_best_path: settings.get_bool("charon.prefer_best_path", false, &mut warnings),
             prefer_configured_proposals: settings.get_bool(
                 "charon.prefer_configured_proposals",
                 true,

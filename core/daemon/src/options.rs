@@ -31,6 +31,7 @@ pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelF
         port_nat_t: ports.1,
         keep_alive: options.keep_alive,
         follow_redirects: options.follow_redirects,
+        prefer_best_path: options.prefer_best_path,
         prefer_configured_proposals: options.prefer_configured_proposals,
         close_ike_on_child_failure: options.close_ike_on_child_failure,
         make_before_break: options.make_before_break,

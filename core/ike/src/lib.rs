@@ -36,8 +36,8 @@ pub use endpoint::{AddOutcome, Endpoint, Initiate, PolicyInfo, PutOutcome, Rando
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use output::{
-    CommandError, CommandId, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure, KernelId,
-    KernelOp, KernelResult, LogLine, Output, Transmit,
+    CommandError, CommandId, Destination, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure,
+    KernelId, KernelOp, KernelResult, LogLine, Output, Transmit,
 };
 pub use pool::{AddressPool, LeaseInfo, Online, PoolOutcome, PoolSource, Pools};
 pub use sa::IkeSaState;

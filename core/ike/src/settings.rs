@@ -41,6 +41,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Announce that redirection is understood.
     pub follow_redirects: bool,
+    /// Leave a path that works for the one that the routes prefer.
+    pub prefer_best_path: bool,
     /// Rank own proposals before the peer's when selecting.
     pub prefer_configured_proposals: bool,
     /// Close the IKE_SA if its first CHILD_SA fails.
@@ -106,6 +108,7 @@ impl Default for Settings {
             port_nat_t: 4500,
             keep_alive: Duration::from_secs(20),
             follow_redirects: true,
+            prefer_best_path: false,
             prefer_configured_proposals: true,
             close_ike_on_child_failure: false,
             make_before_break: false,

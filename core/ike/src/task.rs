@@ -23,6 +23,10 @@ pub(crate) enum Task {
     WithdrawChild(u32),
     /// See whether the peer lives.
     Liveness,
+    /// Tell the peer of addresses that changed (RFC 4555, 3.5 and 3.6).
+    UpdateAddresses,
+    /// See whether the peer is where it says (RFC 4555, 3.7).
+    ReturnRoutability,
     /// Nothing but the established IKE_SA is wanted.
     Report(CommandId),
     /// Delete the IKE_SA of this unique number, which this one has taken the place of by authenticating again.
@@ -39,7 +43,11 @@ impl Task {
             | Self::RekeyIke(command)
             | Self::CreateChild(_, command) => *command,
             Self::Report(command) => Some(*command),
-            Self::WithdrawChild(_) | Self::Liveness | Self::Retire(_) => None,
+            Self::WithdrawChild(_)
+            | Self::Liveness
+            | Self::UpdateAddresses
+            | Self::ReturnRoutability
+            | Self::Retire(_) => None,
         }
     }
 
@@ -59,6 +67,7 @@ impl Task {
             Self::RekeyIke(_) => "IKE_REKEY",
             Self::CreateChild(..) => "CHILD_CREATE",
             Self::Liveness => "IKE_DPD",
+            Self::UpdateAddresses | Self::ReturnRoutability => "IKE_MOBIKE",
         }
     }
 }

@@ -156,6 +156,7 @@ impl IkeSa {
         self.remote_id = Some(id);
         self.establish(shared);
         self.accept_configuration(shared, &inbound);
+        self.learn_addresses(&inbound.payloads, inbound.remote.ip());
         let mut then = AfterAuth::default();
         for payload in &inbound.payloads {
             let Payload::Notify(notify) = payload else {
@@ -455,6 +456,7 @@ impl IkeSa {
             && inbound.payloads.iter().any(|payload| {
                 matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::MOBIKE_SUPPORTED)
             });
+        self.learn_addresses(&inbound.payloads, inbound.remote.ip());
         Ok((vec![Payload::Id(IdKind::Responder, id), auth], initial_contact))
     }
 

@@ -1,3 +1,5 @@
 //! Payloads that ride along with the exchanges, one extension a file.
 
-mod mobike;
+pub(crate) mod mobike;
+mod moving;
+pub(crate) mod roaming;

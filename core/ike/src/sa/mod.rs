@@ -37,6 +37,8 @@ use crate::event::IkeSaInfo;
 use crate::exchange::configuration::Given;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
+use crate::extension::mobike::Mobike;
+use crate::extension::roaming::Search;
 use crate::output::{CommandId, KernelId};
 use crate::shared::{Shared, log};
 use crate::tally::Handshake;
@@ -74,6 +76,7 @@ pub(crate) struct IkeSa {
     pub(crate) sk: Option<SkKeys>,
     pub(crate) keys: Option<Keys>,
     pub(crate) natt: Natt,
+    pub(crate) mobike: Mobike,
     pub(crate) peer: Peer,
     pub(crate) negotiation: Option<Box<Negotiation>>,
     pub(crate) phase: Phase,
@@ -137,8 +140,10 @@ pub(crate) enum KernelWork {
     InstallCreated(Side),
     /// A virtual address is being installed, and nobody waits.
     InstallAddress(IpAddr),
-    /// Nobody waits.
-    Relocate,
+    /// The CHILD_SA of this unique number is being moved from these addresses.
+    Relocate(u32, (IpAddr, IpAddr)),
+    /// The routes were asked for a way to the peer.
+    FindSources(Search),
     /// Nobody waits; what fails is said.
     Unattended,
 }
@@ -175,6 +180,7 @@ impl IkeSa {
             sk: None,
             keys: None,
             natt: Natt::default(),
+            mobike: Mobike::default(),
             peer: Peer::default(),
             negotiation: Some(Box::default()),
             phase,
@@ -269,6 +275,7 @@ impl IkeSa {
         self.sk = None;
         self.keys = None;
         self.natt = Natt::default();
+        self.mobike = Mobike::default();
         self.peer = Peer::default();
         self.negotiation = Some(Box::default());
         self.phase = Phase::Idle;
