@@ -32,7 +32,7 @@ pub(super) fn tunnelled(moon: &[&str], carol: &[&str], conditions: Conditions, s
 }
 
 fn ip(address: &str) -> IpAddr {
-    address.parse().unwrap()
+    address.parse().expect("an address")
 }
 
 /// Whether both hosts and their kernels are where they should be, and have nothing more to say of it.

@@ -17,7 +17,7 @@ pub(super) const PUBLIC: &str = "203.0.113.1";
 const FORWARDED: &str = "203.0.113.2";
 
 fn ip(address: &str) -> IpAddr {
-    address.parse().unwrap()
+    address.parse().expect("an address")
 }
 
 /// A NAT in front of an address, which adds a number to ports. A new number is a new mapping, and the end of the old one.

@@ -47,7 +47,7 @@ fn established(modes: [Mode; 2], nat: bool) -> World {
 /// Fails unless both ends and their kernels have this mode.
 fn assert_mode(world: &World, mode: Mode) {
     for host in 0..2 {
-        assert_eq!(world.live_child(host).unwrap().mode, mode);
+        assert_eq!(world.live_child(host).expect("a CHILD_SA").mode, mode);
         let policies = &world.hosts[host].kernel.policies;
         let expected = if mode == Mode::Transport {
             SaMode::Transport
