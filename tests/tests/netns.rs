@@ -9,6 +9,7 @@
 )]
 
 mod netns {
+    mod chaos;
     mod daemon;
     mod failures;
     mod families;
