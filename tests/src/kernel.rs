@@ -1,10 +1,10 @@
 //! A kernel that only remembers: what is installed must be what the daemon believes.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use iana::TrafficSelector;
-use ike::{KernelAnswer, KernelFailure, KernelOp, KernelResult};
+use ike::{Destination, KernelAnswer, KernelFailure, KernelOp, KernelResult};
 use plugin_api::kernel::{
     Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaUsage,
 };
@@ -31,6 +31,14 @@ pub struct Kernel {
     pub policies: Vec<PolicyParameters>,
     /// Virtual addresses, each as often as it was added.
     pub addresses: Vec<IpAddr>,
+    /// Source and destination of each SA; ports are zero outside UDP.
+    pub ends: BTreeMap<u32, (SocketAddr, SocketAddr)>,
+    /// The own addresses, the preferred first.
+    pub own: Vec<IpAddr>,
+    /// Own and other addresses between which routes lead nowhere.
+    pub unrouted: Vec<(IpAddr, IpAddr)>,
+    /// Does not move SAs.
+    pub immovable: bool,
     /// Fail the n-th operation from now on that adds something.
     pub fail_add: Option<usize>,
 }
@@ -91,10 +99,33 @@ impl Kernel {
                     .sas
                     .insert(sa.id.spi, (sa.inbound, sa.encryption_key.expose().to_vec()));
                 assert!(old.is_none(), "SPI {:08x} is installed twice", sa.id.spi);
+                let (src_port, dst_port) = sa.encap.map_or((0, 0), |encap| (encap.src_port, encap.dst_port));
+                let ends = ((sa.id.src, src_port).into(), (sa.id.dst, dst_port).into());
+                self.ends.insert(sa.id.spi, ends);
                 KernelAnswer::Done
             }
-            KernelOp::UpdateSa { .. } => KernelAnswer::Done,
-            KernelOp::DeleteSa(SaId { spi, .. }) => {
+            KernelOp::UpdateSa { .. } if self.immovable => {
+                return Err(PluginError::new(ErrorKind::NotSupported, "told to stay"));
+            }
+            KernelOp::UpdateSa {
+                id,
+                mut src,
+                mut dst,
+                encap,
+            } => {
+                let ends = self.ends.get_mut(&id.spi).expect("an installed SA");
+                assert_eq!((ends.0.ip(), ends.1.ip()), (id.src, id.dst), "the SA's addresses");
+                if !encap {
+                    src.set_port(0);
+                    dst.set_port(0);
+                }
+                *ends = (src, dst);
+                KernelAnswer::Done
+            }
+            KernelOp::DeleteSa(SaId { spi, src, dst, .. }) => {
+                if let Some(ends) = self.ends.remove(&spi) {
+                    assert_eq!((ends.0.ip(), ends.1.ip()), (src, dst), "the SA's addresses");
+                }
                 let reserved = self.reserved.iter().position(|known| *known == spi);
                 match (self.sas.remove(&spi), reserved) {
                     (None, Some(at)) => {
@@ -161,6 +192,14 @@ impl Kernel {
                 dst: dst.clone(),
             }),
         }
+    }
+
+    /// The own address to reach another from.
+    pub fn source(&self, to: &Destination) -> Option<IpAddr> {
+        let mut usable = self.own.iter().copied().filter(|own| {
+            own.is_ipv4() == to.remote.is_ipv4() && !self.unrouted.contains(&(*own, to.remote))
+        });
+        usable.find(|own| to.local.is_none_or(|local| local == *own))
     }
 
     /// Whether nothing is installed or reserved.

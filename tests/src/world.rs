@@ -90,10 +90,12 @@ impl World {
                 endpoint.set_log_levels(|_| 2);
                 let address: IpAddr = address.parse().unwrap();
                 endpoint.set_local_addresses(vec![address, "10.99.0.1".parse().unwrap()]);
+                let mut kernel = Kernel::new(number as u32 - 1);
+                kernel.own = vec![address];
                 Host {
                     address,
                     endpoint,
-                    kernel: Kernel::new(number as u32 - 1),
+                    kernel,
                     log: Vec::new(),
                     events: Vec::new(),
                     done: Vec::new(),
@@ -234,6 +236,22 @@ impl World {
         id
     }
 
+    /// Gives a host other addresses, the preferred first, and tells it.
+    pub fn readdress(&mut self, host: usize, addresses: &[&str]) {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let Host { endpoint, kernel, .. } = &mut self.hosts[host];
+        kernel.own.clone_from(&addresses);
+        endpoint.set_local_addresses(addresses);
+        self.roam(host);
+    }
+
+    /// Tells a host that addresses or routes have changed.
+    pub fn roam(&mut self, host: usize) {
+        let event = KernelEvent::Roam { address: true };
+        self.hosts[host].endpoint.handle_kernel_event(self.now, event);
+        self.drain(host);
+    }
+
     /// Starts to rekey a CHILD_SA of a host.
     pub fn rekey_child(&mut self, host: usize, unique_id: u32) -> CommandId {
         self.next_command += 1;
@@ -334,7 +352,7 @@ impl World {
         let to = self
             .hosts
             .iter()
-            .position(|host| host.address == datagram.remote.ip());
+            .position(|host| host.kernel.own.contains(&datagram.remote.ip()));
         if let Some(index) = to
             && datagram.octets != [0xff]
         {
@@ -347,6 +365,9 @@ impl World {
     pub fn drain(&mut self, index: usize) {
         while let Some(output) = self.hosts[index].endpoint.poll_output() {
             match output {
+                // A socket does not send from an address that is not there.
+                Output::Transmit(datagram)
+                    if !self.hosts[index].kernel.addresses.contains(&datagram.local.ip()) => {}
                 Output::Transmit(mut datagram) => {
                     self.hosts[index].sent.push(datagram.octets.len());
                     if self.tamper.as_mut().is_none_or(|tamper| tamper(&mut datagram)) {
@@ -365,6 +386,11 @@ impl World {
                     self.hosts[index]
                         .endpoint
                         .handle_kernel_done(self.now, id, result);
+                }
+                Output::FindSources(id, destinations) => {
+                    let host = &mut self.hosts[index];
+                    let sources: Vec<_> = destinations.iter().map(|to| host.kernel.source(to)).collect();
+                    host.endpoint.handle_sources(self.now, id, &sources);
                 }
                 Output::Event(event) => self.hosts[index].events.push(event),
                 Output::CommandDone(id, result) => self.hosts[index].done.push((id, result)),

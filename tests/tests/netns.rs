@@ -9,10 +9,13 @@
 )]
 
 mod netns {
+    mod chaos;
     mod daemon;
     mod failures;
+    mod families;
     mod kems;
     mod metrics;
+    mod moving;
     #[path = "../../../plugins/metrics/tests/openmetrics/mod.rs"]
     mod openmetrics;
     mod operation;

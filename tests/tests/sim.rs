@@ -8,6 +8,8 @@ mod sim {
     mod handshake;
     mod lengths;
     mod misbehaviour;
+    mod mobike;
+    mod nat;
     mod ppk;
     mod reauth;
     mod redirect;
@@ -18,6 +20,7 @@ mod sim {
     mod seeds;
     mod tally;
     mod teardown;
+    mod transport;
     mod traps;
     mod unique;
     mod vips;

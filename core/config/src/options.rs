@@ -35,6 +35,8 @@ pub struct Options {
     pub follow_redirects: bool,
     pub redirect_to: Option<Host>,
     pub redirect_authenticated: bool,
+    /// Leave a path that works for the one that the routes prefer.
+    pub prefer_best_path: bool,
     pub prefer_configured_proposals: bool,
     pub close_ike_on_child_failure: bool,
     pub make_before_break: bool,
@@ -80,6 +82,7 @@ impl Options {
             follow_redirects: settings.get_bool("charon.follow_redirects", true, &mut warnings),
             redirect_to,
             redirect_authenticated: settings.get_bool("charon.redirect_authenticated", false, &mut warnings),
+            prefer_best_path: settings.get_bool("charon.prefer_best_path", false, &mut warnings),
             prefer_configured_proposals: settings.get_bool(
                 "charon.prefer_configured_proposals",
                 true,

@@ -35,6 +35,7 @@ pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelF
             gateway,
             authenticated: options.redirect_authenticated,
         }),
+        prefer_best_path: options.prefer_best_path,
         prefer_configured_proposals: options.prefer_configured_proposals,
         close_ike_on_child_failure: options.close_ike_on_child_failure,
         make_before_break: options.make_before_break,

@@ -24,6 +24,9 @@ pub enum Output {
     /// Run these at once, in order, up to the first that fails, and hand the outcome to
     /// [`Endpoint::handle_kernel_done`](crate::Endpoint::handle_kernel_done).
     Kernel(KernelId, Vec<KernelOp>),
+    /// Find own addresses to reach others from, and hand them to
+    /// [`Endpoint::handle_sources`](crate::Endpoint::handle_sources).
+    FindSources(KernelId, Vec<Destination>),
     /// Tell listeners.
     Event(Event),
     /// A command came to its end.
@@ -35,6 +38,15 @@ pub enum Output {
     Resolve(u32, Arc<PeerConfig>),
     /// Write a log line.
     Log(LogLine),
+}
+
+/// An address to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The address.
+    pub remote: IpAddr,
+    /// From this own address and no other.
+    pub local: Option<IpAddr>,
 }
 
 /// A datagram.
@@ -269,6 +281,12 @@ impl Outbox {
     pub(crate) fn kernel(&mut self, ops: Vec<KernelOp>) -> KernelId {
         let id = KernelId(self.next());
         self.queue.push_back(Output::Kernel(id, ops));
+        id
+    }
+
+    pub(crate) fn find_sources(&mut self, destinations: Vec<Destination>) -> KernelId {
+        let id = KernelId(self.next());
+        self.queue.push_back(Output::FindSources(id, destinations));
         id
     }
 

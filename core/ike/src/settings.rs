@@ -45,6 +45,8 @@ pub struct Settings {
     pub follow_redirects: bool,
     /// Where clients that come anew are sent.
     pub redirection: Option<Redirection>,
+    /// Leave a path that works for the one that the routes prefer.
+    pub prefer_best_path: bool,
     /// Rank own proposals before the peer's when selecting.
     pub prefer_configured_proposals: bool,
     /// Close the IKE_SA if its first CHILD_SA fails.
@@ -111,6 +113,7 @@ impl Default for Settings {
             keep_alive: Duration::from_secs(20),
             follow_redirects: true,
             redirection: None,
+            prefer_best_path: false,
             prefer_configured_proposals: true,
             close_ike_on_child_failure: false,
             make_before_break: false,

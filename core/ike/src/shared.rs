@@ -18,7 +18,7 @@ use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::extension::redirect::Luggage;
 use crate::lookup::SaKey;
-use crate::output::{CommandId, Job, JobId, KernelId, KernelOp, Outbox};
+use crate::output::{CommandId, Destination, Job, JobId, KernelId, KernelOp, Outbox};
 use crate::pool::Pools;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
@@ -258,6 +258,13 @@ impl Shared {
 
     pub(crate) fn start_kernel(&mut self, owner: SaKey, ops: Vec<KernelOp>) -> KernelId {
         let id = self.out.kernel(ops);
+        self.kernel_ops.insert(id, owner);
+        id
+    }
+
+    /// Asks for own addresses to reach others from.
+    pub(crate) fn find_sources(&mut self, owner: SaKey, destinations: Vec<Destination>) -> KernelId {
+        let id = self.out.find_sources(destinations);
         self.kernel_ops.insert(id, owner);
         id
     }

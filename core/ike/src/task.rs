@@ -25,6 +25,10 @@ pub(crate) enum Task {
     Redirect(Host),
     /// See whether the peer lives.
     Liveness,
+    /// Tell the peer of addresses that changed (RFC 4555, 3.5 and 3.6).
+    UpdateAddresses,
+    /// See whether the peer is where it says (RFC 4555, 3.7).
+    ReturnRoutability,
     /// Nothing but the established IKE_SA is wanted.
     Report(CommandId),
     /// Delete the IKE_SA of this unique number, which this one has taken the place of by authenticating again.
@@ -41,7 +45,12 @@ impl Task {
             | Self::RekeyIke(command)
             | Self::CreateChild(_, command) => *command,
             Self::Report(command) => Some(*command),
-            Self::WithdrawChild(_) | Self::Redirect(_) | Self::Liveness | Self::Retire(_) => None,
+            Self::WithdrawChild(_)
+            | Self::Redirect(_)
+            | Self::Liveness
+            | Self::UpdateAddresses
+            | Self::ReturnRoutability
+            | Self::Retire(_) => None,
         }
     }
 
@@ -62,6 +71,7 @@ impl Task {
             Self::CreateChild(..) => "CHILD_CREATE",
             Self::Redirect(_) => "IKE_REDIRECT",
             Self::Liveness => "IKE_DPD",
+            Self::UpdateAddresses | Self::ReturnRoutability => "IKE_MOBIKE",
         }
     }
 }

@@ -192,11 +192,12 @@ impl KernelIpsec for Libipsec {
                 remote: dst,
             }
         };
-        sa.move_to(new);
+        // Before the first packet goes there, or it would be led into the device.
         if !sa.inbound {
             self.routes
                 .move_peer(sa.reqid, old.remote.ip(), new.remote.ip(), new.local.ip());
         }
+        sa.move_to(new);
         Ok(())
     }
 

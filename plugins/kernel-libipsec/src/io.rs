@@ -73,7 +73,7 @@ impl DataPath {
             return drop(Reason::UnknownSpi, &from);
         };
         let endpoints = **sa.endpoints.load();
-        if !local.ip().is_unspecified() && local.ip() != endpoints.local.ip() {
+        if !local.ip().is_unspecified() && local.ip() != endpoints.local.ip() && !sa.was_at(local.ip()) {
             return drop(Reason::WrongDestination, &from);
         }
         if sa.lifetime.is_dead() {

@@ -39,6 +39,8 @@ struct Key {
 }
 
 struct Needs {
+    /// Policies that differ in their outer addresses only: of an SA that moves, the new one comes before the old one goes.
+    policies: usize,
     peer: IpAddr,
     local: IpAddr,
     exclude: Option<Route>,
@@ -90,7 +92,9 @@ impl Routes {
         for route in [&exclude, &main].into_iter().flatten() {
             state.routes.install(&*self.host, &*net, route);
         }
+        let before = state.policies.get(&key(policy));
         let needs = Needs {
+            policies: before.map_or(0, |before| before.policies) + 1,
             peer: policy.dst,
             local: policy.src,
             exclude,
@@ -107,7 +111,13 @@ impl Routes {
     /// Removes what no other policy needs.
     pub fn remove(&self, policy: &PolicyParameters) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(needs) = state.policies.remove(&key(policy)) else {
+        let key = key(policy);
+        match state.policies.get_mut(&key) {
+            Some(needs) if needs.policies > 1 => return needs.policies -= 1,
+            Some(_) => {}
+            None => return,
+        }
+        let Some(needs) = state.policies.remove(&key) else {
             return;
         };
         let Some(net) = self.host.kernel_net() else { return };

@@ -46,6 +46,8 @@ pub struct Sa {
     pub esn: bool,
     /// Where its packets go or come from.
     pub endpoints: ArcSwap<Endpoints>,
+    /// This host's address before the last move, where packets may still come in that were on their way.
+    former: Mutex<Option<IpAddr>>,
     /// Counters and limits.
     pub lifetime: Lifetime,
     /// What may come out of it, or nothing if its policies say so.
@@ -117,6 +119,7 @@ impl Sa {
             protection,
             esn: parameters.esn,
             endpoints: ArcSwap::from_pointee(endpoints),
+            former: Mutex::new(None),
             lifetime: Lifetime::new(parameters.lifetime, now),
             src_ts: parameters.src_ts.clone(),
             dst_ts: parameters.dst_ts.clone(),
@@ -180,8 +183,16 @@ impl Sa {
 
     /// Moves the SA.
     pub fn move_to(&self, endpoints: Endpoints) {
-        self.endpoints.store(Arc::new(endpoints));
+        let before = self.endpoints.swap(Arc::new(endpoints));
+        if before.local.ip() != endpoints.local.ip() {
+            *self.former.lock().unwrap_or_else(PoisonError::into_inner) = Some(before.local.ip());
+        }
         *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether that was this host's address before the last move.
+    pub fn was_at(&self, address: IpAddr) -> bool {
+        *self.former.lock().unwrap_or_else(PoisonError::into_inner) == Some(address)
     }
 
     #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::net::VirtualAddresses;
 use crate::settings::Settings;
 use crate::state::{Change, State, address_of, link_of};
 
-/// Changes come in flocks; the daemon is told once of those within this time.
+/// Changes come in flocks; the daemon is told once of those within this time, but at once of an address that went.
 const COLLECT: Duration = Duration::from_millis(100);
 
 /// The thread; it ends when this is dropped.
@@ -228,6 +228,7 @@ impl Listener {
         changes.into_iter().for_each(|change| self.tell(&change));
     }
 
+    #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn tell(&mut self, change: &Change) {
         let mut ours = self
             .virtual_addresses
@@ -245,6 +246,10 @@ impl Listener {
         if !is_ours {
             self.host.log(Group::Knl, CONTROL, &change.to_string());
             self.roam(true);
+            // What goes by an address that is gone is lost until somebody does something about it.
+            if let (Change::Disappeared(..), Some((due, _))) = (change, &mut self.pending) {
+                *due = Instant::now();
+            }
         }
     }
 

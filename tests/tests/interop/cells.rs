@@ -157,14 +157,17 @@ pub(crate) fn dpd(pair: &mut Pair, side: Side) -> Result {
     pair.wait(mark, side, "parsed INFORMATIONAL response")
 }
 
-/// They get another address, and we follow.
-pub(crate) fn they_move(pair: &mut Pair) -> Result {
+/// Who initiated gets another address, and the other follows.
+pub(crate) fn moves(pair: &mut Pair, side: Side) -> Result {
     establish(pair)?;
     let mark = pair.mark();
+    let (namespace, old) = match side {
+        Side::Us => (&pair.ours.namespace, "192.168.0.3/24"),
+        Side::Them => (&pair.theirs.namespace, "192.168.0.2/24"),
+    };
     // Not of the same network, or it would go with the first.
-    for change in ["add 192.168.0.4/25", "del 192.168.0.2/24"] {
-        pair.theirs.namespace.ip(&format!("addr {change} dev eth0"))?;
-    }
+    namespace.ip("addr add 192.168.0.4/25 dev eth0")?;
+    namespace.ip(&format!("addr del {old} dev eth0"))?;
     pair.wait(mark, Side::Us, "moving IKE_SA")?;
     // Their kernel-libipsec cannot move SAs, so they rekey.
     for side in [Side::Us, Side::Them] {

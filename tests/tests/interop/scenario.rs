@@ -155,10 +155,12 @@ impl<'p> Run<'p> {
         self.cell("rekey IKE_SA from both at once", setup, cells::rekey_ike_at_once);
         self.renew("");
         // Only who initiated the IKE_SA may move it.
-        if self.initiator == Side::Them {
-            self.fresh("they move by MOBIKE", setup, cells::they_move);
-            self.renew("");
-        }
+        let side = self.initiator;
+        let who = if side == Side::Us { "we move" } else { "they move" };
+        self.fresh(&format!("{who} by MOBIKE"), setup, |pair| {
+            cells::moves(pair, side)
+        });
+        self.renew("");
     }
 
     fn virtual_ips(&mut self, setup: &Setup) {

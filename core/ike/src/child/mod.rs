@@ -3,6 +3,7 @@
 pub(crate) mod negotiate;
 mod overlap;
 mod state;
+pub(crate) mod transport;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -311,18 +312,34 @@ impl ChildSa {
         }
     }
 
-    /// Moves both SAs to other addresses and ports (RFC 4555, 3.5).
+    /// Its outer addresses, own and the peer's.
+    pub(crate) fn ends(&self) -> (IpAddr, IpAddr) {
+        self.ends
+    }
+
+    /// The kernel could not move it from these.
+    pub(crate) fn stay_at(&mut self, ends: (IpAddr, IpAddr)) {
+        self.ends = ends;
+    }
+
+    /// Moves both SAs to other addresses and ports, into UDP or out of it, with their policies (RFC 4555, 3.5); nothing
+    /// if that is where they are.
     pub(crate) fn relocate(&mut self, local: SocketAddr, remote: SocketAddr, encap: bool) -> Vec<KernelOp> {
-        if self.installed.is_none() {
+        let (ends, ports) = (
+            (local.ip(), remote.ip()),
+            encap.then_some((local.port(), remote.port())),
+        );
+        if self.installed.is_none() || (ends, ports) == (self.ends, self.encap) {
             return Vec::new();
         }
+        let sends = matches!(self.outbound, Outbound::Installed);
         let mut ops = vec![KernelOp::UpdateSa {
             id: self.inbound(),
             src: remote,
             dst: local,
             encap,
         }];
-        if matches!(self.outbound, Outbound::Installed) {
+        if sends {
             ops.push(KernelOp::UpdateSa {
                 id: self.outbound(),
                 src: local,
@@ -330,11 +347,20 @@ impl ChildSa {
                 encap,
             });
         }
-        self.ends = (local.ip(), remote.ip());
-        self.encap = encap.then_some((local.port(), remote.port()));
-        let encap = self
-            .encap
-            .map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
+        let installed = |child: &Self| {
+            let mut policies = child.policies();
+            policies.retain(|policy| sends || policy.direction != Direction::Out);
+            policies
+        };
+        let old = installed(self);
+        (self.ends, self.encap) = (ends, ports);
+        let new = installed(self);
+        // The new ones come before the old ones go, or packets would leave unprotected between the two.
+        if new != old {
+            ops.extend(new.into_iter().map(KernelOp::AddPolicy));
+            ops.extend(old.into_iter().rev().map(KernelOp::DeletePolicy));
+        }
+        let encap = ports.map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
         if let Outbound::Waiting(waiting) = &mut self.outbound {
             for op in waiting {
                 match op {

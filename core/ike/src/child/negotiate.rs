@@ -8,6 +8,7 @@ use crypto::proposal::Proposal;
 use crypto::select::Selection;
 use iana::TrafficSelector;
 
+use crate::child::transport::Transport;
 use crate::selectors;
 use crate::shared::Shared;
 
@@ -38,6 +39,7 @@ pub(crate) struct Choice {
     pub(crate) proposal: Proposal,
     pub(crate) local_ts: Vec<TrafficSelector>,
     pub(crate) remote_ts: Vec<TrafficSelector>,
+    pub(crate) transport: Transport,
 }
 
 /// Why a responder agrees to nothing.
@@ -93,6 +95,7 @@ pub(crate) fn choose_for(
             proposal,
             local_ts,
             remote_ts,
+            transport: Transport::default(),
         }),
         Err(no_match) => Err(Refusal::Proposals {
             configured,

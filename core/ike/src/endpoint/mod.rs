@@ -2,6 +2,7 @@
 
 mod connections;
 mod policies;
+mod roaming;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,7 +230,7 @@ impl Endpoint {
                 }
             }
             KernelEvent::Acquire { reqid, src, dst } => self.acquire(reqid, (src, dst)),
-            KernelEvent::Roam { .. } => {}
+            KernelEvent::Roam { address } => self.roam(address),
         }
     }
 

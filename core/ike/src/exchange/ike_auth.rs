@@ -173,6 +173,7 @@ impl IkeSa {
             return self.redirect_auth(shared, child, gateway);
         }
         self.accept_configuration(shared, inbound);
+        self.learn_addresses(&inbound.payloads, inbound.remote.ip());
         let mut then = AfterAuth::default();
         for payload in &inbound.payloads {
             let Payload::Notify(notify) = payload else {
@@ -502,6 +503,7 @@ impl IkeSa {
             && inbound.payloads.iter().any(|payload| {
                 matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::MOBIKE_SUPPORTED)
             });
+        self.learn_addresses(&inbound.payloads, inbound.remote.ip());
         let mut answer = vec![Payload::Id(IdKind::Responder, id), auth];
         if self.confirm_ppk(shared) {
             answer.push(status(NotifyType::PPK_IDENTITY, Vec::new()));

@@ -9,7 +9,7 @@ use wire::payload::{Payload, TsKind};
 
 use crate::alert::Alert;
 use crate::child::negotiate::{self, Choice, Refusal};
-use crate::child::{Agreed, ChildSa, SendFrom};
+use crate::child::{Agreed, ChildSa, SendFrom, transport};
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::status;
@@ -92,7 +92,7 @@ impl IkeSa {
         }
         let agreed = self.agree(shared, &proposals, (&local_ts, &remote_ts), inbound);
         let agreed = agreed.and_then(|agreed| self.within_own_hosts(&child.config, agreed));
-        let agreed = match agreed {
+        let mut agreed = match agreed {
             Ok(agreed) => agreed,
             Err(error) => {
                 log!(
@@ -106,19 +106,13 @@ impl IkeSa {
                 return self.give_up_child(shared, &child, then);
             }
         };
-        let transport = inbound.payloads.iter().any(|payload| {
-            matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::USE_TRANSPORT_MODE)
-        });
-        if child.mode == config::connection::Mode::Transport && !transport {
-            log!(
-                shared,
-                self,
-                Ike,
-                1,
-                "peer does not want transport mode, using tunnel mode"
-            );
-            child.mode = config::connection::Mode::Tunnel;
-        }
+        self.settle_mode(
+            shared,
+            &mut child,
+            &mut agreed.local_ts,
+            &mut agreed.remote_ts,
+            transport::is_in(&inbound.payloads),
+        );
         let ops = child.install(shared, agreed, self.local, self.remote, SendFrom::Now);
         self.phase = Phase::InstallChild {
             child: Box::new(child),
@@ -219,7 +213,10 @@ impl IkeSa {
         let how = proposals::selection(shared, self.peer.strongswan, true, true);
         let (own, peers) = (self.own_hosts(), self.peer_hosts());
         let (ours, theirs) = ((&tsr[..], &own[..]), (&tsi[..], &peers[..]));
-        match negotiate::choose(shared, &config, &how, &supplied, ours, theirs) {
+        let choice = self.choose_mode(&inbound.payloads, ours, theirs, |ours, theirs| {
+            negotiate::choose(shared, &config, &how, &supplied, ours, theirs)
+        });
+        match choice {
             Ok(choice) => {
                 self.phase = Phase::AnswerReserveSpi {
                     answer,
@@ -321,9 +318,12 @@ impl IkeSa {
             proposal,
             local_ts,
             remote_ts,
+            transport,
         } = choice;
         let mut child = ChildSa::new(shared.next_child_id(), config, spi, self.local, self.remote);
-        let ts = (selectors::to_wire(&remote_ts), selectors::to_wire(&local_ts));
+        child.mode = transport.mode(&child.config);
+        let (tsr, tsi) = transport.as_written(&local_ts, &remote_ts);
+        let ts = (selectors::to_wire(&tsi), selectors::to_wire(&tsr));
         let agreed = match self.agreed(shared, &proposal, local_ts, remote_ts) {
             Ok(agreed) => agreed,
             Err(error) => {
@@ -335,7 +335,7 @@ impl IkeSa {
         };
         let send = self.send_from(shared, &agreed);
         let ops = child.install(shared, agreed, self.local, self.remote, send);
-        if child.mode == config::connection::Mode::Transport {
+        if transport.agreed {
             answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
         answer.push(proposals::to_wire(&[Proposal {

@@ -18,7 +18,9 @@ impl IkeSa {
     pub(crate) fn start_next_task(&mut self, shared: &mut Shared) {
         while self.is_established() && !self.window.is_busy() && self.active.is_none() {
             // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2).
-            if self.answering.as_ref().is_some_and(|creation| creation.is_ike()) {
+            // Its answers may be lost for want of an address that the peer knows, though.
+            let replaced = self.answering.as_ref().is_some_and(|creation| creation.is_ike());
+            if replaced && self.tasks.front() != Some(&Task::UpdateAddresses) {
                 return;
             }
             let Some(task) = self.tasks.pop_front() else {
@@ -44,8 +46,11 @@ impl IkeSa {
                 Task::Redirect(gateway) => self.send_redirect(shared, &gateway),
                 Task::Liveness => {
                     log!(shared, self, Ike, 1, "sending DPD request");
-                    self.request(shared, ExchangeType::INFORMATIONAL, Vec::new());
+                    let payloads = self.liveness_payloads(shared);
+                    self.request(shared, ExchangeType::INFORMATIONAL, payloads);
                 }
+                Task::UpdateAddresses => self.update_addresses(shared),
+                Task::ReturnRoutability => self.check_return_routability(shared),
             }
         }
     }
@@ -112,18 +117,9 @@ impl IkeSa {
                     );
                 }
             }
-            KernelWork::Relocate => {
-                if let Err(failure) = result {
-                    log!(
-                        shared,
-                        self,
-                        Knl,
-                        1,
-                        "moving IPsec SAs to other addresses failed: {}",
-                        failure.error
-                    );
-                }
-            }
+            KernelWork::Relocate(child, from) => self.on_child_moved(shared, child, from, result),
+            // Answered by on_sources.
+            KernelWork::FindSources(_) => {}
         }
     }
 
@@ -167,7 +163,10 @@ impl IkeSa {
                 self.active = Some(task)
             }
             Some(Task::Redirect(_)) => self.on_redirect_answered(shared),
-            Some(Task::Liveness | Task::WithdrawChild(_) | Task::Report(_) | Task::Retire(_)) | None => {}
+            Some(Task::Liveness) => self.on_liveness_response(shared, &inbound.payloads),
+            Some(Task::UpdateAddresses) => self.on_addresses_updated(shared, &inbound),
+            Some(Task::ReturnRoutability) => self.on_return_routability(shared, &inbound.payloads),
+            Some(Task::WithdrawChild(_) | Task::Report(_) | Task::Retire(_)) | None => {}
         }
     }
 
@@ -226,7 +225,9 @@ impl IkeSa {
         let answer = self.answer_address_update(shared, &inbound);
         let closing = self.closing_by_peer(shared, payloads);
         if closing.is_empty() {
-            return self.respond(shared, ExchangeType::INFORMATIONAL, answer);
+            self.respond(shared, ExchangeType::INFORMATIONAL, answer);
+            // The answer may have moved the IKE_SA, and that made further work.
+            return self.start_next_task(shared);
         }
         self.close_for_peer(shared, closing);
     }

@@ -364,8 +364,10 @@ impl IkeSa {
         }
         self.count_message(shared, exchange, response, Direction::In);
         if response {
+            self.on_response_path(shared, (inbound.local, inbound.remote));
             return self.handle_response(shared, inbound);
         }
+        self.follow_mapping(shared, inbound.remote);
         // A responder follows its peer to where the first protected message came from (RFC 7296, 2.23).
         if self.state == IkeSaState::Connecting && self.role == Role::Responder && self.keys.is_some() {
             self.announce_move(shared, inbound.local, inbound.remote);

@@ -68,6 +68,8 @@ impl IkeSa {
         let now = shared.now;
         self.lifetime.established = Some(now);
         self.lifetime.half_open = Timer::OFF;
+        // Nothing may be sent for a long time.
+        self.rest_keepalive(shared);
         let limits = config.lifetime;
         let mut soonest: Option<Duration> = None;
         if !limits.rekey.is_zero() {
@@ -241,7 +243,8 @@ impl IkeSa {
     /// be reachable, and needs nothing that only an initiator can ask for.
     fn what_again(&self) -> Option<Initiate> {
         if let Some(mut what) = self.initiate.clone() {
-            self.redirects.send_home(&mut what, self.local.ip());
+            let own = self.mobike.way_out.unwrap_or(self.local.ip());
+            self.redirects.send_home(&mut what, own);
             return Some(what);
         }
         let peer = self.config.clone()?;

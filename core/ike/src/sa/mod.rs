@@ -37,7 +37,9 @@ use crate::event::IkeSaInfo;
 use crate::exchange::configuration::Given;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
+use crate::extension::mobike::Mobike;
 use crate::extension::redirect::Redirects;
+use crate::extension::roaming::Search;
 use crate::output::{CommandId, KernelId};
 use crate::shared::{Shared, log};
 use crate::tally::Handshake;
@@ -75,6 +77,7 @@ pub(crate) struct IkeSa {
     pub(crate) sk: Option<SkKeys>,
     pub(crate) keys: Option<Keys>,
     pub(crate) natt: Natt,
+    pub(crate) mobike: Mobike,
     pub(crate) peer: Peer,
     pub(crate) negotiation: Option<Box<Negotiation>>,
     pub(crate) phase: Phase,
@@ -142,8 +145,10 @@ pub(crate) enum KernelWork {
     InstallCreated(Side),
     /// A virtual address is being installed, and nobody waits.
     InstallAddress(IpAddr),
-    /// Nobody waits.
-    Relocate,
+    /// The CHILD_SA of this unique number is being moved from these addresses.
+    Relocate(u32, (IpAddr, IpAddr)),
+    /// The routes were asked for a way to the peer.
+    FindSources(Search),
     /// Nobody waits; what fails is said.
     Unattended,
 }
@@ -180,6 +185,7 @@ impl IkeSa {
             sk: None,
             keys: None,
             natt: Natt::default(),
+            mobike: Mobike::default(),
             peer: Peer::default(),
             negotiation: Some(Box::default()),
             phase,
@@ -276,6 +282,7 @@ impl IkeSa {
         self.sk = None;
         self.keys = None;
         self.natt = Natt::default();
+        self.mobike = Mobike::default();
         self.peer = Peer::default();
         self.negotiation = Some(Box::default());
         self.phase = Phase::Idle;

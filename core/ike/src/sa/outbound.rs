@@ -62,7 +62,7 @@ impl IkeSa {
     ) -> Option<Outbound> {
         let id = self.window.next_request();
         let message = self.seal(shared, exchange, false, id, payloads)?;
-        self.transmit(shared, message.packets.clone());
+        self.transmit_request(shared, message.packets.clone());
         self.window.sent(
             shared.now,
             &shared.settings.retransmit,
@@ -227,7 +227,8 @@ impl IkeSa {
         self.rest_keepalive(shared);
     }
 
-    fn rest_keepalive(&mut self, shared: &Shared) {
+    /// Waits with the next keepalive, since something was sent, or stops them.
+    pub(crate) fn rest_keepalive(&mut self, shared: &Shared) {
         self.natt.keepalive = if self.natt.local && self.is_established() {
             Timer::after(shared.now, shared.settings.keep_alive)
         } else {

@@ -88,7 +88,8 @@ impl IkeSa {
                     if let Some(tally) = &mut shared.tally {
                         tally.retransmitted_requests += 1;
                     }
-                    self.transmit(shared, packets);
+                    self.transmit_request(shared, packets);
+                    self.doubt_path(shared, n);
                 }
             }
             Some(Due::GiveUp(n)) => {

@@ -155,6 +155,23 @@ fn a_peer_inside_the_selector_keeps_its_ordinary_path() {
 }
 
 #[test]
+fn a_policy_whose_outer_addresses_move_keeps_its_routes() {
+    let (net, routes) = world(vec![address([192, 0, 2, 1], false)], false);
+    let old = policy(([0, 0, 0, 0], 0), ([0, 0, 0, 0], 0), 1);
+    let mut new = old.clone();
+    (new.src, new.dst) = ([192, 0, 2, 7].into(), [203, 0, 113, 5].into());
+    routes.add(&old).unwrap();
+    routes.move_peer(1, old.dst, new.dst, new.src);
+    routes.add(&new).unwrap();
+    routes.remove(&old);
+    let exclude = "203.0.113.5/32 via Some(192.0.2.254) dev eth0 src Some(192.0.2.7)";
+    assert_eq!(net.routes().len(), 2, "{:?}", net.routes());
+    assert_eq!(net.routes()[1], exclude);
+    routes.remove(&new);
+    assert_eq!(net.routes(), Vec::<String>::new());
+}
+
+#[test]
 fn a_selector_that_is_the_peer_itself_is_refused_unless_allowed() {
     let policy = policy(([192, 0, 2, 1], 32), ([198, 51, 100, 1], 32), 1);
     let (net, routes) = world(vec![], false);

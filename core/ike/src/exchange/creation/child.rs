@@ -7,7 +7,7 @@ use iana::{NotifyType, Protocol};
 use wire::payload::{Notify, Payload, TsKind};
 
 use super::{ChildDraft, Creation, Side, Subject, retry_delay};
-use crate::child::{ChildSa, ChildState, negotiate};
+use crate::child::{ChildSa, ChildState, negotiate, transport};
 use crate::error::Error;
 use crate::exchange::find;
 use crate::exchange::ike_sa_init::status;
@@ -29,6 +29,7 @@ impl ChildDraft {
             return Err(Error::TsUnacceptable);
         }
         (self.local_ts, self.remote_ts) = (tsi, tsr);
+        self.transport.agreed = transport::is_in(payloads);
         Ok(())
     }
 }

@@ -315,6 +315,11 @@ impl IkeSa {
         self.initiate = estate.initiate;
         self.given = estate.given;
         self.schedule(shared);
+        // It may have moved before its predecessor's CHILD_SAs were its own, or have to.
+        self.update_children(shared);
+        if self.mobike.moved {
+            self.want_update();
+        }
         log!(
             shared,
             self,
@@ -433,6 +438,7 @@ impl IkeSa {
         heir.redirects = old.redirects.inherited();
         heir.profile = old.profile;
         heir.natt = old.natt.clone();
+        heir.mobike = old.mobike.inherited();
         heir.peer = old.peer.clone();
         heir.local_id.clone_from(&old.local_id);
         heir.remote_id.clone_from(&old.remote_id);

@@ -66,13 +66,17 @@ impl IkeSa {
             return Err(Error::NoProposalChosen);
         };
         let nonces = (creation.nonce_i.as_slice(), creation.nonce_r.as_slice());
-        let selectors = (
+        let mut selectors = (
             std::mem::take(&mut draft.local_ts),
             std::mem::take(&mut draft.remote_ts),
         );
         let Some(child) = &mut draft.child else {
             return Err(Error::NoProposalChosen);
         };
+        if side == Side::Active {
+            let agreed = draft.transport.agreed;
+            self.settle_mode(shared, child, &mut selectors.0, &mut selectors.1, agreed);
+        }
         let agreed = self.keyed(proposal, role, &creation.secrets, nonces, selectors)?;
         creation.secrets.clear();
         let send = match side {

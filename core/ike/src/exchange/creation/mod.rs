@@ -19,6 +19,7 @@ use plugin_api::{PendingKeyExchange, Secret};
 use wire::payload::{Notify, Payload};
 
 use crate::child::ChildSa;
+use crate::child::transport::Transport;
 use crate::exchange::find;
 use crate::output::{CommandError, CommandId};
 use crate::sa::{IkeSa, Inbound};
@@ -73,6 +74,8 @@ pub(crate) struct ChildDraft {
     pub(crate) child: Option<ChildSa>,
     pub(crate) local_ts: Vec<TrafficSelector>,
     pub(crate) remote_ts: Vec<TrafficSelector>,
+    /// Whether it is transport mode that both ends want.
+    pub(crate) transport: Transport,
 }
 
 /// The successor of an IKE_SA in the making.
@@ -141,6 +144,7 @@ impl Creation {
             child: None,
             local_ts: Vec::new(),
             remote_ts: Vec::new(),
+            transport: Transport::default(),
         };
         Self::new(Subject::Child(Box::new(draft)), command)
     }

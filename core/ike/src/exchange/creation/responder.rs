@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use config::connection::Mode;
 use crypto::proposal::Proposal;
 use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Profile, Protocol, TrafficSelector};
 use plugin_api::Secret;
@@ -145,19 +144,25 @@ impl IkeSa {
         let (own, peers) = (self.own_hosts(), self.peer_hosts());
         let (ours, theirs) = ((tsr, &own[..]), (tsi, &peers[..]));
         let choice = match rekeys.and_then(|id| self.children.iter().find(|child| child.unique_id == id)) {
-            Some(old) => negotiate::choose_for(shared, &old.config, &how, &supplied, ours, theirs),
-            None => negotiate::choose(shared, &peer, &how, &supplied, ours, theirs),
+            Some(old) => self.choose_mode(payloads, ours, theirs, |ours, theirs| {
+                negotiate::choose_for(shared, &old.config, &how, &supplied, ours, theirs)
+            }),
+            None => self.choose_mode(payloads, ours, theirs, |ours, theirs| {
+                negotiate::choose(shared, &peer, &how, &supplied, ours, theirs)
+            }),
         };
         let Choice {
             config,
             proposal,
             local_ts,
             remote_ts,
+            transport,
         } = choice
             .map_err(|refusal| Refusal::of(self.log_refusal(shared, refusal, &supplied, (tsr, tsi))))?;
         let mut creation = Creation::child(config, rekeys, None);
         if let Subject::Child(draft) = &mut creation.subject {
             (draft.local_ts, draft.remote_ts) = (local_ts, remote_ts);
+            draft.transport = transport;
         }
         creation.selected = Some(proposal);
         Ok(creation)
@@ -209,7 +214,9 @@ impl IkeSa {
             );
         };
         let (id, config) = (shared.next_child_id(), Arc::clone(&draft.config));
-        draft.child = Some(ChildSa::new(id, config, spi, self.local, self.remote));
+        let mut child = ChildSa::new(id, config, spi, self.local, self.remote);
+        child.mode = draft.transport.mode(&child.config);
+        draft.child = Some(child);
         self.answer_first(shared, creation);
     }
 
@@ -409,10 +416,10 @@ fn creation_answer(creation: &Creation) -> Vec<Payload> {
         data: creation.nonce_r.clone(),
     }));
     if let Subject::Child(draft) = &creation.subject {
-        let (tsi, tsr) = (&draft.remote_ts, &draft.local_ts);
-        payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(tsi)));
-        payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(tsr)));
-        if draft.config.mode == Mode::Transport {
+        let (tsr, tsi) = draft.transport.as_written(&draft.local_ts, &draft.remote_ts);
+        payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(&tsi)));
+        payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(&tsr)));
+        if draft.transport.agreed {
             payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
     }
