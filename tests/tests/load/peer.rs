@@ -171,6 +171,7 @@ impl Work {
                     }
                 }
                 Output::Event(_) | Output::Log(_) => {}
+                other => panic!("nobody moves or is redirected here: {other:?}"),
             }
         }
     }

@@ -57,6 +57,7 @@ fn pair() -> (IkeSaInfo, ChildSaInfo) {
         nat_remote: true,
         nat_fake: false,
         proposal: None,
+        ppk: false,
         established: None,
         rekey_at: None,
         reauth_at: None,
