@@ -320,3 +320,40 @@ fn our_routes_come_back_with_the_address_that_they_went_with() {
     world.until("192.0.2.3 appeared on eth0");
     assert_eq!(ip("route show table 220"), "");
 }
+
+#[test]
+fn rules_and_routes_have_the_marks_and_metrics_that_were_set() {
+    if !world::enter("marks") {
+        return;
+    }
+    let (daemon, _told) = Daemon::new(&[
+        ("charon.plugins.kernel-netlink.fwmark", "!0x42/0xff"),
+        ("charon.plugins.kernel-netlink.mtu", "1400"),
+        ("charon.plugins.kernel-netlink.mss", "1360"),
+        ("charon.routing_table", "300"),
+    ]);
+    let net = Netlink::new(daemon).expect("netlink");
+    for family in ["-4", "-6"] {
+        let rules = ip(&format!("{family} rule show"));
+        assert!(
+            rules.contains("220:\tnot from all fwmark 0x42/0xff lookup 300"),
+            "{rules}"
+        );
+    }
+    ip("link set eth0 up");
+    let route = Route {
+        destination: address("10.1.0.0"),
+        prefix: 16,
+        gateway: None,
+        source: None,
+        interface: "eth0".into(),
+    };
+    net.add_route(&route).expect("added");
+    let table = ip("route show table 300");
+    assert!(
+        table.contains("mtu 1400") && table.contains("advmss 1360"),
+        "{table}"
+    );
+    net.delete_route(&route).expect("removed");
+    assert_eq!(ip("route show table 300"), "");
+}

@@ -75,13 +75,14 @@ impl Xfrm {
     /// [`ErrorKind::NotSupported`] if it has none. If a setting is invalid, or the system has no netlink socket or thread
     /// for us.
     pub fn new(host: Arc<dyn Host>) -> Result<Self, PluginError> {
-        let xfrm = Self::without_esp(host)?;
-        let text = match probe::probe(&xfrm.connection, xfrm.settings.spi_range.1)? {
+        let settings = XfrmSettings::read(&*host)?;
+        let connection = open()?;
+        let text = match probe::probe(&connection, settings.spi_range.1)? {
             true => "the kernel has ESP for IPv4 and IPv6",
             false => "the kernel has ESP for IPv4 only; load its module esp6 if it has one",
         };
-        xfrm.host.log(Group::Knl, CONTROL, text);
-        Ok(xfrm)
+        host.log(Group::Knl, CONTROL, text);
+        Self::start(host, settings, connection)
     }
 
     /// As [`new`](Self::new), for a kernel that may do no more than hold policies and report packets that meet traps.
@@ -91,13 +92,14 @@ impl Xfrm {
     /// As [`new`](Self::new), but for the lack of ESP.
     pub fn without_esp(host: Arc<dyn Host>) -> Result<Self, PluginError> {
         let settings = XfrmSettings::read(&*host)?;
-        let connection = Connection::open().map_err(|error| match error.raw_os_error() {
-            Some(libc::EPROTONOSUPPORT) => PluginError::new(
-                ErrorKind::NotSupported,
-                "the kernel has no IPsec; load its module xfrm_user if it has one",
-            ),
-            _ => PluginError::system("opening a netlink socket for IPsec", &error),
-        })?;
+        Self::start(host, settings, open()?)
+    }
+
+    fn start(
+        host: Arc<dyn Host>,
+        settings: XfrmSettings,
+        connection: Connection<Message>,
+    ) -> Result<Self, PluginError> {
         let connection = Arc::new(connection);
         let sad = Arc::<Mutex<Sad>>::default();
         let worker = events::start(
@@ -255,6 +257,16 @@ impl Xfrm {
             }
         }
     }
+}
+
+fn open() -> Result<Connection<Message>, PluginError> {
+    Connection::open().map_err(|error| match error.raw_os_error() {
+        Some(libc::EPROTONOSUPPORT) => PluginError::new(
+            ErrorKind::NotSupported,
+            "the kernel has no IPsec; load its module xfrm_user if it has one",
+        ),
+        _ => PluginError::system("opening a netlink socket for IPsec", &error),
+    })
 }
 
 impl Drop for Xfrm {
