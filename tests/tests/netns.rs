@@ -12,10 +12,14 @@ mod netns {
     mod daemon;
     mod failures;
     mod kems;
+    mod metrics;
+    #[path = "../../../plugins/metrics/tests/openmetrics/mod.rs"]
+    mod openmetrics;
     mod operation;
     mod pair;
     mod plugins;
     mod rekey;
+    mod restart;
     mod swanctl;
     mod traffic;
     mod vici;

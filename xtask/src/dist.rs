@@ -34,6 +34,13 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         copy(&built.join(name), &target, 0o644)?;
     }
     tree(&root.join("etc"), &directory.join("etc"))?;
+    // It is no configuration of ours.
+    let dashboard = root.join("etc/grafana/pqswan.json");
+    copy(
+        &dashboard,
+        &directory.join("usr/share/pqswan/grafana.json"),
+        0o644,
+    )?;
     for document in [
         "README.md",
         "ARCHITECTURE.md",
@@ -72,7 +79,9 @@ fn tree(from: &Path, to: &Path) -> Result<(), String> {
     for path in files(from)? {
         let target = to.join(path.file_name().unwrap_or_default());
         if path.is_dir() {
-            tree(&path, &target)?;
+            if !path.ends_with("grafana") {
+                tree(&path, &target)?;
+            }
         } else if !target.exists() {
             let secret = target.extension().is_some_and(|extension| extension == "secrets");
             copy(&path, &target, if secret { 0o600 } else { 0o644 })?;

@@ -9,7 +9,7 @@ use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelNet, Reply};
 
-use crate::input::{Input, Sender};
+use crate::input::{Command, Input, Sender};
 use crate::log::Logger;
 
 /// See [`Host`].
@@ -87,14 +87,15 @@ impl Host for DaemonHost {
     }
 
     fn submit(&self, verb: &str, message: &[u8], reply: Arc<dyn Reply>) {
-        // When the loop has ended nobody waits for the answer any more.
-        let _ = self
-            .input
-            .send(Input::Command(verb.to_owned(), message.to_owned(), reply));
+        self.input.command(Command {
+            verb: verb.to_owned(),
+            message: message.to_owned(),
+            reply,
+        });
     }
 
     fn kernel_event(&self, event: KernelEvent) {
-        let _ = self.input.send(Input::Kernel(event));
+        self.input.send(Input::Kernel(event));
     }
 
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {

@@ -10,12 +10,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::log::Record;
 
-/// One input.
+/// What a control plugin wants done.
+pub struct Command {
+    /// Its name.
+    pub verb: String,
+    /// Its vici message.
+    pub message: Vec<u8>,
+    /// Where the answer goes.
+    pub reply: Arc<dyn Reply>,
+}
+
+/// Anything else.
 pub enum Input {
     /// The pool has finished a job.
     Job(JobId, JobResult),
-    /// A control plugin has a command: its verb, its vici message, and where the answer goes.
-    Command(String, Vec<u8>, Arc<dyn Reply>),
     /// The kernel did something.
     Kernel(KernelEvent),
     /// The addresses of the names that an operation had to know.
@@ -26,12 +34,42 @@ pub enum Input {
     Log(Box<Record>),
 }
 
-/// Hands inputs to the loop.
-pub type Sender = UnboundedSender<Input>;
+/// Hands inputs to the loop; once that has ended nobody wants them any more.
+#[derive(Clone)]
+pub struct Sender {
+    commands: UnboundedSender<Command>,
+    others: UnboundedSender<Input>,
+}
+
 /// The loop's end. Jobs and clients are bounded where they come from.
-pub type Receiver = UnboundedReceiver<Input>;
+pub struct Receiver {
+    /// Commands, which wait while there is more urgent work.
+    pub(crate) commands: UnboundedReceiver<Command>,
+    /// Everything else.
+    pub(crate) others: UnboundedReceiver<Input>,
+}
+
+impl Sender {
+    /// Hands over a command.
+    pub fn command(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Hands over something else.
+    pub fn send(&self, input: Input) {
+        let _ = self.others.send(input);
+    }
+}
 
 /// Makes both ends.
 pub fn channel() -> (Sender, Receiver) {
-    unbounded_channel()
+    let (commands, given) = unbounded_channel();
+    let (others, received) = unbounded_channel();
+    (
+        Sender { commands, others },
+        Receiver {
+            commands: given,
+            others: received,
+        },
+    )
 }

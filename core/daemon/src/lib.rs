@@ -3,9 +3,12 @@
 // Everything else takes the time as an argument; this is where it comes from.
 #![allow(clippy::disallowed_methods)]
 
+pub mod addresses;
 pub mod args;
+mod attributes;
 mod bus;
 pub mod commands;
+pub mod embed;
 pub mod host;
 pub mod input;
 pub mod jobs;
@@ -26,4 +29,5 @@ pub mod start;
 pub mod sys;
 #[cfg(test)]
 mod testing;
+mod turn;
 mod updown;

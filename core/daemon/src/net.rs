@@ -92,7 +92,20 @@ struct Bound {
 pub struct Sockets {
     bound: Vec<Bound>,
     max_packet: usize,
+    /// Of those that found the queue full, how many nobody was told of.
     dropped: AtomicU64,
+    losses: Losses<AtomicU64>,
+}
+
+/// Datagrams that came to nothing here, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses<T = u64> {
+    /// IKE messages that found the queue to the loop full.
+    pub queue_full: T,
+    /// IKE messages longer than `charon.max_packet`.
+    pub too_long: T,
+    /// IKE messages that could not be sent.
+    pub not_sent: T,
 }
 
 impl Sockets {
@@ -131,6 +144,7 @@ impl Sockets {
             bound,
             max_packet: ports.max_packet,
             dropped: AtomicU64::new(0),
+            losses: Losses::default(),
         })
     }
 
@@ -175,6 +189,14 @@ impl Sockets {
     ///
     /// If there is no socket for it or the network refuses it; retransmission makes good for it.
     pub fn send(&self, transmit: &Transmit) -> io::Result<()> {
+        let sent = self.try_send(transmit);
+        if sent.is_err() {
+            self.losses.not_sent.fetch_add(1, Relaxed);
+        }
+        sent
+    }
+
+    fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
         let ipv6 = transmit.remote.is_ipv6();
         let port = transmit.local.port();
         let socket = self
@@ -225,6 +247,15 @@ impl Sockets {
     /// How many IKE messages found the queue full since the last time this was asked.
     pub fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Relaxed)
+    }
+
+    /// What was lost here so far.
+    pub fn losses(&self) -> Losses {
+        Losses {
+            queue_full: self.losses.queue_full.load(Relaxed),
+            too_long: self.losses.too_long.load(Relaxed),
+            not_sent: self.losses.not_sent.load(Relaxed),
+        }
     }
 }
 

@@ -12,10 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::bus::Bus;
+use crate::commands::Operations;
 use crate::commands::sas::Describe;
-use crate::commands::{AddressPool, Operations};
 use crate::host::DaemonHost;
-use crate::input::{self, Input};
+use crate::input::{self, Command, Input};
 use crate::jobs::Pool;
 use crate::kernel::Kernel;
 use crate::loaded::LoadedPlugins;
@@ -24,6 +24,7 @@ use crate::log::targets::Legacy;
 use crate::net::{Datagram, Receiver, Sockets};
 use crate::paths::Paths;
 use crate::scripts::{self, When};
+use crate::turn::Turn;
 
 /// The running daemon. Only the loop's thread touches it.
 pub struct Daemon {
@@ -35,7 +36,8 @@ pub struct Daemon {
     pub(crate) logger: Arc<Logger>,
     pub(crate) bus: Bus,
     pub(crate) operations: Operations,
-    pub(crate) pools: Vec<AddressPool>,
+    /// Certificates, private keys and authorities.
+    pub(crate) credentials: credentials::Store,
     pub(crate) plugins: LoadedPlugins,
     pub(crate) paths: Paths,
     pub(crate) legacy: Legacy,
@@ -69,11 +71,22 @@ impl Daemon {
         let mut interrupt = signal(SignalKind::interrupt())?;
         ready();
         scripts::run(&self.host.settings(), When::Start, &self.logger, || {});
-        let mut stopping = false;
+        let (mut stopping, mut turn) = (false, Turn::default());
+        let input = &mut inputs.input;
         loop {
             self.drain();
-            let wakeup = self.next_wakeup();
+            let commands_wait = turn.commands_wait(Instant::now());
+            if commands_wait.is_none()
+                && !turn.is_idle()
+                && let Ok(command) = input.commands.try_recv()
+            {
+                self.run_command(&command, &mut turn);
+                continue;
+            }
+            let wakeup = self.next_wakeup().into_iter().chain(commands_wait).min();
             tokio::select! {
+                // What peers wait for comes before what clients wait for, within limits: see `turn`.
+                biased;
                 _ = terminate.recv() => {
                     self.logger.log(Group::Dmn, 1, "SIGTERM received, shutting down");
                     if !self.stop(&mut stopping) { break; }
@@ -87,11 +100,18 @@ impl Daemon {
                     // What went wrong is in the log.
                     let _ = self.reload_settings();
                 }
-                Some(input) = inputs.input.recv() => {
+                Some(input) = input.others.recv() => {
                     if matches!(input, Input::Stopped) { break; }
+                    turn.other();
                     self.handle(input);
                 }
-                Some(datagram) = inputs.datagrams.recv() => self.handle_datagram(&datagram),
+                Some(datagram) = inputs.datagrams.recv() => {
+                    turn.other();
+                    self.handle_datagram(&datagram);
+                }
+                Some(command) = input.commands.recv(), if commands_wait.is_none() => {
+                    self.run_command(&command, &mut turn);
+                }
                 () = sleep_until(wakeup) => {}
             }
             self.handle_timers();
@@ -188,18 +208,30 @@ impl Daemon {
                 }
                 self.endpoint.handle_done(Instant::now(), id, result);
             }
-            Input::Command(verb, message, reply) => self.command(&verb, &message, &reply),
             Input::Kernel(event) => {
                 if event == (KernelEvent::Roam { address: true }) {
                     self.endpoint.set_local_addresses(self.listening_addresses());
                 }
+                let moved = matches!(event, KernelEvent::Roam { .. });
                 self.endpoint.handle_kernel_event(Instant::now(), event);
+                if moved {
+                    self.move_traps();
+                }
             }
             Input::Resolved(operation, names) => self.resolved(operation, &names),
             Input::Log(record) => self.bus.log(&record),
             // The loop looks for it.
             Input::Stopped => {}
         }
+    }
+
+    fn run_command(&mut self, command: &Command, turn: &mut Turn) {
+        let began = Instant::now();
+        self.refresh_listeners();
+        self.command(&command.verb, &command.message, &command.reply);
+        self.drain();
+        let now = Instant::now();
+        turn.command_took(now.saturating_duration_since(began), now);
     }
 
     fn handle_datagram(&mut self, datagram: &Datagram) {
@@ -247,7 +279,7 @@ impl Daemon {
     /// wait for them and asks again.
     fn stop(&self, stopping: &mut bool) -> bool {
         let input = self.input.clone();
-        let stopped = move || _ = input.send(Input::Stopped);
+        let stopped = move || input.send(Input::Stopped);
         !std::mem::replace(stopping, true)
             && scripts::run(&self.host.settings(), When::Stop, &self.logger, stopped)
     }

@@ -11,6 +11,9 @@ macro_rules! alerts {
         pub enum Alert { $($(#[$doc])* $name,)* }
 
         impl Alert {
+            /// All.
+            pub const ALL: [Self; [$($key),*].len()] = [$(Self::$name),*];
+
             /// Its name in vici's event.
             pub fn key(self) -> &'static str {
                 match self { $(Self::$name => $key,)* }
@@ -44,6 +47,8 @@ alerts! {
     ProposalMismatchChild "proposal-mismatch-child",
     /// The traffic selectors of a CHILD_SA are not acceptable.
     TsMismatch "ts-mismatch",
+    /// A peer could not be given a virtual address.
+    VipFailure "vip-failure",
     /// The kernel refuses a CHILD_SA.
     InstallChildSaFailed "install-child-sa-failed",
     /// An IKE_SA replaces another of the same peer.
@@ -57,8 +62,15 @@ alerts! {
 impl Shared {
     /// Tells of something that belongs to no IKE_SA.
     pub(crate) fn alert(&mut self, alert: Alert) {
+        self.count_alert(alert);
         if self.watched {
             self.out.event(Event::Alert(alert, None));
+        }
+    }
+
+    fn count_alert(&mut self, alert: Alert) {
+        if let Some(tally) = &mut self.tally {
+            tally.alerts.add(alert);
         }
     }
 }
@@ -66,6 +78,7 @@ impl Shared {
 impl IkeSa {
     /// Tells of something that happened to it.
     pub(crate) fn alert(&self, shared: &mut Shared, alert: Alert) {
+        shared.count_alert(alert);
         if shared.watched {
             let info = Some(Box::new(self.info()));
             shared.out.event(Event::Alert(alert, info));

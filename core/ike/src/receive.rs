@@ -229,8 +229,15 @@ impl Endpoint {
         let spi_i = header.spi_i.0;
         let cookie = find!(payloads, Payload::Notify(notify)
             if notify.kind == NotifyType::COOKIE => &notify.data);
-        if cookie.is_some_and(|cookie| self.cookies.check(&self.shared, cookie, remote.ip(), spi_i)) {
-            return true;
+        if let Some(cookie) = cookie {
+            let good = self.cookies.check(&self.shared, cookie, remote.ip(), spi_i);
+            if let Some(tally) = &mut self.shared.tally {
+                tally.cookies_verified += u64::from(good);
+                tally.cookies_refused += u64::from(!good);
+            }
+            if good {
+                return true;
+            }
         }
         log_plain!(self.shared, Net, 2, "demanding a cookie of {}", endpoint(remote));
         if let Some(tally) = &mut self.shared.tally {

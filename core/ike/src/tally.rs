@@ -1,6 +1,7 @@
 //! What an Endpoint counts if it is asked to: messages by exchange, for all and by connection, and how establishing goes.
 
 mod establishing;
+mod messages;
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +11,11 @@ use std::time::Instant;
 
 use iana::ExchangeType;
 
+use crate::alert::Alert;
+
 pub(crate) use establishing::Handshake;
 pub use establishing::{BOUNDS, Durations, Ended, Establishing, Phase};
+pub use messages::{Flows, Messages};
 
 /// Connections with counters of their own; what further ones do is in the global counters only.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -148,16 +152,42 @@ pub struct Tally {
     pub connections: BTreeMap<Arc<str>, Counters>,
     /// Attempts to establish IKE_SAs.
     pub establishing: Establishing,
+    /// Whole messages by exchange; what resets the counters leaves these.
+    pub messages: Messages,
     /// Requests sent again.
     pub retransmitted_requests: u64,
     /// Responses sent again because the request came again.
     pub retransmitted_responses: u64,
+    /// Requests that came again, of which some are still in work and have no response yet.
+    pub repeated_requests: u64,
     /// Fragments received.
     pub fragments_in: u64,
     /// Fragments sent for the first time.
     pub fragments_out: u64,
     /// Cookies demanded.
     pub cookies: u64,
+    /// Cookies that came back and are ours.
+    pub cookies_verified: u64,
+    /// Cookies that came and are not, or are too old.
+    pub cookies_refused: u64,
+    /// How often there was something that may want an operator.
+    pub alerts: Alerts,
+}
+
+/// A number for every kind of alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alerts([u64; Alert::ALL.len()]);
+
+impl Alerts {
+    /// Names and numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let number = |alert: Alert| (alert.key(), self.0[alert as usize]);
+        Alert::ALL.into_iter().map(number)
+    }
+
+    pub(crate) fn add(&mut self, alert: Alert) {
+        self.0[alert as usize] += 1;
+    }
 }
 
 impl Tally {
@@ -183,6 +213,7 @@ impl Tally {
         if let Some(counter) = Counter::of_message(exchange, response, direction) {
             self.count(connection, counter);
         }
+        self.messages.add(exchange, response, direction);
         if let Some(handshake) = handshake {
             self.establishing.message(handshake, exchange, response, now);
         }

@@ -31,6 +31,7 @@ mod types;
 pub use object::{Interface, Object};
 pub use offer::{Checked, Checks, FeatureOffer, Refusal};
 pub use root::{API, Exported, HostHandle, PluginRoot, PluginRootRef, header, symbol};
+pub use types::panics;
 
 #[doc(hidden)]
 pub use abi_stable::library::LibHeader;

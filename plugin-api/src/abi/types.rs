@@ -1,5 +1,7 @@
 //! Values that cross the boundary.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use abi_stable::StableAbi;
 use abi_stable::std_types::{ROption, RResult, RSlice, RString, RVec};
 use zeroize::Zeroize;
@@ -39,12 +41,22 @@ impl From<PluginError> for Failure {
     }
 }
 
+/// How many calls of the other side have come back as panics since this side was loaded.
+pub fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
 impl From<Failure> for PluginError {
     fn from(failure: Failure) -> Self {
         let kind = usize::try_from(failure.kind)
             .ok()
             .and_then(|kind| KINDS.get(kind))
             .copied();
+        if kind == Some(ErrorKind::Panicked) {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+        }
         Self::new(kind.unwrap_or(ErrorKind::System), failure.message.into_string())
     }
 }

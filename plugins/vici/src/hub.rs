@@ -29,52 +29,79 @@ const EVENTS: [&str; 13] = [
 /// All clients with their registrations.
 #[derive(Default)]
 pub struct Hub {
-    clients: Mutex<BTreeMap<u64, Subscriber>>,
+    clients: Mutex<Clients>,
+}
+
+#[derive(Default)]
+struct Clients {
+    by_id: BTreeMap<u64, Subscriber>,
+    /// How many registrations each of [`EVENTS`] has. The daemon asks before everything it does, so that must not take
+    /// longer the more clients there are.
+    registrations: [usize; EVENTS.len()],
 }
 
 struct Subscriber {
     queue: Sender,
-    /// One entry a registration; whoever registers twice is told twice.
-    events: Vec<String>,
+    /// How often each of [`EVENTS`] is registered for; whoever registers twice is told twice.
+    events: [u16; EVENTS.len()],
 }
 
 impl Hub {
     pub(crate) fn join(&self, id: u64, queue: Sender) {
-        let events = Vec::new();
-        self.clients().insert(id, Subscriber { queue, events });
+        let events = [0; EVENTS.len()];
+        self.clients().by_id.insert(id, Subscriber { queue, events });
     }
 
     pub(crate) fn leave(&self, id: u64) {
-        self.clients().remove(&id);
+        let mut clients = self.clients();
+        if let Some(gone) = clients.by_id.remove(&id) {
+            for (total, own) in clients.registrations.iter_mut().zip(gone.events) {
+                *total -= usize::from(own);
+            }
+        }
     }
 
     /// Whether there is such an event; then the client hears of it from now on.
     pub(crate) fn register(&self, id: u64, event: &str) -> bool {
-        let known = EVENTS.contains(&event);
-        if let Some(client) = self.clients().get_mut(&id).filter(|_| known) {
-            client.events.push(event.to_owned());
+        let Some(event) = number(event) else { return false };
+        let Clients { by_id, registrations } = &mut *self.clients();
+        if let Some(client) = by_id.get_mut(&id)
+            && client.events[event] < u16::MAX
+        {
+            client.events[event] += 1;
+            registrations[event] += 1;
         }
-        known
+        true
     }
 
     /// Ends one registration, if there is one.
     pub(crate) fn unregister(&self, id: u64, event: &str) -> bool {
-        let mut clients = self.clients();
-        let Some(client) = clients.get_mut(&id) else {
+        let Some(event) = number(event) else { return false };
+        let Clients { by_id, registrations } = &mut *self.clients();
+        let Some(client) = by_id.get_mut(&id).filter(|client| client.events[event] > 0) else {
             return false;
         };
-        let place = client.events.iter().position(|registered| registered == event);
-        place.map(|at| client.events.remove(at)).is_some()
+        client.events[event] -= 1;
+        registrations[event] -= 1;
+        true
     }
 
     /// An event of a command that this client has given; `false` if it has gone.
     pub(crate) fn tell(&self, id: u64, event: &str, message: &[u8]) -> bool {
         self.clients()
+            .by_id
             .get(&id)
             .is_some_and(|client| client.tell(event, message))
     }
 
-    fn clients(&self) -> MutexGuard<'_, BTreeMap<u64, Subscriber>> {
+    /// Whether it knows of nobody.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        let clients = self.clients();
+        clients.by_id.is_empty() && clients.registrations == [0; EVENTS.len()]
+    }
+
+    fn clients(&self) -> MutexGuard<'_, Clients> {
         // Nothing in here can be left half done.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,11 +109,7 @@ impl Hub {
 
 impl Subscriber {
     fn tell(&self, event: &str, message: &[u8]) -> bool {
-        let times = self
-            .events
-            .iter()
-            .filter(|registered| *registered == event)
-            .count();
+        let times = number(event).map_or(0, |event| self.events[event]);
         if times == 0 {
             return true;
         }
@@ -101,20 +124,26 @@ impl Subscriber {
 
 impl Listener for Hub {
     fn event(&self, name: &str, message: &[u8]) {
-        for client in self.clients().values() {
-            client.tell(name, message);
+        let clients = self.clients();
+        if number(name).is_some_and(|event| clients.registrations[event] > 0) {
+            clients
+                .by_id
+                .values()
+                .for_each(|client| _ = client.tell(name, message));
         }
     }
 
     fn wants(&self) -> Vec<String> {
         let clients = self.clients();
-        let mut wanted: Vec<_> = clients
-            .values()
-            .flat_map(|client| &client.events)
-            .cloned()
-            .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted
+        let registered = EVENTS.iter().zip(clients.registrations);
+        registered
+            .filter(|(_, times)| *times > 0)
+            .map(|(event, _)| (*event).to_owned())
+            .collect()
     }
+}
+
+/// An event's place in [`EVENTS`].
+fn number(event: &str) -> Option<usize> {
+    EVENTS.iter().position(|known| *known == event)
 }

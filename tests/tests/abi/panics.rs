@@ -44,7 +44,10 @@ fn in_every_function() {
         );
     }
     assert_eq!(features.len(), 13);
+    let before = plugin_api::abi::panics();
     features.into_iter().for_each(call_everything);
+    let counted = plugin_api::abi::panics() - before;
+    assert!(counted >= 13, "{counted} for the metrics");
 }
 
 fn panicked<T>(result: Result<T, PluginError>) {

@@ -1,6 +1,7 @@
 //! `swanctl`: configures, controls and watches charon by its vici socket.
 
 mod commands;
+mod debug;
 mod dump;
 mod load;
 mod print;
@@ -18,6 +19,7 @@ use clap::error::ErrorKind;
 use config::settings::Settings;
 
 use crate::paths::Paths;
+use debug::Debug;
 use session::Session;
 
 pub use table::{command, completed};
@@ -57,11 +59,15 @@ pub fn run(line: Vec<OsString>, out: Box<dyn Write + '_>, err: &mut dyn Write) -
     let Some(entry) = table::COMMANDS.iter().find(|entry| entry.name == name) else {
         return USAGE;
     };
-    let uri = match uri(options) {
+    let debug = match Debug::of(options) {
+        Ok(debug) => debug,
+        Err(problem) => return usage(&problem, err),
+    };
+    let uri = match uri(options, debug) {
         Ok(uri) => uri,
         Err(problem) => return usage(&problem, err),
     };
-    let mut session = Session::new(options, uri, out);
+    let mut session = Session::new(options, uri, debug, out);
     let done = (entry.run)(&mut session).and_then(|()| Ok(session.out.flush()?));
     match done {
         Ok(()) => 0,
@@ -103,21 +109,28 @@ fn with_files(line: Vec<OsString>) -> Result<Vec<OsString>, String> {
 }
 
 /// Where the daemon listens.
-fn uri(options: &ArgMatches) -> Result<String, String> {
+fn uri(options: &ArgMatches, debug: Debug) -> Result<String, String> {
     if let Some(uri) = options.get_one::<String>("uri") {
         return Ok(uri.clone());
     }
     let paths = Paths::find().map_err(|error| format!("where am I? {error}"))?;
+    debug.say(2, || {
+        format!("settings are in '{}'", paths.strongswan_conf().display())
+    });
     let (paths, settings) = paths.with_settings()?;
-    Ok(configured(&settings)
-        .unwrap_or_else(|| format!("unix://{}", paths.piddir.join("charon.vici").display())))
+    if let Some((key, uri)) = configured(&settings) {
+        debug.say(2, || format!("{key} is {uri}"));
+        return Ok(uri.to_owned());
+    }
+    Ok(format!("unix://{}", paths.piddir.join("charon.vici").display()))
 }
 
-fn configured(settings: &Settings) -> Option<String> {
+/// What the settings say of it, and where.
+fn configured(settings: &Settings) -> Option<(&'static str, &str)> {
     let keys = [
         "swanctl.socket",
         "swanctl.plugins.vici.socket",
         "charon.plugins.vici.socket",
     ];
-    keys.iter().find_map(|key| settings.get(key)).map(str::to_owned)
+    keys.iter().find_map(|key| Some((*key, settings.get(key)?)))
 }

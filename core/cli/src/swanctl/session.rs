@@ -7,6 +7,7 @@ use control::vici::Message;
 use control::vici::client::{self, Client};
 use nix::errno::Errno;
 
+use super::debug::Debug;
 use super::dump::{self, Format};
 
 /// Why a command failed.
@@ -60,6 +61,7 @@ impl Failure {
 pub(super) struct Session<'a> {
     pub(super) options: &'a ArgMatches,
     uri: String,
+    debug: Debug,
     client: Option<Client>,
     pub(super) out: Output<'a>,
 }
@@ -130,7 +132,7 @@ impl Output<'_> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(options: &'a ArgMatches, uri: String, to: Box<dyn Write + 'a>) -> Self {
+    pub(super) fn new(options: &'a ArgMatches, uri: String, debug: Debug, to: Box<dyn Write + 'a>) -> Self {
         let set = |id| options.try_get_one::<bool>(id).ok().flatten() == Some(&true);
         let format = match () {
             () if set("json") => Format::Json,
@@ -146,6 +148,7 @@ impl<'a> Session<'a> {
         Self {
             options,
             uri,
+            debug,
             client: None,
             out,
         }
@@ -160,9 +163,19 @@ impl<'a> Session<'a> {
     pub(super) fn parts(&mut self) -> Result<(&mut Client, &mut Output<'a>), Failure> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => Client::connect(&self.uri).map_err(|error| Failure::Connect(self.uri.clone(), error))?,
+            None => self.connect()?,
         };
         Ok((self.client.insert(client), &mut self.out))
+    }
+
+    fn connect(&self) -> Result<Client, Failure> {
+        self.debug.say(2, || format!("connecting to '{}'", self.uri));
+        let mut client =
+            Client::connect(&self.uri).map_err(|error| Failure::Connect(self.uri.clone(), error))?;
+        if let Some(watcher) = self.debug.watcher() {
+            client.watch(watcher);
+        }
+        Ok(client)
     }
 
     /// The value of an option.
@@ -187,12 +200,12 @@ impl<'a> Session<'a> {
         command: &str,
         event: &str,
         request: &Message,
-        print: impl Fn(&mut dyn Write, &Message) -> io::Result<()>,
+        mut print: impl FnMut(&mut dyn Write, &Message) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let (client, out) = self.parts()?;
         let label = format!("{event} event");
         let answer = client.stream(command, event, request, &mut |_, message| {
-            out.event(&label, message, &print)
+            out.event(&label, message, &mut print)
         })?;
         self.out.end(&format!("{command} reply"), &answer)?;
         Ok(())

@@ -219,6 +219,9 @@ pub(super) const COMMANDS: &[Entry] = &[
                 "X509, X509_AC, X509_CRL, OCSP_RESPONSE or PUBKEY",
             ),
             Opt("flag", 'f', Some("FLAG"), "NONE, CA, AA, OCSP or ANY"),
+            Opt("pem", 'p', None, "as PEM"),
+            Opt("short", 'S', None, "without some details"),
+            Opt("utc", 'U', None, "with times in UTC"),
         ],
         true,
         commands::list_certs,
@@ -368,7 +371,7 @@ fn subcommand(entry: &Entry, command: Command) -> Command {
             "debug",
             'v',
             Some("LEVEL"),
-            "level of messages about swanctl itself",
+            "level of messages about swanctl itself, 2 or 3",
         ),
         Opt("options", '+', Some("FILE"), "read more options from a file"),
         Opt(

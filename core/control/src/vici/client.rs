@@ -13,7 +13,20 @@ pub struct Client {
     stream: Stream,
     /// Events that came while something else was waited for.
     events: VecDeque<(String, Message)>,
+    watcher: Option<Watcher>,
 }
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To the daemon.
+    Sent,
+    /// From the daemon.
+    Received,
+}
+
+/// Is shown every packet. What is in messages may be secret.
+pub type Watcher = Box<dyn FnMut(Way, &Packet) + Send>;
 
 enum Stream {
     Unix(UnixStream),
@@ -54,7 +67,13 @@ impl Client {
         Ok(Self {
             stream,
             events: VecDeque::new(),
+            watcher: None,
         })
+    }
+
+    /// Shows somebody all packets from now on.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
     }
 
     /// What ends the connection from another thread; whoever waits for an event learns that it is closed.
@@ -166,8 +185,9 @@ impl Client {
     }
 
     fn send(&mut self, kind: PacketType, name: &str, message: &Message) -> Result<(), Error> {
-        let packet = Packet::new(kind, name, message.encode()?).encode()?;
-        let framed = frame::frame(&packet)?;
+        let packet = Packet::new(kind, name, message.encode()?);
+        self.show(Way::Sent, &packet);
+        let framed = frame::frame(&packet.encode()?)?;
         match &mut self.stream {
             Stream::Unix(stream) => stream.write_all(&framed)?,
             Stream::Tcp(stream) => stream.write_all(&framed)?,
@@ -186,6 +206,16 @@ impl Client {
             Stream::Tcp(stream) => stream,
         };
         let packet = frame::read(&mut stream)?;
-        Ok(packet.map(|octets| Packet::decode(&octets)).transpose()?)
+        let packet = packet.map(|octets| Packet::decode(&octets)).transpose()?;
+        if let Some(packet) = &packet {
+            self.show(Way::Received, packet);
+        }
+        Ok(packet)
+    }
+
+    fn show(&mut self, way: Way, packet: &Packet) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher(way, packet);
+        }
     }
 }

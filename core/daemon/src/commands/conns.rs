@@ -1,7 +1,12 @@
 //! `list-conns`: configurations with vici's keys, in vici's order.
 
-use config::connection::{Action, AuthConfig, ChildConfig, IkeVersion, PeerConfig, UniquePolicy};
+use config::connection::{AuthConfig, ChildConfig, IkeVersion, PeerConfig, UniquePolicy};
 use control::vici::Message;
+use crypto::proposal::Proposal;
+use crypto::registry::Registry;
+use iana::keyword::Transform;
+use iana::{KeyExchangeMethod, TransformType};
+use ike::Endpoint;
 use plugin_api::Reply;
 
 use super::message::Extra;
@@ -20,7 +25,7 @@ impl Daemon {
                 return page.full();
             }
             let mut event = Message::default();
-            event.push_section(&peer.name, connection(peer));
+            event.push_section(&peer.name, connection(peer, &self.endpoint));
             if !reply.event("list-conn", &event.encode_or_empty()) {
                 break;
             }
@@ -30,7 +35,7 @@ impl Daemon {
 }
 
 /// A connection.
-pub(super) fn connection(peer: &PeerConfig) -> Message {
+pub(super) fn connection(peer: &PeerConfig, endpoint: &Endpoint) -> Message {
     let mut out = Message::default();
     out.push_list("local_addrs", &peer.local_addrs);
     out.push_list("remote_addrs", &peer.remote_addrs);
@@ -55,6 +60,8 @@ pub(super) fn connection(peer: &PeerConfig) -> Message {
             UniquePolicy::Keep => "UNIQUE_KEEP",
         },
     );
+    let registry = endpoint.registry();
+    out.push_section("proposals", proposals(&endpoint.ike_proposals(peer), registry));
     if !peer.dpd_delay.is_zero() {
         out.push_value("dpd_delay", peer.dpd_delay.as_secs());
     }
@@ -65,7 +72,8 @@ pub(super) fn connection(peer: &PeerConfig) -> Message {
     }
     let mut children = Message::default();
     for config in &peer.children {
-        children.push_section(&config.name, child(config));
+        let proposed = proposals(&endpoint.child_proposals(config), registry);
+        children.push_section(&config.name, child(config, proposed));
     }
     out.push_section("children", children);
     out
@@ -77,30 +85,53 @@ fn authentication(auth: &AuthConfig) -> Message {
         out.push_value("id", id);
     }
     out.push_value("class", auth.class);
-    for list in ["groups", "cert_policy", "certs", "cacerts"] {
+    for list in ["groups", "cert_policy"] {
         out.push_list(list, &[] as &[&str]);
+    }
+    out.push_list("certs", auth.certs.iter().map(|cert| &cert.subject));
+    out.push_list("cacerts", auth.cacerts.iter().map(|cert| &cert.subject));
+    out
+}
+
+/// `NUMBER { encr[], integ[], prf[], ke[], ake1[] ..., sn[] }`, numbered from 0, without what a proposal does not have.
+fn proposals(proposals: &[Proposal], registry: &Registry) -> Message {
+    let additional =
+        (1..=7).filter_map(|slot| Some((format!("ake{slot}"), TransformType::additional_ke(slot)?)));
+    let mut kinds = vec![
+        ("encr".to_owned(), TransformType::ENCR),
+        ("integ".to_owned(), TransformType::INTEG),
+        ("prf".to_owned(), TransformType::PRF),
+        ("ke".to_owned(), TransformType::KE),
+    ];
+    kinds.extend(additional);
+    kinds.push(("sn".to_owned(), TransformType::ESN));
+    let name = |transform: &Transform| match transform.kind.is_key_exchange() {
+        true => registry.method_name(KeyExchangeMethod(transform.id)),
+        false => transform.to_string(),
+    };
+    let mut out = Message::default();
+    for (number, proposal) in proposals.iter().enumerate() {
+        let mut section = Message::default();
+        for (key, kind) in &kinds {
+            let of_kind = proposal.transforms.iter().filter(|it| it.kind == *kind);
+            section.push_list_if_any(key, &of_kind.map(name).collect::<Vec<_>>());
+        }
+        out.push_section(&number.to_string(), section);
     }
     out
 }
 
-fn child(config: &ChildConfig) -> Message {
+fn child(config: &ChildConfig, esp_proposals: Message) -> Message {
     let mut out = Message::default();
     out.push_value("mode", config.mode);
     out.push_value("rekey_time", config.lifetime.time.rekey.as_secs());
     out.push_value("rekey_bytes", config.lifetime.octets.rekey);
     out.push_value("rekey_packets", config.lifetime.packets.rekey);
-    out.push_value("dpd_action", action(config.dpd_action));
-    out.push_value("close_action", action(config.close_action));
+    out.push_value("dpd_action", config.dpd_action);
+    out.push_value("close_action", config.close_action);
+    out.push_section("esp_proposals", esp_proposals);
+    out.push_section("ah_proposals", Message::default());
     out.push_list("local-ts", &config.local_ts);
     out.push_list("remote-ts", &config.remote_ts);
     out
-}
-
-/// 6.0dr3 still said `clear`, `hold` and `restart`.
-fn action(action: Action) -> &'static str {
-    match action {
-        Action::None => "none",
-        Action::Trap => "trap",
-        Action::Start => "start",
-    }
 }

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use config::connection::ProposalList;
 use control::vici::Message;
 use plugin_api::Reply;
 
@@ -14,8 +15,18 @@ use crate::testing::{TestKernel, TestNet, child_config, daemon, lines, peer_conf
 
 #[test]
 fn a_connection_is_listed_as_swanctl_expects_it() {
+    let daemon = daemon(Arc::new(TestKernel::default()));
+    let mut peer = peer_config("Tunnel1");
+    let strict = |texts: &[&str]| ProposalList {
+        entries: texts.iter().map(ToString::to_string).collect(),
+        append_defaults: false,
+    };
+    peer.proposals = strict(&["aes256gcm16-sha512-x25519-ke1_mlkem768", "aes128-sha256-modp3072"]);
+    let mut child = child_config("Tunnel1");
+    child.proposals = strict(&["aes256gcm16-x25519"]);
+    peer.children = vec![Arc::new(child)];
     assert_eq!(
-        lines(&conns::connection(&peer_config("Tunnel1"))),
+        lines(&conns::connection(&peer, &daemon.endpoint)),
         [
             "local_addrs = [%any]",
             "remote_addrs = [192.0.2.2]",
@@ -25,6 +36,14 @@ fn a_connection_is_listed_as_swanctl_expects_it() {
             "reauth_time = 3420",
             "rekey_time = 0",
             "unique = UNIQUE_REPLACE",
+            "proposals.0.encr = [AES_GCM_16_256]",
+            "proposals.0.prf = [PRF_HMAC_SHA2_512]",
+            "proposals.0.ke = [CURVE_25519]",
+            "proposals.0.ake1 = [ML_KEM_768]",
+            "proposals.1.encr = [AES_CBC_128]",
+            "proposals.1.integ = [HMAC_SHA2_256_128]",
+            "proposals.1.prf = [PRF_HMAC_SHA2_256]",
+            "proposals.1.ke = [MODP_3072]",
             "local-1.id = carol.strongswan.org",
             "local-1.class = pre-shared key",
             "local-1.groups = []",
@@ -42,6 +61,9 @@ fn a_connection_is_listed_as_swanctl_expects_it() {
             "children.Tunnel1.rekey_packets = 0",
             "children.Tunnel1.dpd_action = none",
             "children.Tunnel1.close_action = none",
+            "children.Tunnel1.esp_proposals.0.encr = [AES_GCM_16_256]",
+            "children.Tunnel1.esp_proposals.0.ke = [CURVE_25519]",
+            "children.Tunnel1.esp_proposals.0.sn = [NO_EXT_SEQ]",
             "children.Tunnel1.local-ts = [dynamic]",
             "children.Tunnel1.remote-ts = [10.1.0.0/16]",
         ]
@@ -119,7 +141,7 @@ fn names_give_the_family_that_both_ends_have() {
     );
     let unknown = resolve::addresses(&peer, &vec![("moon".to_owned(), Vec::new())], None);
     assert_eq!(
-        unknown,
+        unknown.map_err(|problem| problem.aborted()),
         Err("unable to resolve moon, initiate aborted".to_owned())
     );
 }
@@ -296,4 +318,139 @@ fn connections_of_ipsec_conf_are_added_and_deleted_and_refused_with_their_place(
         ["success = yes"]
     );
     assert!(daemon.endpoint.connections().is_empty());
+}
+
+/// What `list-policies` tells, with these keys.
+fn policies(daemon: &mut crate::run::Daemon, keys: &[(&str, &str)]) -> Vec<String> {
+    ask(daemon, "list-policies", keys).0
+}
+
+#[test]
+fn traps_and_shunts_are_installed_listed_and_removed() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let mut peer = peer_config("gw");
+    peer.local_addrs = vec![config::connection::Host::Address(IpAddr::from([198, 51, 100, 7]))];
+    let mut lan = child_config("lan");
+    lan.mode = config::connection::Mode::Pass;
+    let mut leak = child_config("leak");
+    leak.mode = config::connection::Mode::Drop;
+    peer.children.extend([lan, leak].map(Arc::new));
+    daemon.endpoint.add_connection(peer);
+    let answer = |daemon: &mut _, verb, keys: &[_]| ask(daemon, verb, keys).1.unwrap().join(", ");
+    for name in ["gw", "lan", "leak"] {
+        assert_eq!(
+            answer(&mut daemon, "install", &[("child", name)]),
+            "success = yes"
+        );
+    }
+    let all = [("drop", "yes"), ("pass", "yes"), ("trap", "yes")];
+    assert_eq!(
+        policies(&mut daemon, &all),
+        [
+            "list-policy: gw/lan.child = lan, gw/lan.ike = gw, gw/lan.mode = PASS, gw/lan.local-ts = [dynamic], \
+             gw/lan.remote-ts = [10.1.0.0/16]",
+            "list-policy: gw/leak.child = leak, gw/leak.ike = gw, gw/leak.mode = DROP, gw/leak.local-ts = [dynamic], \
+             gw/leak.remote-ts = [10.1.0.0/16]",
+            "list-policy: gw/gw.child = gw, gw/gw.reqid = 1, gw/gw.ike = gw, gw/gw.mode = TUNNEL, \
+             gw/gw.local-ts = [198.51.100.7/32], gw/gw.remote-ts = [10.1.0.0/16]",
+        ]
+    );
+    assert_eq!(policies(&mut daemon, &all[..1]).len(), 1);
+    assert_eq!(policies(&mut daemon, &[]).len(), 0);
+    assert_eq!(policies(&mut daemon, &[all[2], ("child", "lan")]).len(), 0);
+    assert_eq!(policies(&mut daemon, &[all[1], ("ike", "gw")]).len(), 1);
+    let stroke = policies(&mut daemon, &[all[2], ("stroke", "yes")]);
+    assert!(stroke[0].contains("gw/gw.uniqueid = 1"), "{stroke:?}");
+    for (verb, keys, expected) in [
+        (
+            "uninstall",
+            vec![("child", "gw"), ("ike", "other")],
+            "success = no, errmsg = policy 'gw' not found",
+        ),
+        ("uninstall", vec![("child", "gw"), ("ike", "gw")], "success = yes"),
+        (
+            "uninstall",
+            vec![("child", "gw")],
+            "success = no, errmsg = policy 'gw' not found",
+        ),
+        (
+            "uninstall",
+            vec![],
+            "success = no, errmsg = missing configuration name",
+        ),
+        (
+            "install",
+            vec![],
+            "success = no, errmsg = missing configuration name",
+        ),
+        (
+            "install",
+            vec![("child", "x")],
+            "success = no, errmsg = configuration name not found",
+        ),
+        (
+            "uninstall",
+            vec![("name", "lan"), ("stroke", "yes")],
+            "success = yes, text = [shunt policy 'lan' uninstalled]",
+        ),
+        (
+            "install",
+            vec![("name", "gw"), ("stroke", "yes")],
+            "success = yes, text = ['gw' routed]",
+        ),
+        (
+            "install",
+            vec![("name", "lan"), ("stroke", "yes")],
+            "success = yes, text = ['lan' shunt PASS policy installed]",
+        ),
+        (
+            "uninstall",
+            vec![("name", "gw"), ("stroke", "yes")],
+            "success = yes, text = [trap policy 'gw' unrouted]",
+        ),
+        (
+            "uninstall",
+            vec![("name", "gw"), ("stroke", "yes")],
+            "success = no, errmsg = configuration 'gw' not found",
+        ),
+        (
+            "install",
+            vec![("name", "x"), ("stroke", "yes")],
+            "success = no, errmsg = no config named 'x', text = [no config named 'x']",
+        ),
+    ] {
+        assert_eq!(answer(&mut daemon, verb, &keys), expected, "{verb} {keys:?}");
+    }
+}
+
+#[test]
+fn a_trap_needs_to_know_where_the_peer_is() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let mut peer = peer_config("rw");
+    peer.remote_addrs = vec![config::connection::Host::Any];
+    daemon.endpoint.add_connection(peer);
+    let done = ask(&mut daemon, "install", &[("child", "rw")]).1.unwrap();
+    assert_eq!(done, ["success = no", "errmsg = installing policy 'rw' failed"]);
+    let done = ask(&mut daemon, "install", &[("name", "rw"), ("stroke", "yes")])
+        .1
+        .unwrap();
+    assert_eq!(done[2], "text = [routing 'rw' failed]");
+    assert_eq!(daemon.endpoint.policies().count(), 0);
+}
+
+#[test]
+fn an_initiation_nobody_waits_for_looks_for_a_way_again() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    // There is no kernel-net plugin that would know an own address.
+    let peer = Arc::new(peer_config("gw"));
+    let child = peer.children.first().cloned();
+    daemon.initiate_detached(Arc::clone(&peer), child);
+    let mut looks = 0;
+    while let Some(when) = daemon.operations.deadline() {
+        looks += 1;
+        assert!(looks < 20, "it ends");
+        daemon.expire_operations(when);
+    }
+    assert_eq!(looks, 6, "as long as one try takes");
+    assert!(daemon.operations.running.is_empty());
 }

@@ -131,6 +131,7 @@ impl Sockets {
                     Kind::Ike { skip } => {
                         let message = &octets[skip..];
                         if message.len() > self.max_packet {
+                            self.losses.too_long.fetch_add(1, Relaxed);
                             let len = message.len();
                             let text =
                                 format!("{len} octets from {remote} exceed charon.max_packet - ignored");
@@ -144,6 +145,7 @@ impl Sockets {
                             .is_err()
                         {
                             self.dropped.fetch_add(1, Relaxed);
+                            self.losses.queue_full.fetch_add(1, Relaxed);
                         }
                     }
                 }

@@ -1,6 +1,7 @@
 //! The Endpoint: all IKE_SAs, and the one door in and out.
 
 mod connections;
+mod policies;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +12,17 @@ use std::time::Instant;
 
 use connections::same_peer;
 pub use connections::{AddOutcome, PutOutcome};
+pub use policies::PolicyInfo;
 
+use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
 use config::secret::SecretStore;
+use crypto::proposal::Proposal;
 use crypto::registry::Registry;
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 
+use crate::census::{Census, Counted};
 use crate::cookie::Cookies;
 use crate::event::IkeSaInfo;
 use crate::exchange::creation::Side;
@@ -25,6 +30,8 @@ use crate::lookup::{Lookup, SaKey};
 use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
 };
+use crate::pool::Pools;
+use crate::proposals;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
@@ -58,6 +65,7 @@ pub struct Endpoint {
     pub(crate) job_load: usize,
     sas: BTreeMap<SaKey, Entry>,
     timers: BTreeSet<(Instant, SaKey)>,
+    census: Census,
 }
 
 /// An IKE_SA with what the Endpoint's tables say of it, so that they can be kept true.
@@ -66,6 +74,7 @@ struct Entry {
     spi: u64,
     deadline: Option<Instant>,
     half_open: Option<IpAddr>,
+    counted: Counted,
 }
 
 impl Endpoint {
@@ -89,6 +98,7 @@ impl Endpoint {
             job_load: 0,
             sas: BTreeMap::new(),
             timers: BTreeSet::new(),
+            census: Census::default(),
         }
     }
 
@@ -137,9 +147,39 @@ impl Endpoint {
         &self.shared.registry
     }
 
+    /// What a connection proposes for IKE_SAs.
+    pub fn ike_proposals(&self, config: &PeerConfig) -> Vec<Proposal> {
+        proposals::of_connection(&self.shared, config).0
+    }
+
+    /// What a CHILD_SA's configuration proposes.
+    pub fn child_proposals(&self, config: &ChildConfig) -> Vec<Proposal> {
+        proposals::of_child(&self.shared, config).0
+    }
+
     /// The shared secrets.
     pub fn secrets_mut(&mut self) -> &mut SecretStore {
         &mut self.shared.secrets
+    }
+
+    /// The pools that peers are given addresses of.
+    pub fn pools(&self) -> &Pools {
+        &self.shared.pools
+    }
+
+    /// The same, to change them.
+    pub fn pools_mut(&mut self) -> &mut Pools {
+        &mut self.shared.pools
+    }
+
+    /// What peers are told with a virtual address of any pool.
+    pub fn set_attributes(&mut self, attributes: Vec<Attribute>) {
+        self.shared.attributes = attributes;
+    }
+
+    /// Whether somebody has a use for DNS servers that peers name, which are asked for then.
+    pub fn set_uses_dns(&mut self, uses: bool) {
+        self.shared.uses_dns = uses;
     }
 
     /// A job is done.
@@ -157,6 +197,9 @@ impl Endpoint {
     /// A batch of kernel operations is done.
     pub fn handle_kernel_done(&mut self, now: Instant, id: KernelId, result: KernelResult) {
         self.shared.now = now;
+        if self.policy_changed(id, &result) {
+            return;
+        }
         let reservation = self.shared.reservations.remove(&id);
         let Some(key) = self.shared.kernel_ops.remove(&id) else {
             if let (Some((src, dst)), Ok([KernelAnswer::Spi(spi)])) = (reservation, result.as_deref()) {
@@ -185,7 +228,8 @@ impl Endpoint {
                     self.with_sa(key, |sa, shared| sa.on_mapping(shared, endpoint));
                 }
             }
-            KernelEvent::Acquire { .. } | KernelEvent::Roam { .. } => {}
+            KernelEvent::Acquire { reqid, src, dst } => self.acquire(reqid, (src, dst)),
+            KernelEvent::Roam { .. } => {}
         }
     }
 
@@ -202,6 +246,7 @@ impl Endpoint {
                 }
             }
         }
+        self.attempt_due();
     }
 
     /// Establishes a connection. Returns the unique number of its IKE_SA, whose log lines belong to the command.
@@ -324,7 +369,13 @@ impl Endpoint {
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and why. It may change with every input.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let (when, key) = self.timers.first().copied()?;
+        let trap = self.shared.policies.deadline().map(|when| (when, "trap policy"));
+        let Some((when, key)) = self.timers.first().copied() else {
+            return trap;
+        };
+        if let Some(trap) = trap.filter(|trap| trap.0 < when) {
+            return Some(trap);
+        }
         let reason = self
             .sas
             .get(&key)
@@ -346,12 +397,18 @@ impl Endpoint {
 
     /// How many IKE_SAs are established, and how many are not.
     pub fn counts(&self) -> (usize, usize) {
-        let established = self
-            .sas
-            .values()
-            .filter(|entry| entry.sa.is_established())
-            .count();
+        let established = self.census.established();
         (established, self.sas.len() - established)
+    }
+
+    /// How many SAs are in which state.
+    pub fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// How many IKE_SAs count against the limits of half-open ones: those that peers have begun.
+    pub fn half_open(&self) -> usize {
+        self.lookup.half_open()
     }
 
     /// Whether every table, timer and count is as in a new Endpoint: nothing leaked.
@@ -359,10 +416,13 @@ impl Endpoint {
         self.sas.is_empty()
             && self.lookup.is_empty()
             && self.timers.is_empty()
+            && self.census.is_empty()
             && self.shared.jobs.is_empty()
             && self.shared.established.is_empty()
             && self.shared.overlapping.is_empty()
             && self.shared.reqids.is_empty()
+            && self.shared.pools.are_idle()
+            && self.shared.policies.is_empty()
     }
 
     /// Takes an IKE_SA into the tables.
@@ -376,6 +436,7 @@ impl Endpoint {
         if let Some(address) = half_open {
             self.lookup.add_half_open(address);
         }
+        let counted = self.census.add(&sa);
         self.sas.insert(
             key,
             Entry {
@@ -383,6 +444,7 @@ impl Endpoint {
                 spi,
                 deadline: None,
                 half_open,
+                counted,
             },
         );
     }
@@ -397,6 +459,7 @@ impl Endpoint {
         for wish in std::mem::take(&mut self.shared.wishes) {
             self.fulfil(wish);
         }
+        self.end_attempts();
     }
 
     /// Brings the tables up to date with an IKE_SA, and removes it if it is over.
@@ -415,6 +478,7 @@ impl Endpoint {
             entry.spi = entry.sa.own_spi();
             self.lookup.add_spi(entry.spi, key);
         }
+        self.census.update(&mut entry.counted, &entry.sa);
         let over = entry.sa.is_over();
         let deadline = if over {
             None
@@ -432,6 +496,7 @@ impl Endpoint {
         }
         if over && let Some(mut entry) = self.sas.remove(&key) {
             entry.sa.clean_up(&mut self.shared);
+            self.census.remove(&entry.counted);
             self.lookup.remove_spi(entry.spi);
             if let Some(digest) = entry.sa.init_digest {
                 self.lookup.remove_init(&digest);

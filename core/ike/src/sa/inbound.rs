@@ -8,7 +8,7 @@ use wire::{Header, IkeSpi, Packet};
 
 use crate::alert::Alert;
 use crate::sa::fragment::Added;
-use crate::sa::outbound::count_repetition;
+use crate::sa::outbound::{count_repeated_request, count_repeated_response};
 use crate::sa::window::Standing;
 use crate::sa::{IkeSa, IkeSaState};
 use crate::shared::{Shared, endpoint, log};
@@ -126,6 +126,9 @@ impl IkeSa {
                     2,
                     "received request with ID {id} again while it is processed, ignored"
                 );
+                if !is_later_fragment {
+                    count_repeated_request(shared);
+                }
                 false
             }
             Standing::Repeated(_) if is_later_fragment => false,
@@ -138,7 +141,8 @@ impl IkeSa {
                     1,
                     "received retransmit of request with ID {id}, retransmitting response"
                 );
-                count_repetition(shared);
+                count_repeated_request(shared);
+                count_repeated_response(shared);
                 self.transmit_on(shared, path, response);
                 false
             }

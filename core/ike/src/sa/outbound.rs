@@ -160,6 +160,7 @@ impl IkeSa {
 
     /// The IKE_SA_INIT request that made this IKE_SA came again.
     pub(crate) fn repeat_init_response(&mut self, shared: &mut Shared, digest: &[u8; 20]) {
+        count_repeated_request(shared);
         if let Standing::Repeated(response) = self.window.standing(0, digest) {
             let response = response.to_vec();
             log!(
@@ -169,7 +170,7 @@ impl IkeSa {
                 1,
                 "received retransmit of request with ID 0, retransmitting response"
             );
-            count_repetition(shared);
+            count_repeated_response(shared);
             self.transmit(shared, response);
         }
     }
@@ -235,8 +236,15 @@ impl IkeSa {
     }
 }
 
+/// A request came again.
+pub(crate) fn count_repeated_request(shared: &mut Shared) {
+    if let Some(tally) = &mut shared.tally {
+        tally.repeated_requests += 1;
+    }
+}
+
 /// A stored response goes out again.
-pub(crate) fn count_repetition(shared: &mut Shared) {
+pub(crate) fn count_repeated_response(shared: &mut Shared) {
     if let Some(tally) = &mut shared.tally {
         tally.retransmitted_responses += 1;
     }
