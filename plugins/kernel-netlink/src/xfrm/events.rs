@@ -15,6 +15,7 @@ use plugin_api::kernel::KernelEvent;
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{Host, PluginError};
 
+use super::refusal::refused;
 use super::sad::{self, Sad};
 use crate::connection::{self, Connection, Protocol};
 use crate::listener::{Listening, Worker};
@@ -45,7 +46,7 @@ pub(super) fn start(
     let groups = [XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING];
     let groups = groups.iter().fold(0, |mask, group| mask | 1 << (group - 1));
     let listening = Listening::open(NETLINK_XFRM, groups, room)
-        .map_err(|error| PluginError::system("listening for events of IPsec", &error))?;
+        .map_err(|error| refused("listening for events of IPsec", &error.into()))?;
     let listener = Listener {
         host,
         listening,

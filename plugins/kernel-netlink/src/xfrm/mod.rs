@@ -19,7 +19,7 @@ mod spd;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use iana::Protocol;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -75,13 +75,14 @@ impl Xfrm {
     /// [`ErrorKind::NotSupported`] if it has none. If a setting is invalid, or the system has no netlink socket or thread
     /// for us.
     pub fn new(host: Arc<dyn Host>) -> Result<Self, PluginError> {
-        let xfrm = Self::without_esp(host)?;
-        let text = match probe::probe(&xfrm.connection, xfrm.settings.spi_range.1)? {
+        let settings = XfrmSettings::read(&*host)?;
+        let connection = open()?;
+        let text = match probe::probe(&connection, settings.spi_range.1)? {
             true => "the kernel has ESP for IPv4 and IPv6",
             false => "the kernel has ESP for IPv4 only; load its module esp6 if it has one",
         };
-        xfrm.host.log(Group::Knl, CONTROL, text);
-        Ok(xfrm)
+        host.log(Group::Knl, CONTROL, text);
+        Self::start(host, settings, connection)
     }
 
     /// As [`new`](Self::new), for a kernel that may do no more than hold policies and report packets that meet traps.
@@ -91,13 +92,14 @@ impl Xfrm {
     /// As [`new`](Self::new), but for the lack of ESP.
     pub fn without_esp(host: Arc<dyn Host>) -> Result<Self, PluginError> {
         let settings = XfrmSettings::read(&*host)?;
-        let connection = Connection::open().map_err(|error| match error.raw_os_error() {
-            Some(libc::EPROTONOSUPPORT) => PluginError::new(
-                ErrorKind::NotSupported,
-                "the kernel has no IPsec; load its module xfrm_user if it has one",
-            ),
-            _ => PluginError::system("opening a netlink socket for IPsec", &error),
-        })?;
+        Self::start(host, settings, open()?)
+    }
+
+    fn start(
+        host: Arc<dyn Host>,
+        settings: XfrmSettings,
+        connection: Connection<Message>,
+    ) -> Result<Self, PluginError> {
         let connection = Arc::new(connection);
         let sad = Arc::<Mutex<Sad>>::default();
         let worker = events::start(
@@ -225,6 +227,22 @@ impl Xfrm {
         }
     }
 
+    /// When a packet met one of the policies of an SA, in seconds since 1970. Kernels before 6.2 do not keep that by SA.
+    fn policies_used(&self, sa: &sad::Installed) -> Option<u64> {
+        let keys = self.policies().spd.keys(sa.reqid, Side::of_sa(sa.inbound));
+        let used = keys.iter().filter_map(|key| {
+            let answer = self
+                .connection
+                .ask(Message::GetPolicy(policy::named(key)), 0)
+                .ok()?;
+            answer.into_iter().find_map(|message| match message {
+                Message::AddPolicy(policy) => Some(policy.user_policy_info.lifetime_cur.use_time),
+                _ => None,
+            })
+        });
+        used.max().filter(|used| *used > 0)
+    }
+
     fn move_policies(&self, reqid: u32, old: spd::Ends, new: spd::Ends, side: Side) {
         let mut policies = self.policies();
         let Policies { spd, routes } = &mut *policies;
@@ -239,6 +257,16 @@ impl Xfrm {
             }
         }
     }
+}
+
+fn open() -> Result<Connection<Message>, PluginError> {
+    Connection::open().map_err(|error| match error.raw_os_error() {
+        Some(libc::EPROTONOSUPPORT) => PluginError::new(
+            ErrorKind::NotSupported,
+            "the kernel has no IPsec; load its module xfrm_user if it has one",
+        ),
+        _ => PluginError::system("opening a netlink socket for IPsec", &error),
+    })
 }
 
 impl Drop for Xfrm {
@@ -333,26 +361,32 @@ impl KernelIpsec for Xfrm {
         outcome?;
         sad.relocate(id, &new_id);
         drop(sad);
-        let side = if installed.inbound {
-            Side::Inbound
-        } else {
-            Side::Outbound
-        };
         if (id.src, id.dst) != (new_id.src, new_id.dst) {
-            self.move_policies(installed.reqid, (id.src, id.dst), (new_id.src, new_id.dst), side);
+            self.move_policies(
+                installed.reqid,
+                (id.src, id.dst),
+                (new_id.src, new_id.dst),
+                Side::of_sa(installed.inbound),
+            );
         }
         Ok(())
     }
 
     #[allow(clippy::disallowed_methods)] // the kernel counts by this clock
     fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError> {
-        let mark = self.sad().get(id).and_then(|installed| installed.mark);
-        let mut state = self.state(id, mark)?;
+        let installed = self.sad().get(id).copied();
+        let mut state = self.state(id, installed.and_then(|installed| installed.mark))?;
         sa::wipe_all(&mut state.nlas);
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Ok(sa::usage(&state, now))
+        let (mut usage, last_used) = sa::usage(&state);
+        if usage.packets > 0 {
+            let last_used =
+                last_used.or_else(|| installed.and_then(|installed| self.policies_used(&installed)));
+            let now = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            usage.last_use = last_used.map(|last| now.saturating_sub(Duration::from_secs(last)));
+        }
+        Ok(usage)
     }
 
     fn delete_sa(&self, id: &SaId) -> Result<(), PluginError> {
