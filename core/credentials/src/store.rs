@@ -23,7 +23,7 @@ pub enum Item {
     /// A public key without a certificate.
     PublicKey(RawPublicKey),
     /// An X.509 certificate.
-    X509(Certificate),
+    X509(Box<Certificate>),
     /// An attribute certificate.
     Ac(Opaque),
     /// A revocation list.
@@ -308,7 +308,7 @@ impl Store {
         if new && self.authorities.len() >= MAX_AUTHORITIES {
             return Err(Error::Full(MAX_AUTHORITIES));
         }
-        let place = self.place(Item::X509(authority.certificate.clone()))?;
+        let place = self.place(Item::X509(Box::new(authority.certificate.clone())))?;
         if let Some(entry) = self.items.get_mut(&place) {
             entry.authorities += 1;
         }

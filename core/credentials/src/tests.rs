@@ -278,7 +278,7 @@ fn listings_have_an_order_and_go_on_where_they_ended() {
     let mut store = Store::default();
     let first = pki(&PKCS_ED25519);
     let second = pki(&PKCS_ED25519);
-    let certificate = |der: &[u8]| Item::X509(Certificate::parse(der).unwrap());
+    let certificate = |der: &[u8]| Item::X509(Box::new(Certificate::parse(der).unwrap()));
     for der in [&first.ca, &first.moon, &second.ca, &second.moon, &first.moon] {
         store.add(certificate(der)).unwrap();
     }
@@ -319,7 +319,7 @@ fn a_certificate_stays_as_long_as_somebody_needs_it() {
     let names =
         |store: &Store| -> Vec<String> { store.authorities().iter().map(|it| it.name.clone()).collect() };
     assert_eq!(names(&store), ["b", "a"]);
-    store.add(Item::X509(certificate.clone())).unwrap();
+    store.add(Item::X509(Box::new(certificate.clone()))).unwrap();
     store
         .add_key(PrivateKey::parse(None, &pki.key.serialize_der()).unwrap())
         .unwrap();

@@ -117,7 +117,7 @@ impl Daemon {
     fn parse(&self, kind: Kind, data: &[u8]) -> Result<Item, String> {
         let parsed = match kind {
             Kind::Any => Err(Error::Armor("one of the types that are known")),
-            Kind::X509 => Certificate::parse(data).map(Item::X509),
+            Kind::X509 => Certificate::parse(data).map(Box::new).map(Item::X509),
             Kind::X509Crl => Crl::parse(data).map(Item::Crl),
             Kind::OcspResponse => Opaque::parse(OpaqueKind::Ocsp, data).map(Item::Ocsp),
             Kind::X509Ac => Opaque::parse(OpaqueKind::Ac, data).map(Item::Ac),

@@ -62,7 +62,7 @@ fn identity(text: &str) -> Option<Identity> {
 type Read = fn(&[u8]) -> Result<Item, Error>;
 
 fn certificate(octets: &[u8]) -> Result<Item, Error> {
-    Certificate::parse(octets).map(Item::X509)
+    Certificate::parse(octets).map(Box::new).map(Item::X509)
 }
 
 fn public_key(octets: &[u8]) -> Result<Item, Error> {
