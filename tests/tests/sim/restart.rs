@@ -208,10 +208,15 @@ fn a_responder_restarts_only_a_peer_whose_address_it_knows() {
         let mut moons = with(moon(TUNNEL1), Action::Start, Action::None);
         if !known {
             moons.remote_addrs = vec![Host::Any];
-            moons.pools = vec!["pool".into()];
         }
         let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 5);
         world.reboot(0, &seed_settings(), vec![moons], 8);
+        // Behind a NAT, as far as moon can see.
+        let hidden = PeerConfig {
+            encap: true,
+            ..carol(TUNNEL1)
+        };
+        world.reboot(1, &seed_settings(), vec![hidden], 7);
         world.initiate(1);
         assert!(world.run_until(MINUTE, World::is_established));
         world.reboot(1, &seed_settings(), vec![carol(TUNNEL1)], 9);

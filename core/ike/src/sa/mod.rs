@@ -14,7 +14,7 @@ mod tally;
 mod timers;
 pub(crate) mod window;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,7 +40,7 @@ use crate::exchange::{Negotiation, Phase};
 use crate::extension::mobike::Mobike;
 use crate::extension::redirect::Redirects;
 use crate::extension::roaming::Search;
-use crate::output::{CommandId, KernelId};
+use crate::output::{CommandError, CommandId, KernelId};
 use crate::shared::{Shared, log};
 use crate::tally::Handshake;
 use crate::task::Task;
@@ -408,7 +408,27 @@ impl IkeSa {
         if self.serves(&config.name, packet) || self.is_making(&config.name) {
             return shared.out.command_done(command, Ok(()));
         }
+        if self.narrows_in_vain(&config.name) {
+            let (src, dst) = packet;
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "not establishing CHILD_SA {} for {src} === {dst}, peer narrows it to what there is already",
+                config.name
+            );
+            return shared.out.command_done(command, Err(CommandError::Failed));
+        }
         self.enqueue(shared, Task::CreateChild(config, Some(command)));
+    }
+
+    /// Whether there are two CHILD_SAs of a configuration with the same selectors, so that one more would be no use.
+    fn narrows_in_vain(&self, name: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let installed = |child: &&ChildSa| child.config.name == name && child.is_installed();
+        let mut children = self.children.iter().filter(installed);
+        children.any(|child| !seen.insert((&child.local_ts, &child.remote_ts)))
     }
 
     /// Whether a CHILD_SA of this configuration will be there soon, unless something fails.
