@@ -12,7 +12,7 @@ use iana::Protocol;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use plugin_api::kernel::{KernelFeatures, PolicyParameters, SaId, SaParameters, SaUsage};
 use plugin_api::log::{AUDIT, CONTROL, Group};
-use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError};
+use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError, Reply};
 
 use crate::drops::Drops;
 use crate::io::DataPath;
@@ -51,6 +51,8 @@ impl Libipsec {
             CONTROL,
             &format!("created TUN device: {}", tun.name()),
         );
+        // Virtual addresses have to be where packets go into tunnels.
+        host.submit("virtual-ip-device", &named(tun.name()), Arc::new(Unheard));
         let system = |what: &str, error: std::io::Error| PluginError::system(what, &error);
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(|errno| system("making an eventfd", errno.into()))?;
@@ -91,6 +93,26 @@ impl Libipsec {
     pub fn drops(&self) -> &Drops {
         &self.path.drops
     }
+}
+
+/// A vici message with the key `name`.
+fn named(name: &str) -> Vec<u8> {
+    let mut message = vec![3, 4];
+    message.extend(b"name");
+    message.extend((name.len() as u16).to_be_bytes());
+    message.extend(name.as_bytes());
+    message
+}
+
+/// Nothing can be done about the answer.
+struct Unheard;
+
+impl Reply for Unheard {
+    fn event(&self, _name: &str, _message: &[u8]) -> bool {
+        false
+    }
+
+    fn done(&self, _message: &[u8]) {}
 }
 
 impl Drop for Libipsec {

@@ -189,7 +189,7 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         let stats = self.ask("stats", &ours).await?;
         if all {
             let version = self.ask("version", &nothing).await?;
-            let pools = self.ask("get-pools", &nothing).await?;
+            let pools = self.ask("get-pools", &ours).await?;
             self.output.add(&status::daemon(&version, &stats, &pools)).await?;
             self.output.add("Connections:\n").await?;
             let mut call = self.submit("list-conns", &nothing)?;
@@ -255,7 +255,10 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
     }
 
     async fn leases(&mut self, only: Option<&str>, address: Option<&str>) -> Result<(), Error> {
-        let message = Message::new().flag("leases", true).value_if("name", only);
+        let message = Message::new()
+            .flag("stroke", true)
+            .flag("leases", true)
+            .value_if("name", only);
         let answer = self.ask("get-pools", &message).await?;
         let (mut pools, mut matches) = (0, 0);
         for (name, pool) in answer.sections() {

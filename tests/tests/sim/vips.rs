@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use config::attribute;
-use config::connection::{AuthConfig, ChildConfig, Host as End, PeerConfig, SelectorSpec};
+use config::connection::{AuthConfig, ChildConfig, Host as End, PeerConfig, SelectorSpec, UniquePolicy};
 use config::identity::Identity;
 use config::secret::{SecretKind, SharedSecret};
 use iana::attribute::{ConfigurationAttribute, ConfigurationType};
@@ -339,9 +339,12 @@ impl Crowd {
         };
         let registry = pqswan_tests::crypto::registry();
         let mut world = World::new(&addresses, &settings, &registry, calm(), 1);
-        // The kernel would look through tens of thousands of policies.
+        // The simulated kernel would look through tens of thousands of policies.
         let gateway = with_child(gateway(&["rw"]), |child| child.policies = false);
-        world.hosts[0].endpoint.add_connection(gateway);
+        world.hosts[0].endpoint.add_connection(PeerConfig {
+            unique: UniquePolicy::Never,
+            ..gateway
+        });
         share_with_all(&mut world);
         pool(&mut world, "rw", addrs, &[]);
         Self { world, users }
@@ -355,6 +358,7 @@ impl Crowd {
                 let name = format!("user{user}@host{host}");
                 let mut peer = road_warrior(&["0.0.0.0"]);
                 peer.name.clone_from(&name);
+                peer.unique = UniquePolicy::Never;
                 peer.local_auth[0].id = Some(Identity::parse(&name));
                 let (now, address) = (self.world.now, self.world.hosts[host].address);
                 let what = Initiate {
@@ -391,7 +395,7 @@ impl Crowd {
                 endpoint.terminate_ike(now, CommandId(0), sa.unique_id);
                 self.world.drain(host);
             }
-            let none = |world: &World| world.sas(host).is_empty();
+            let none = |world: &World| world.hosts[host].endpoint.counts() == (0, 0);
             assert!(self.world.run_until(MINUTE, none));
             self.world.hosts[host].done.clear();
         }
@@ -401,7 +405,7 @@ impl Crowd {
 
 #[test]
 fn ten_thousand_road_warriors_have_ten_thousand_addresses_and_have_them_again() {
-    let mut crowd = Crowd::new(100, 100, "10.64.0.0/16");
+    let mut crowd = Crowd::new(200, 50, "10.64.0.0/16");
     for host in &mut crowd.world.hosts {
         host.endpoint.set_log_levels(|_| -1);
     }
