@@ -20,6 +20,7 @@ mod netns {
     mod plugins;
     mod rekey;
     mod restart;
+    mod road_warrior;
     mod swanctl;
     mod traffic;
     mod vici;

@@ -1,7 +1,7 @@
 //! What is done with a tunnel, and what must come of it.
 
 use super::pair::{Mark, Pair, Side, expect};
-use super::setup::OUR_PSK;
+use super::setup::{OUR_PSK, VIRTUAL_IP};
 
 type Result = std::result::Result<(), String>;
 
@@ -52,6 +52,29 @@ pub(crate) fn mobike(pair: &mut Pair, on: bool) -> Result {
         (true, true, _) | (false, _, true) => Ok(()),
         _ => Err(format!("with MOBIKE {on}, it was announced in {said:?}")),
     }
+}
+
+/// The initiator is given an address, both agree on it, and it has it again when it returns.
+pub(crate) fn virtual_ip(pair: &mut Pair) -> Result {
+    let side = pair.initiator;
+    let other = match side {
+        Side::Us => Side::Them,
+        Side::Them => Side::Us,
+    };
+    for how in ["new", "offline"] {
+        let mark = pair.mark();
+        establish(pair)?;
+        pair.wait(mark, side, &format!("installing new virtual IP {VIRTUAL_IP}"))?;
+        pair.wait(mark, other, &format!("assigning virtual IP {VIRTUAL_IP} to peer"))?;
+        pair.wait(mark, other, &format!("{how} lease to"))?;
+        if side == Side::Us {
+            pair.wait(mark, side, "installing DNS server 10.1.0.1")?;
+        }
+        if how == "new" {
+            delete_ike(pair, side)?;
+        }
+    }
+    Ok(())
 }
 
 /// The CHILD_SA is replaced, and its successor carries pings.

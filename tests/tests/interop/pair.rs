@@ -9,7 +9,7 @@ use xtask::netns::Network;
 use xtask::peers::Peer;
 use xtask::watch;
 
-use super::setup::Setup;
+use super::setup::{Setup, VIRTUAL_IP};
 use super::strongswan::StrongSwan;
 
 /// Who opens the IKE_SA, or does something to it.
@@ -32,6 +32,8 @@ pub(crate) struct Pair {
     pub(crate) initiator: Side,
     /// The name of the current connection.
     pub(crate) name: String,
+    /// Who has a virtual address in it.
+    pub(crate) virtual_ip: Option<Side>,
     /// Whether it has an IKE_SA.
     pub(crate) tunnel: bool,
     /// How many additional key exchanges it has.
@@ -56,7 +58,10 @@ impl Pair {
         let ours = Host::new("carol", carol, &xtask::programs()?, empty.path())?;
         let ml = has_ml()? && !DEFAULT_LOAD.split_whitespace().any(|plugin| plugin == "ml");
         let load = format!("{DEFAULT_LOAD}{}", if ml { " ml" } else { "" });
-        ours.set(&format!("charon {{\n load = {load}\n {settings}\n}}"))?;
+        // Not the one of the machine that this runs on.
+        let resolv = ours.path("resolv.conf");
+        let resolve = format!("plugins {{\n resolve {{\n file = {}\n }}\n }}", resolv.display());
+        ours.set(&format!("charon {{\n load = {load}\n {settings}\n {resolve}\n}}"))?;
         ours.start()?;
         let theirs = StrongSwan::start(peer, moon, settings)?;
         Ok(Self {
@@ -64,6 +69,7 @@ impl Pair {
             theirs,
             initiator,
             name: String::new(),
+            virtual_ip: None,
             tunnel: false,
             additional: 0,
             connections: 0,
@@ -110,6 +116,7 @@ impl Pair {
         if self.tunnel {
             super::cells::delete_ike(self, Side::Us)?;
         }
+        self.virtual_ip = setup.virtual_ip;
         self.connections += 1;
         self.name = format!("c{}", self.connections);
         self.additional = (1..=7)
@@ -150,9 +157,14 @@ impl Pair {
 
     /// Pings through the tunnel from both ends.
     pub(crate) fn ping(&self) -> Result<(), String> {
-        self.ours.succeed("ping -c 1 -W 5 -I 10.3.0.1 10.1.0.2")?;
+        let (ours, theirs) = match self.virtual_ip {
+            None => ("10.3.0.1", "10.1.0.2"),
+            Some(Side::Us) => (VIRTUAL_IP, "10.1.0.2"),
+            Some(Side::Them) => ("10.3.0.1", VIRTUAL_IP),
+        };
+        self.ours.succeed(&format!("ping -c 1 -W 5 -I {ours} {theirs}"))?;
         let mut command = std::process::Command::new("ping");
-        command.args(["-c", "1", "-W", "5", "-I", "10.1.0.2", "10.3.0.1"]);
+        command.args(["-c", "1", "-W", "5", "-I", theirs, ours]);
         let output = self
             .theirs
             .namespace

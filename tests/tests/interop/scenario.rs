@@ -100,6 +100,7 @@ impl<'p> Run<'p> {
         let list = proposals(&self.peer.suite);
         let first = Setup::new(list[0]);
         self.lifecycle(&first);
+        self.virtual_ips(&first);
         self.refusals(&first);
         self.upheavals(&first);
         self.fragments();
@@ -157,6 +158,24 @@ impl<'p> Run<'p> {
         if self.initiator == Side::Them {
             self.fresh("they move by MOBIKE", setup, cells::they_move);
             self.renew("");
+        }
+    }
+
+    fn virtual_ips(&mut self, setup: &Setup) {
+        let setup = Setup {
+            virtual_ip: Some(self.initiator),
+            ..setup.clone()
+        };
+        self.fresh("virtual IP, and again", &setup, cells::virtual_ip);
+        for (side, who) in SIDES {
+            self.cell(
+                &format!("virtual IP: rekey CHILD_SA from {who}"),
+                &setup,
+                |pair| cells::rekey_child(pair, side),
+            );
+            self.cell(&format!("virtual IP: rekey IKE_SA from {who}"), &setup, |pair| {
+                cells::rekey_ike(pair, side)
+            });
         }
     }
 

@@ -62,9 +62,17 @@ pub(crate) struct Setup {
     pub(crate) their_esp: String,
     pub(crate) our_psk: &'static str,
     pub(crate) mobike: bool,
+    /// Whether the initiator has a virtual address.
+    pub(crate) virtual_ip: Option<Side>,
     /// Who looks for a dead peer every second.
     pub(crate) dpd: Option<Side>,
 }
+
+/// Where the responder takes virtual addresses from.
+const POOL: &str = "10.9.0.0/24";
+
+/// The first of them.
+pub(crate) const VIRTUAL_IP: &str = "10.9.0.1";
 
 /// The secret of both, unless a cell is about another.
 pub(crate) const PSK: &str = "known on both hosts";
@@ -82,16 +90,22 @@ impl Setup {
             their_esp: proposal.to_owned(),
             our_psk: PSK,
             mobike: true,
+            virtual_ip: None,
             dpd: None,
         }
     }
 
     /// Our ipsec.conf.
     pub(crate) fn ipsec_conf(&self, name: &str) -> String {
+        let (left, right) = match self.virtual_ip {
+            None => ("leftsubnet=10.3.0.0/16", "rightsubnet=10.1.0.0/16".to_owned()),
+            Some(Side::Us) => ("leftsourceip=%config", "rightsubnet=10.1.0.0/16".to_owned()),
+            Some(Side::Them) => ("leftsubnet=10.3.0.0/16", format!("rightsourceip={POOL}")),
+        };
         format!(
             "conn {name}\n    keyexchange=ikev2\n    left=192.168.0.3\n    leftid=carol.strongswan.org\n    \
-             leftsubnet=10.3.0.0/16\n    right=192.168.0.2\n    rightid=moon.strongswan.org\n    \
-             rightsubnet=10.1.0.0/16\n    authby=psk\n    ike={}!\n    esp={}!\n    mobike={}\n    reauth=no\n    \
+             {left}\n    right=192.168.0.2\n    rightid=moon.strongswan.org\n    \
+             {right}\n    authby=psk\n    ike={}!\n    esp={}!\n    mobike={}\n    reauth=no\n    \
              keyingtries=1\n{}    auto=add\n",
             self.our_ike,
             self.our_esp,
@@ -113,12 +127,17 @@ impl Setup {
 
     /// Their swanctl.conf.
     pub(crate) fn swanctl_conf(&self, name: &str) -> String {
+        let (addresses, local, remote) = match self.virtual_ip {
+            None => ("", "10.1.0.0/16", "10.3.0.0/16"),
+            Some(Side::Us) => ("  pools = rw\n", "10.1.0.0/16", "dynamic"),
+            Some(Side::Them) => ("  vips = 0.0.0.0\n", "dynamic", "10.3.0.0/16"),
+        };
         format!(
             "connections {{\n {name} {{\n  version = 2\n  local_addrs = 192.168.0.2\n  remote_addrs = 192.168.0.3\n  \
-             proposals = {}\n  mobike = {}\n  keyingtries = 1\n  dpd_delay = {}\n  local {{\n   auth = psk\n   id = moon.strongswan.org\n  \
+             proposals = {}\n{addresses}  mobike = {}\n  keyingtries = 1\n  dpd_delay = {}\n  local {{\n   auth = psk\n   id = moon.strongswan.org\n  \
              }}\n  remote {{\n   auth = psk\n   id = carol.strongswan.org\n  }}\n  children {{\n   {name} {{\n    \
-             local_ts = 10.1.0.0/16\n    remote_ts = 10.3.0.0/16\n    esp_proposals = {}\n   }}\n  }}\n }}\n}}\nsecrets {{\n \
-             ike {{\n  id-1 = moon.strongswan.org\n  id-2 = carol.strongswan.org\n  secret = \"{PSK}\"\n }}\n}}\n",
+             local_ts = {local}\n    remote_ts = {remote}\n    esp_proposals = {}\n   }}\n  }}\n }}\n}}\nsecrets {{\n \
+             ike {{\n  id-1 = moon.strongswan.org\n  id-2 = carol.strongswan.org\n  secret = \"{PSK}\"\n }}\n}}\npools {{\n rw {{\n  addrs = {POOL}\n  dns = 10.1.0.1\n }}\n}}\n",
             self.their_ike,
             yes(self.mobike),
             u8::from(self.dpd == Some(Side::Them)),
