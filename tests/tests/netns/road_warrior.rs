@@ -56,7 +56,10 @@ fn a_road_warrior_sends_from_its_virtual_address_and_asks_the_server_it_was_name
         let address = ask(&pair.carol, "ip -br addr show dev ipsec0");
         pair.expect(&address, "10.3.0.1/32");
         let routes = ask(&pair.carol, "ip route show table 220");
-        pair.expect(&routes, "10.1.0.0/16 dev ipsec0 proto static scope link src 10.3.0.1");
+        pair.expect(
+            &routes,
+            "10.1.0.0/16 dev ipsec0 proto static scope link src 10.3.0.1",
+        );
         pair.ping();
         let back = ask(&pair.moon, "ping -c 1 -W 5 -I 10.1.0.2 10.3.0.1");
         pair.expect(&back, "1 received, 0% packet loss");

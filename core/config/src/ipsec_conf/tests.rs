@@ -307,3 +307,55 @@ fn the_files_of_the_demo_have_three_tunnels_on_both_hosts() {
         assert_eq!(tunnel2.children[0].local_ts[0].to_string(), net);
     }
 }
+
+/// The conn of a file of that text, as the host 192.168.0.2 has it.
+fn sourceips(left: &str, right: &str) -> Result<(Vec<IpAddr>, Vec<String>), String> {
+    let settings = [
+        ("left", "192.168.0.2"),
+        ("right", "%any"),
+        ("leftsourceip", left),
+        ("rightsourceip", right),
+    ];
+    let settings = settings
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let is_local = |address: IpAddr| address == IpAddr::from([192, 168, 0, 2]);
+    let converted = to_peer_config("rw", &settings, "ipsec.conf:1", "yes", &is_local, true);
+    let peer = converted.map_err(|error| error.to_string())?.peer;
+    Ok((peer.vips, peer.pools))
+}
+
+#[test]
+fn the_own_end_asks_for_addresses_and_the_other_gets_them_from_pools() {
+    let any = |text: &str| text.parse::<IpAddr>().expect("an address");
+    assert_eq!(sourceips("", ""), Ok((vec![], vec![])));
+    assert_eq!(sourceips("%config", ""), Ok((vec![any("0.0.0.0")], vec![])));
+    let both = sourceips("%config6, %config4,10.3.0.9", "");
+    assert_eq!(
+        both,
+        Ok((vec![any("::"), any("0.0.0.0"), any("10.3.0.9")], vec![]))
+    );
+    let pools = sourceips("", "10.3.0.0/24,10.4.0.1-10.4.0.9,%external,%config");
+    let names = ["10.3.0.0/24", "10.4.0.1-10.4.0.9", "external", "rw"];
+    assert_eq!(pools, Ok((vec![], names.map(str::to_owned).to_vec())));
+    for (left, right, why) in [
+        (
+            "10.3.0.0/24",
+            "",
+            "bad value leftsourceip=10.3.0.0/24, expected %config",
+        ),
+        ("%pool", "", "bad value leftsourceip=%pool, expected %config"),
+        ("", "%dhcp", "rightsourceip=%dhcp is not supported"),
+        (
+            "",
+            "10.3.0.0/33",
+            "bad value rightsourceip=10.3.0.0/33, expected %config, the name",
+        ),
+        ("", "%", "bad value rightsourceip=%"),
+    ] {
+        let error = sourceips(left, right).expect_err("refused");
+        assert!(error.starts_with(why), "{error}");
+    }
+}

@@ -11,7 +11,7 @@ use super::message::Extra;
 use crate::testing::{TestKernel, daemon};
 
 /// All but `initiate`: what has been loaded would be looked up and written to.
-const VERBS: [&str; 39] = [
+const VERBS: [&str; 40] = [
     "version",
     "stats",
     "list-sas",
@@ -35,6 +35,7 @@ const VERBS: [&str; 39] = [
     "load-pool",
     "unload-pool",
     "get-pools",
+    "virtual-ip-device",
     "load-cert",
     "load-key",
     "load-token",

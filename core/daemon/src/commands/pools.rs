@@ -160,3 +160,82 @@ impl Daemon {
         Ok(success())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::tests::ask_message;
+    use super::*;
+    use crate::testing::{TestKernel, daemon, lines};
+
+    fn said(daemon: &mut Daemon, verb: &str, request: &Message) -> Vec<String> {
+        let answers = ask_message(daemon, verb, request);
+        let done = answers.done.lock().unwrap();
+        lines(done.as_ref().expect("an answer"))
+    }
+
+    fn pool(name: &str, addrs: &str) -> Message {
+        Message::new().section(name, |pool| {
+            pool.value("addrs", addrs).list("dns", ["10.1.0.1", "fec1::1"])
+        })
+    }
+
+    #[test]
+    fn pools_are_loaded_listed_and_unloaded() {
+        let mut daemon = daemon(Arc::new(TestKernel::default()));
+        assert_eq!(
+            said(&mut daemon, "load-pool", &pool("rw", "10.4.0.0/24")),
+            ["success = yes"]
+        );
+        let listed = [
+            "rw.base = 10.4.0.1",
+            "rw.size = 254",
+            "rw.online = 0",
+            "rw.offline = 0",
+        ];
+        assert_eq!(said(&mut daemon, "get-pools", &Message::new()), listed);
+        for (request, error) in [
+            (pool("rw", "moon"), "invalid addrs value: moon"),
+            (
+                Message::new().section("rw", |pool| pool),
+                "missing addrs for pool 'rw'",
+            ),
+            (
+                Message::new().section("rw", |pool| pool.list("dsn", ["10.1.0.1"])),
+                "invalid attribute: dsn",
+            ),
+            (
+                Message::new().section("rw", |pool| pool.list("dns", ["moon"])),
+                "invalid attribute value for dns",
+            ),
+        ] {
+            let answer = said(&mut daemon, "load-pool", &request);
+            assert_eq!(answer, ["success = no".to_owned(), format!("errmsg = {error}")]);
+        }
+        assert_eq!(
+            said(&mut daemon, "get-pools", &Message::new()),
+            listed,
+            "nothing is lost"
+        );
+        let name = Message::new().value("name", "rw");
+        assert_eq!(said(&mut daemon, "unload-pool", &name), ["success = yes"]);
+        assert_eq!(
+            said(&mut daemon, "unload-pool", &name),
+            ["success = no", "errmsg = rw not found"]
+        );
+    }
+
+    #[test]
+    fn pools_of_ipsec_conf_are_listed_only_for_the_ipsec_command() {
+        let mut daemon = daemon(Arc::new(TestKernel::default()));
+        let names = ["10.3.0.0/30".to_owned(), "rw".to_owned(), "external".to_owned()];
+        for _ in 0..2 {
+            daemon.add_pools_of("rw", &names, "ipsec.conf:1");
+        }
+        assert!(said(&mut daemon, "get-pools", &Message::new()).is_empty());
+        let all = said(&mut daemon, "get-pools", &Message::new().flag("stroke", true));
+        let sizes: Vec<&String> = all.iter().filter(|line| line.contains(".size")).collect();
+        assert_eq!(sizes, ["10.3.0.0/30.size = 2", "rw.size = 0"]);
+    }
+}
