@@ -39,6 +39,13 @@ pub(crate) const PEERS: &[Tool] = &[
     tool(xtask::peers::KEYRING, "debian-archive-keyring"),
 ];
 
+/// For a guest with another kernel, and its network.
+pub(crate) const GUEST: &[Tool] = &[
+    tool("linux.uml", "user-mode-linux"),
+    tool("modprobe", "kmod"),
+    tool("iptables-legacy", "iptables"),
+];
+
 /// For clients that are written in it.
 pub(crate) const PYTHON: &[Tool] = &[tool("python3", "python3"), tool("pip3", "python3-pip")];
 

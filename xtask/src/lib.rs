@@ -1,10 +1,12 @@
-//! Hosts moon and carol in network namespaces, for the demo and for the tests of the whole, and other implementations.
+//! Hosts moon and carol in network namespaces, for the demo and for the tests of the whole, other implementations,
+//! and a guest with another kernel.
 
 pub mod host;
 pub mod jail;
 pub mod netns;
 pub mod peers;
 pub mod python;
+pub mod uml;
 pub mod watch;
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `cargo xtask demo | test | dist`: what a person or CI runs, with what it needs to be installed.
+//! `cargo xtask demo | test | dist | uml`: what a person or CI runs, with what it needs to be installed.
 
 mod demo;
 mod dist;
@@ -10,6 +10,7 @@ mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -39,9 +40,20 @@ enum Task {
         /// The root of the tree.
         directory: PathBuf,
     },
+    /// Run a program in user-mode Linux, whose kernel has IPsec, as root of that.
+    Uml {
+        /// The program and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+        /// Seconds after which the guest is ended.
+        #[arg(long, default_value_t = 600)]
+        limit: u64,
+    },
 }
 
 fn main() -> ExitCode {
+    // In a guest this program is the first process.
+    xtask::uml::init();
     if let Err(error) = run::note_interrupts() {
         eprintln!("warning: {error}");
     }
@@ -49,6 +61,7 @@ fn main() -> ExitCode {
         Task::Demo { all } => demo::run(all),
         Task::Test { kinds } => test::run(&kinds),
         Task::Dist { directory } => dist::run(&directory),
+        Task::Uml { command, limit } => uml(&command, Duration::from_secs(limit)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,5 +69,16 @@ fn main() -> ExitCode {
             eprintln!("cargo xtask: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn uml(command: &[String], limit: Duration) -> Result<(), String> {
+    install::ensure(&[install::HOSTS, install::GUEST])?;
+    let (program, arguments) = command.split_first().ok_or("no program")?;
+    let status = xtask::uml::run(std::path::Path::new(program), arguments, limit)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} in the guest: {status}"))
     }
 }

@@ -110,6 +110,21 @@ impl Namespace {
         .collect()
     }
 
+    /// Lays a cable to another namespace, and plugs it into a device on either side, which are made and up.
+    ///
+    /// # Errors
+    ///
+    /// On a kernel without veth devices, or if there are devices of these names.
+    pub fn cable(&self, device: &str, other: &Self, others: &str) -> Result<(), String> {
+        self.ip(&format!(
+            "link add {device} type veth peer name {others} netns {}",
+            other.path()
+        ))?;
+        self.ip(&format!("link set {device} up"))?;
+        other.ip(&format!("link set {others} up"))?;
+        Ok(())
+    }
+
     /// The path by which others find it.
     fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
@@ -161,10 +176,7 @@ impl Network {
             moon: Namespace::new()?,
             carol: Namespace::new()?,
         };
-        network.carol.ip(&format!(
-            "link add eth0 type veth peer name eth0 netns {}",
-            network.moon.path()
-        ))?;
+        network.carol.cable("eth0", &network.moon, "eth0")?;
         let inner = [
             (&network.moon, "192.168.0.2/24", "10.1.0.2/16"),
             (&network.carol, "192.168.0.3/24", "10.3.0.1/16"),

@@ -75,3 +75,21 @@ pub(crate) fn sike(command: &str, rest: &[&str]) -> Result<(), String> {
     let workspace = ["--manifest-path", SIKE, "--target-dir", &target];
     cargo(&[&[command], &workspace[..], rest].concat())
 }
+
+/// Builds a target of tests/ and says where its program is.
+pub(crate) fn test_program(name: &str) -> Result<PathBuf, String> {
+    let arguments = ["test", "-p", "pqswan-tests", "--test", name, "--no-run"];
+    cargo(&arguments)?;
+    let format = "--message-format=json";
+    let output = command(&[&arguments[..], &["--quiet", format]].concat())
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let program = messages.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let target = &message["target"];
+        let ours = target["name"] == name && target["kind"][0] == "test";
+        ours.then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    program.ok_or_else(|| format!("cargo names no program of the test target '{name}'"))
+}
