@@ -31,7 +31,7 @@ pub struct SaId {
 }
 
 /// Tunnel or transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SaMode {
     /// A whole packet within a packet.
     Tunnel,
@@ -149,7 +149,7 @@ pub enum PolicyPriority {
 }
 
 /// A policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyParameters {
     /// Which way it looks.
     pub direction: Direction,
@@ -173,6 +173,49 @@ pub struct PolicyParameters {
     pub mode: SaMode,
     /// Mark and mask.
     pub mark: Option<(u32, u32)>,
+}
+
+/// A port or ICMP type, and which of its bits count.
+pub type PortAndMask = (u16, u16);
+
+/// Source and destination ports as kernels compare them: one value and a mask each, which cover the ranges. Of ICMP the
+/// type is in the place of the source port, the code in that of the destination port.
+pub fn ports(src_ts: &TrafficSelector, dst_ts: &TrafficSelector) -> (PortAndMask, PortAndMask) {
+    let (src, dst) = (src_ts.covering_ports(), dst_ts.covering_ports());
+    if !matches!(src_ts.protocol.max(dst_ts.protocol), 1 | 58) {
+        return (src, dst);
+    }
+    // Type and code are one number there, and one of the ends has it (RFC 7296, 3.13.1).
+    let (packed, mask) = if src.1 != 0 { src } else { dst };
+    let whole = |mask: u16| if mask == 0xff { 0xffff } else { mask };
+    (
+        (packed >> 8, whole(mask >> 8)),
+        (packed & 0xff, whole(mask & 0xff)),
+    )
+}
+
+impl PolicyParameters {
+    /// The protocol of its packets; 0 is any.
+    pub fn protocol(&self) -> u8 {
+        self.src_ts.protocol.max(self.dst_ts.protocol)
+    }
+
+    /// Its place among all policies that a packet meets, the lowest first. The numbers are those of strongSwan, so that
+    /// one configuration decides alike with every back end.
+    pub fn rank(&self) -> u32 {
+        let base = match self.priority {
+            PolicyPriority::Pass => 200_000,
+            PolicyPriority::Default | PolicyPriority::Routed => 400_000,
+            PolicyPriority::Fallback => 600_000,
+        };
+        let (_, src_prefix, _) = self.src_ts.covering_subnet();
+        let (_, dst_prefix, _) = self.dst_ts.covering_subnet();
+        let ((_, src_ports), (_, dst_ports)) = ports(&self.src_ts, &self.dst_ts);
+        base - (u32::from(src_prefix) + u32::from(dst_prefix)) * 512
+            - if self.protocol() == 0 { 0 } else { 256 }
+            - 4 * (src_ports.count_ones() + dst_ports.count_ones())
+            - u32::from(self.priority != PolicyPriority::Routed)
+    }
 }
 
 /// Something that happened to an SA or an address without the daemon asking.

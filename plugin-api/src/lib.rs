@@ -22,6 +22,7 @@ pub mod key_exchange;
 pub mod log;
 pub mod prf;
 pub mod random;
+pub mod routes;
 pub mod secret;
 pub mod testing;
 

@@ -130,6 +130,19 @@ impl TrafficSelector {
         self.start_port == u16::MAX && self.end_port == 0
     }
 
+    /// The smallest block of ports that covers the range, as a port and a mask; no mask if that is every port, or if the
+    /// ports are hidden.
+    pub fn covering_ports(&self) -> (u16, u16) {
+        if self.is_opaque() {
+            return (0, 0);
+        }
+        let differing = (self.start_port ^ self.end_port)
+            .checked_ilog2()
+            .map_or(0, |bit| bit + 1);
+        let mask = u16::MAX.checked_shl(differing).unwrap_or(0);
+        (self.start_port & mask, mask)
+    }
+
     /// The smallest subnet that covers the range, and whether it covers nothing else.
     pub fn covering_subnet(&self) -> (IpAddr, u8, bool) {
         let (start, width) = to_bits(self.start);
@@ -256,5 +269,22 @@ mod tests {
         assert!(wide.covers(&narrow) && !narrow.covers(&wide));
         assert_eq!(narrow.intersection(&subnet("10.2.0.0/16")), None);
         assert_eq!(narrow.intersection(&subnet("fec0::/16")), None);
+    }
+
+    #[test]
+    fn a_range_of_ports_is_covered_by_a_block_of_a_power_of_two() {
+        let ports = |start_port, end_port| {
+            TrafficSelector {
+                start_port,
+                end_port,
+                ..TrafficSelector::host([192, 0, 2, 1].into())
+            }
+            .covering_ports()
+        };
+        assert_eq!(ports(0, 65535), (0, 0));
+        assert_eq!(ports(80, 80), (80, 0xffff));
+        assert_eq!(ports(1024, 1279), (1024, 0xff00));
+        assert_eq!(ports(1000, 1030), (0, 0xf800));
+        assert_eq!(ports(65535, 0), (0, 0), "OPAQUE");
     }
 }

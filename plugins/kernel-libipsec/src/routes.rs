@@ -11,9 +11,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use iana::TrafficSelector;
-use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, Route, SaMode};
-use plugin_api::log::{CONTROL, DIAGNOSE, Group};
-use plugin_api::{ErrorKind, Host, KernelNet, PluginError};
+use plugin_api::kernel::{PolicyAction, PolicyParameters, PolicyPriority, Route};
+use plugin_api::log::{CONTROL, Group};
+use plugin_api::{ErrorKind, Host, KernelNet, PluginError, routes};
 
 /// Routes by the policies that need them.
 pub struct Routes {
@@ -26,7 +26,7 @@ pub struct Routes {
 #[derive(Default)]
 struct State {
     policies: HashMap<Key, Needs>,
-    routes: HashMap<Route, Use>,
+    routes: routes::Routes,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -44,12 +44,6 @@ struct Needs {
     exclude: Option<Route>,
     /// What leads the policy's packets where they belong.
     main: Option<Route>,
-}
-
-struct Use {
-    users: usize,
-    /// Whether it was not there before.
-    ours: bool,
 }
 
 impl Routes {
@@ -71,7 +65,7 @@ impl Routes {
     ///
     /// If a route for the policy would take the peer's packets away from itself.
     pub fn add(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
-        let Some(net) = self.wanted(policy) else {
+        let Some(net) = routes::wanted(&*self.host, policy) else {
             return Ok(());
         };
         let conflicts = policy.action != PolicyAction::Pass && policy.dst_ts.is_host(policy.dst);
@@ -87,14 +81,14 @@ impl Routes {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (exclude, main) = match policy.action {
-            PolicyAction::Pass => (None, self.pass_route(&*net, &policy.dst_ts)),
+            PolicyAction::Pass => (None, routes::direct(&*self.host, &*net, &policy.dst_ts)),
             _ => (
                 self.exclude_route(&*net, policy.dst, policy.src, &policy.dst_ts),
                 Some(self.tunnel_route(&*net, policy)),
             ),
         };
         for route in [&exclude, &main].into_iter().flatten() {
-            state.install(&*self.host, &*net, route);
+            state.routes.install(&*self.host, &*net, route);
         }
         let needs = Needs {
             peer: policy.dst,
@@ -104,7 +98,7 @@ impl Routes {
         };
         if let Some(before) = state.policies.insert(key(policy), needs) {
             for route in [before.exclude, before.main].into_iter().flatten() {
-                state.uninstall(&*self.host, &*net, &route);
+                state.routes.uninstall(&*self.host, &*net, &route);
             }
         }
         Ok(())
@@ -119,7 +113,7 @@ impl Routes {
         let Some(net) = self.host.kernel_net() else { return };
         // The exclude route goes last, for the same reason for which it came first.
         for route in [needs.main, needs.exclude].into_iter().flatten() {
-            state.uninstall(&*self.host, &*net, &route);
+            state.routes.uninstall(&*self.host, &*net, &route);
         }
     }
 
@@ -132,10 +126,10 @@ impl Routes {
             if key.reqid == reqid && needs.peer == old_peer && (needs.peer, needs.local) != (peer, local) {
                 let exclude = self.exclude_route(&*net, peer, local, &key.dst_ts);
                 if let Some(route) = &exclude {
-                    state.install(&*self.host, &*net, route);
+                    state.routes.install(&*self.host, &*net, route);
                 }
                 if let Some(route) = needs.exclude.take() {
-                    state.uninstall(&*self.host, &*net, &route);
+                    state.routes.uninstall(&*self.host, &*net, &route);
                 }
                 (needs.peer, needs.local, needs.exclude) = (peer, local, exclude);
             }
@@ -148,59 +142,18 @@ impl Routes {
     pub fn clear(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.policies.clear();
-        let routes = std::mem::take(&mut state.routes);
-        let Some(net) = self.host.kernel_net() else { return };
-        for (route, _) in routes.into_iter().filter(|(_, usage)| usage.ours) {
-            delete(&*self.host, &*net, &route);
-        }
-    }
-
-    fn wanted(&self, policy: &PolicyParameters) -> Option<Arc<dyn KernelNet>> {
-        let concerned = policy.direction == Direction::Out
-            && (policy.action != PolicyAction::Protect || policy.mode == SaMode::Tunnel);
-        let enabled = || {
-            let setting = self.host.setting("charon.install_routes");
-            setting.is_none_or(|value| !matches!(value.as_str(), "no" | "0" | "false" | "disabled"))
-        };
-        if concerned && enabled() {
-            self.host.kernel_net()
-        } else {
-            None
-        }
+        state.routes.clear(&*self.host);
     }
 
     fn tunnel_route(&self, net: &dyn KernelNet, policy: &PolicyParameters) -> Route {
         let (destination, prefix, _) = policy.dst_ts.covering_subnet();
-        let source = self.local_address(net, policy);
+        let source = routes::local_address(&*self.host, net, policy);
         Route {
             destination,
             prefix,
             gateway: None,
             source,
             interface: self.device.clone(),
-        }
-    }
-
-    /// The ordinary path to a network that a wider tunnel would swallow.
-    fn pass_route(&self, net: &dyn KernelNet, dst_ts: &TrafficSelector) -> Option<Route> {
-        let (destination, prefix, _) = dst_ts.covering_subnet();
-        if prefix == 0 {
-            // The main table has that already, and nothing is wider.
-            return None;
-        }
-        match net.next_hop(destination, None) {
-            Ok(hop) => Some(Route {
-                destination,
-                prefix,
-                gateway: hop.gateway,
-                source: hop.source,
-                interface: hop.interface,
-            }),
-            Err(error) => {
-                let text = format!("unable to install pass route for {dst_ts:?}: {error}");
-                self.host.log(Group::Knl, CONTROL, &text);
-                None
-            }
         }
     }
 
@@ -230,32 +183,6 @@ impl Routes {
             }
         }
     }
-
-    /// The address that our own packets into the tunnel get: one that the policy admits, a virtual one if possible. A
-    /// gateway may have none, which is no fault: it forwards.
-    fn local_address(&self, net: &dyn KernelNet, policy: &PolicyParameters) -> Option<IpAddr> {
-        let addresses = match net.addresses() {
-            Ok(addresses) => addresses,
-            Err(error) => {
-                self.host.log(
-                    Group::Knl,
-                    CONTROL,
-                    &format!("unable to list local addresses: {error}"),
-                );
-                return None;
-            }
-        };
-        let usable = addresses.into_iter().filter(|one| {
-            let link_local = matches!(one.address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-            one.up && !one.address.is_loopback() && !link_local && policy.src_ts.contains_address(one.address)
-        });
-        let found = usable.min_by_key(|one| (!one.is_virtual, one.address != policy.src, one.loopback));
-        if found.is_none() {
-            let text = format!("no local address found in traffic selector {:?}", policy.src_ts);
-            self.host.log(Group::Knl, DIAGNOSE, &text);
-        }
-        found.map(|one| one.address)
-    }
 }
 
 fn key(policy: &PolicyParameters) -> Key {
@@ -265,62 +192,6 @@ fn key(policy: &PolicyParameters) -> Key {
         priority: policy.priority,
         reqid: policy.reqid,
         spi: policy.spi,
-    }
-}
-
-impl State {
-    fn install(&mut self, host: &dyn Host, net: &dyn KernelNet, route: &Route) {
-        if let Some(usage) = self.routes.get_mut(route) {
-            usage.users += 1;
-            return;
-        }
-        let ours = match net.add_route(route) {
-            Ok(()) => true,
-            Err(error) if error.kind == ErrorKind::AlreadyExists => false,
-            Err(error) => {
-                let text = format!(
-                    "unable to install source route for {}: {error}",
-                    route.destination
-                );
-                host.log(Group::Knl, CONTROL, &text);
-                false
-            }
-        };
-        self.routes.insert(route.clone(), Use { users: 1, ours });
-    }
-
-    fn uninstall(&mut self, host: &dyn Host, net: &dyn KernelNet, route: &Route) {
-        let Some(usage) = self.routes.get_mut(route) else {
-            return;
-        };
-        usage.users -= 1;
-        if usage.users > 0 {
-            return;
-        }
-        let ours = usage.ours;
-        self.routes.remove(route);
-        if !ours {
-            return;
-        }
-        delete(host, net, route);
-        // One to the same destination that had to stand back takes its place.
-        self.routes.retain(|other, usage| {
-            if !usage.ours && (other.destination, other.prefix) == (route.destination, route.prefix) {
-                usage.ours = net.add_route(other).is_ok();
-            }
-            true
-        });
-    }
-}
-
-fn delete(host: &dyn Host, net: &dyn KernelNet, route: &Route) {
-    if let Err(error) = net.delete_route(route) {
-        // A device that went away took its routes along.
-        host.log(
-            Group::Knl,
-            DIAGNOSE,
-            &format!("unable to remove route for {}: {error}", route.destination),
-        );
     }
 }
 

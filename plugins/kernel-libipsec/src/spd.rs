@@ -118,7 +118,7 @@ impl Spd {
             user.count += 1;
             return Ok(false);
         }
-        let rank = rank(policy);
+        let rank = policy.rank();
         let at = entry.users.partition_point(|user| user.rank < rank);
         let treatment = Arc::new(Treatment {
             action: policy.action,
@@ -283,27 +283,6 @@ fn masked(address: IpAddr, length: u8) -> IpAddr {
             Ipv6Addr::from_bits(v6.to_bits() & mask).into()
         }
     }
-}
-
-/// The order among policies, the best first: that of strongSwan's policies in a kernel, so that the same configuration
-/// decides alike there and here.
-fn rank(policy: &PolicyParameters) -> u32 {
-    let base = match policy.priority {
-        PolicyPriority::Pass => 200_000,
-        PolicyPriority::Default | PolicyPriority::Routed => 400_000,
-        PolicyPriority::Fallback => 600_000,
-    };
-    let (_, src_prefix, _) = policy.src_ts.covering_subnet();
-    let (_, dst_prefix, _) = policy.dst_ts.covering_subnet();
-    let port_bits = |ts: &TrafficSelector| if ts.all_ports() || ts.is_opaque() { 0 } else { 16 };
-    base - (u32::from(src_prefix) + u32::from(dst_prefix)) * 512
-        - if policy.src_ts.protocol.max(policy.dst_ts.protocol) != 0 {
-            256
-        } else {
-            0
-        }
-        - 4 * (port_bits(&policy.src_ts) + port_bits(&policy.dst_ts))
-        - u32::from(policy.priority != PolicyPriority::Routed)
 }
 
 #[cfg(test)]

@@ -1,32 +1,46 @@
-//! Addresses, routes and links of the Linux kernel, by netlink.
+//! Addresses, routes and links, and SAs and policies, of the Linux kernel, by netlink.
 //!
-//! [`net`] is what the daemon sees, [`connection`] asks the kernel, [`monitor`] listens to it, [`state`] tells what changed,
-//! [`lookup`] chooses among routes. Requests are synchronous: the kernel answers before `sendto` returns, so that an
-//! async runtime, which the `rtnetlink` crate would bring along, would have nothing to wait for. SAs and policies of the
-//! kernel (XFRM) have their place in a module `xfrm` beside these, with a feature `CUSTOM:kernel-ipsec` of its own.
+//! [`net`] and [`xfrm`] are what the daemon sees: a feature each. [`connection`] asks the kernel. For the first, [`monitor`]
+//! listens to it, [`state`] tells what changed, and [`lookup`] chooses among routes. Requests are synchronous: the kernel
+//! answers before `sendto` returns, so that an async runtime, which the `rtnetlink` crate would bring along, would have
+//! nothing to wait for.
 
 pub mod connection;
+mod listener;
 pub mod lookup;
 pub mod monitor;
 pub mod net;
 pub mod settings;
 pub mod state;
+#[cfg(test)]
+mod testing;
+pub mod xfrm;
 
 use std::sync::Arc;
 
-use plugin_api::{Feature, FeatureName, Host, Implementation};
+use plugin_api::{Feature, FeatureName, Host, Implementation, KernelIpsec, KernelNet};
 
 plugin_api::export_plugin! { name: "kernel-netlink", features: features }
 
 /// What this plugin offers.
 pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
-    let constructor = |host: Arc<dyn Host>| {
+    let net = |host: Arc<dyn Host>| {
         let net = net::Netlink::new(host)?;
-        Ok(Arc::new(net) as Arc<dyn plugin_api::KernelNet>)
+        Ok(Arc::new(net) as Arc<dyn KernelNet>)
     };
-    let implementation = Implementation::KernelNet(Box::new(constructor));
-    vec![Feature::new(
-        FeatureName::Custom("kernel-net".into()),
-        implementation,
-    )]
+    let ipsec = |host: Arc<dyn Host>| {
+        let xfrm = xfrm::Xfrm::new(host)?;
+        Ok(Arc::new(xfrm) as Arc<dyn KernelIpsec>)
+    };
+    vec![
+        Feature::new(
+            FeatureName::Custom("kernel-net".into()),
+            Implementation::KernelNet(Box::new(net)),
+        ),
+        Feature::new(
+            FeatureName::Custom("kernel-ipsec".into()),
+            Implementation::KernelIpsec(Box::new(ipsec)),
+        )
+        .soft_depends(FeatureName::Custom("kernel-net".into())),
+    ]
 }

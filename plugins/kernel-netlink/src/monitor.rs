@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::NetlinkPayload;
@@ -12,15 +10,15 @@ use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::RouteMessage;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::poll::PollTimeout;
+use nix::sys::eventfd::EventFd;
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{Host, PluginError};
 
 use crate::connection::{self, Connection};
+use crate::listener::{Listening, Worker};
 use crate::lookup::Candidate;
 use crate::net::VirtualAddresses;
 use crate::settings::Settings;
@@ -31,14 +29,13 @@ const COLLECT: Duration = Duration::from_millis(100);
 
 /// The thread; it ends when this is dropped.
 pub struct Monitor {
-    stop: Arc<EventFd>,
-    thread: Option<JoinHandle<()>>,
+    _worker: Worker,
 }
 
 struct Listener {
     host: Arc<dyn Host>,
-    socket: Socket,
-    connection: Connection,
+    listening: Listening,
+    connection: Connection<Message>,
     state: State,
     virtual_addresses: Arc<Mutex<VirtualAddresses>>,
     ignored_tables: BTreeSet<u32>,
@@ -63,25 +60,21 @@ impl Monitor {
     ) -> Result<Self, PluginError> {
         let failed =
             |error: io::Error| PluginError::system("listening for changes of addresses and routes", &error);
-        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed)?;
-        socket.set_non_blocking(true).map_err(failed)?;
         let mut groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
         if settings.process_route {
             groups |= libc::RTMGRP_IPV4_ROUTE | libc::RTMGRP_IPV6_ROUTE;
         }
         // Before the first look, so that nothing falls between the two.
-        socket.bind(&SocketAddr::new(0, groups as u32)).map_err(failed)?;
+        let listening =
+            Listening::open(NETLINK_ROUTE, groups as u32, settings.receive_buffer_size).map_err(failed)?;
         let connection = Connection::open().map_err(failed)?;
         let state = look(&connection).map_err(failed)?;
-        let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-            .map_err(|errno| failed(errno.into()))?;
-        let stop = Arc::new(stop);
         let mut ignored_tables = settings.ignored_tables.clone();
         // Our own routes are no news, and those of the local table come and go with addresses.
         ignored_tables.extend([settings.table, libc::RT_TABLE_LOCAL.into()]);
         let listener = Listener {
             host,
-            socket,
+            listening,
             connection,
             state,
             virtual_addresses,
@@ -91,31 +84,13 @@ impl Monitor {
             pending: None,
             stale: None,
         };
-        let own = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("netlink-monitor".into())
-            .spawn(move || listener.run(&own))
-            .map_err(|error| PluginError::system("starting the thread netlink-monitor", &error))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        // Writing to an eventfd fails only when its counter is full, and then the thread is woken as well.
-        let _ = self.stop.write(1);
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported by the hook already.
-            let _ = thread.join();
-        }
+        let worker = Worker::start("netlink-monitor", move |stop| listener.run(stop))?;
+        Ok(Self { _worker: worker })
     }
 }
 
 /// All links and addresses at this moment.
-pub(crate) fn look(connection: &Connection) -> io::Result<State> {
+pub(crate) fn look(connection: &Connection<Message>) -> io::Result<State> {
     let mut state = State::default();
     for message in connection.dump(&Message::GetLink(LinkMessage::default()))? {
         if let Message::NewLink(link) = message
@@ -137,7 +112,6 @@ pub(crate) fn look(connection: &Connection) -> io::Result<State> {
 impl Listener {
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn run(mut self, stop: &EventFd) {
-        let mut buffer = Vec::with_capacity(65_536);
         loop {
             let now = Instant::now();
             if self.stale.is_some_and(|due| due <= now) {
@@ -159,7 +133,7 @@ impl Listener {
                 let left = due.saturating_duration_since(now) + Duration::from_millis(1);
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
             });
-            match self.wait(stop, timeout) {
+            match self.listening.wait(stop, timeout) {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(errno) => {
@@ -168,7 +142,7 @@ impl Listener {
                     return;
                 }
             }
-            if let Err(error) = self.drain(&mut buffer) {
+            if let Err(error) = self.drain() {
                 let text = format!("listening for changes of addresses failed: {error}, stopping");
                 self.host.log(Group::Knl, CONTROL, &text);
                 return;
@@ -176,57 +150,18 @@ impl Listener {
         }
     }
 
-    /// Waits for a message or for the end; whether it is the end.
-    #[allow(unsafe_code)] // the socket's crate knows raw descriptors only
-    fn wait(&self, stop: &EventFd, timeout: PollTimeout) -> nix::Result<bool> {
-        // SAFETY: the socket is open as long as `self` lives.
-        let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
-        let mut fds = [
-            PollFd::new(socket, PollFlags::POLLIN),
-            PollFd::new(std::os::fd::AsFd::as_fd(stop), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(fds[1].any().unwrap_or(false)),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn drain(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
-        loop {
-            buffer.clear();
-            match self.socket.recv_from(buffer, 0) {
-                // Only the kernel has the word here.
-                Ok((_, sender)) if sender.port_number() != 0 => {}
-                Ok(_) => connection::messages(buffer).for_each(|octets| {
-                    if let Some(NetlinkPayload::InnerMessage(message)) = connection::parse(octets) {
-                        self.take(message);
-                    }
-                }),
-                Err(error) => match (error.kind(), error.raw_os_error()) {
-                    (io::ErrorKind::WouldBlock, _) => return Ok(()),
-                    (io::ErrorKind::Interrupted, _) => {}
-                    (_, Some(libc::ENOBUFS)) => self.forget_waiting(buffer)?,
-                    _ => return Err(error),
-                },
-            }
-        }
-    }
-
-    /// After messages were lost, those that wait are forgotten too: they are older than what a look will show, and the
-    /// kernel tells of further losses only once it has found the queue empty.
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
-    fn forget_waiting(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
-        loop {
-            buffer.clear();
-            match self.socket.recv_from(buffer, 0) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
-                Err(error) => return Err(error),
+    fn drain(&mut self) -> io::Result<()> {
+        let mut messages = Vec::new();
+        let lost = self.listening.drain(|octets| {
+            if let Some(NetlinkPayload::InnerMessage(message)) = connection::parse(octets) {
+                messages.push(message);
             }
+        })?;
+        messages.into_iter().for_each(|message| self.take(message));
+        if lost {
+            self.stale = Some(Instant::now());
         }
-        self.stale = Some(Instant::now());
         Ok(())
     }
 

@@ -10,8 +10,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-use netlink_packet_route::route::{RouteMessage, RouteScope};
-use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteMetric, RouteScope};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use plugin_api::kernel::{LocalAddress, NextHop, Route};
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
@@ -49,7 +49,7 @@ impl VirtualAddresses {
 /// Addresses and routes by netlink. When it is dropped its thread ends and its rules go.
 pub struct Netlink {
     host: Arc<dyn Host>,
-    connection: Connection,
+    connection: Connection<Message>,
     settings: Settings,
     virtual_addresses: Arc<Mutex<VirtualAddresses>>,
     rules: Vec<RuleMessage>,
@@ -86,7 +86,7 @@ impl Netlink {
             return;
         }
         for (family, name) in [(AddressFamily::Inet, "IPv4"), (AddressFamily::Inet6, "IPv6")] {
-            let rule = rule(family, self.settings.table, self.settings.priority);
+            let rule = rule(family, &self.settings);
             match self
                 .connection
                 .request(Message::NewRule(rule.clone()), NLM_F_CREATE | NLM_F_EXCL)
@@ -298,7 +298,8 @@ impl KernelNet for Netlink {
 
     fn add_route(&self, route: &Route) -> Result<(), PluginError> {
         let index = self.interface_index(&route.interface)?;
-        let message = lookup::message(route, self.table(), index);
+        let mut message = lookup::message(route, self.table(), index);
+        message.attributes.extend(self.metrics());
         self.connection
             .request(Message::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
             .map(drop)
@@ -317,6 +318,15 @@ impl KernelNet for Netlink {
 }
 
 impl Netlink {
+    fn metrics(&self) -> Option<RouteAttribute> {
+        let Settings { mtu, mss, .. } = self.settings;
+        let metrics: Vec<_> = [(mtu, RouteMetric::Mtu(mtu)), (mss, RouteMetric::Advmss(mss))]
+            .into_iter()
+            .filter_map(|(value, metric)| (value > 0).then_some(metric))
+            .collect();
+        (!metrics.is_empty()).then_some(RouteAttribute::Metrics(metrics))
+    }
+
     fn table(&self) -> u32 {
         if self.settings.table == 0 {
             libc::RT_TABLE_MAIN.into()
@@ -333,13 +343,24 @@ fn route_of(message: &Message) -> Option<Candidate> {
     }
 }
 
-fn rule(family: AddressFamily, table: u32, priority: u32) -> RuleMessage {
+fn rule(family: AddressFamily, settings: &Settings) -> RuleMessage {
     let mut rule = RuleMessage::default();
     rule.header.family = family;
-    rule.header.table = u8::try_from(table).unwrap_or(0);
+    rule.header.table = u8::try_from(settings.table).unwrap_or(0);
     rule.header.action = RuleAction::ToTable;
-    rule.attributes
-        .extend([RuleAttribute::Table(table), RuleAttribute::Priority(priority)]);
+    rule.attributes.extend([
+        RuleAttribute::Table(settings.table),
+        RuleAttribute::Priority(settings.priority),
+    ]);
+    if let Some(mark) = settings.fwmark {
+        rule.attributes.extend([
+            RuleAttribute::FwMark(mark.value),
+            RuleAttribute::FwMask(mark.mask),
+        ]);
+        if mark.inverted {
+            rule.header.flags |= RuleFlags::Invert;
+        }
+    }
     rule
 }
 

@@ -2,62 +2,14 @@
 //!
 //! Needs root; without it the tests say so and pass, unless `CI=true`.
 
-use std::net::IpAddr;
-use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod world;
+
+use std::sync::mpsc::Receiver;
 
 use charon_kernel_netlink::net::Netlink;
-use nix::sched::{CloneFlags, unshare};
 use plugin_api::kernel::{KernelEvent, Route};
-use plugin_api::log::Group;
-use plugin_api::{ErrorKind, Host, KernelNet, Reply};
-
-#[derive(Debug, PartialEq)]
-enum Told {
-    Line(String),
-    Event(KernelEvent),
-}
-
-struct Daemon {
-    told: Mutex<Sender<Told>>,
-}
-
-impl Host for Daemon {
-    fn setting(&self, _key: &str) -> Option<String> {
-        None
-    }
-
-    fn log_enabled(&self, _group: Group, _level: i8) -> bool {
-        true
-    }
-
-    fn log(&self, _group: Group, _level: i8, message: &str) {
-        // The test may have ended.
-        let _ = self
-            .told
-            .lock()
-            .expect("no panic before")
-            .send(Told::Line(message.to_owned()));
-    }
-
-    fn submit(&self, _verb: &str, _message: &[u8], reply: Arc<dyn Reply>) {
-        reply.done(&[]);
-    }
-
-    fn kernel_event(&self, event: KernelEvent) {
-        let _ = self
-            .told
-            .lock()
-            .expect("no panic before")
-            .send(Told::Event(event));
-    }
-
-    fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {
-        None
-    }
-}
+use plugin_api::{ErrorKind, KernelNet};
+use world::{Daemon, Told, address, ip};
 
 struct World {
     net: Netlink,
@@ -67,26 +19,16 @@ struct World {
 impl World {
     /// Moves the calling thread into a new namespace, if root may.
     fn new(name: &str) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} needs root");
-            println!("{name}: skipped, it needs root for network namespaces");
+        if !world::enter(name) {
             return None;
         }
-        unshare(CloneFlags::CLONE_NEWNET).expect("a namespace of its own");
-        ip("link set lo up");
-        ip("link add eth0 type veth peer name eth1");
-        let (sender, told) = channel();
-        let net = Netlink::new(Arc::new(Daemon {
-            told: Mutex::new(sender),
-        }))
-        .expect("netlink");
+        let (daemon, told) = Daemon::new(&[]);
+        let net = Netlink::new(daemon).expect("netlink");
         Some(Self { net, told })
     }
 
     fn next(&self) -> Told {
-        self.told
-            .recv_timeout(Duration::from_secs(10))
-            .expect("something is told")
+        world::next(&self.told)
     }
 
     /// Everything told up to and with the next event, sorted; IPv6 addresses of links left out, they come when they
@@ -113,23 +55,6 @@ impl World {
         }
         all
     }
-}
-
-fn ip(arguments: &str) -> String {
-    let output = Command::new("ip")
-        .args(arguments.split_whitespace())
-        .output()
-        .expect("the ip command");
-    assert!(
-        output.status.success(),
-        "ip {arguments}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("text")
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().expect("an address")
 }
 
 #[test]
@@ -253,11 +178,7 @@ fn rules_lead_to_our_table_as_long_as_we_live() {
     for family in ["-4", "-6"] {
         assert!(ip(&format!("{family} rule show")).contains("220:\tfrom all lookup 220"));
     }
-    let (sender, _told) = channel();
-    let second = Netlink::new(Arc::new(Daemon {
-        told: Mutex::new(sender),
-    }))
-    .expect("netlink");
+    let second = Netlink::new(Daemon::new(&[]).0).expect("netlink");
     drop(second);
     assert!(
         ip("-4 rule show").contains("lookup 220"),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use plugin_api::kernel::{LocalAddress, NextHop};
+use plugin_api::kernel::{Direction, LocalAddress, NextHop, SaMode};
 
 use super::*;
 use crate::testing::Recorder;

@@ -35,7 +35,7 @@ fn spi_for(spd: &Spd, dst: [u8; 4]) -> Option<u32> {
 fn the_rank_is_that_of_strongswans_kernel_policies() {
     let installed = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 1);
     let trap = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Routed, 0);
-    assert_eq!((rank(&installed), rank(&trap)), (383_615, 383_616));
+    assert_eq!((installed.rank(), trap.rank()), (383_615, 383_616));
 }
 
 #[test]

@@ -1,0 +1,440 @@
+//! SAs and policies of the Linux kernel (XFRM), by netlink.
+//!
+//! [`Xfrm`] is what the daemon sees. [`sa`], [`policy`] and [`selector`] make messages, [`algorithms`] knows names; [`spd`] is
+//! the table of policies and their users, [`sad`] that of SAs and what the daemon was told about them; [`events`] listens.
+//! The kernel decrypts and encrypts by itself, so no packet passes here.
+
+mod algorithms;
+mod events;
+mod policy;
+mod probe;
+mod refusal;
+mod routes;
+mod sa;
+mod sad;
+mod selector;
+mod socket;
+mod spd;
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use iana::Protocol;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_xfrm::XfrmMessage as Message;
+use netlink_packet_xfrm::constants::IPSEC_PROTO_ANY;
+use netlink_packet_xfrm::policy::{
+    FlushMessage as FlushPolicies, NewSpdInfoMessage, SpdHThresh, SpdInfoAttrs,
+};
+use netlink_packet_xfrm::state::{FlushMessage as FlushSas, ModifyMessage};
+use netlink_sys::protocols::NETLINK_XFRM;
+use plugin_api::kernel::{KernelFeatures, PolicyParameters, SaId, SaParameters, SaUsage};
+use plugin_api::log::{CONTROL, DIAGNOSE, Group};
+use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError};
+
+use crate::connection::{self, Connection, Refusal};
+use crate::listener::Worker;
+use crate::settings::XfrmSettings;
+use refusal::refused;
+use routes::PolicyRoutes;
+use sad::Sad;
+use spd::{Change, Outcome, Side, Spd};
+
+impl connection::Protocol for Message {
+    const NUMBER: isize = NETLINK_XFRM;
+
+    fn wipe(&mut self) {
+        if let Self::AddSa(state) | Self::UpdateSa(state) = self {
+            sa::wipe_all(&mut state.nlas);
+        }
+    }
+}
+
+/// The kernel's IPsec. Its thread ends and its routes go when it is dropped.
+pub struct Xfrm {
+    host: Arc<dyn Host>,
+    connection: Arc<Connection<Message>>,
+    settings: XfrmSettings,
+    sad: Arc<Mutex<Sad>>,
+    policies: Mutex<Policies>,
+    _worker: Worker,
+}
+
+struct Policies {
+    spd: Spd,
+    routes: PolicyRoutes,
+}
+
+impl Xfrm {
+    /// Asks the kernel whether it has ESP, and listens for its events, all in the calling thread's network namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotSupported`] if it has none. If a setting is invalid, or the system has no netlink socket or thread
+    /// for us.
+    pub fn new(host: Arc<dyn Host>) -> Result<Self, PluginError> {
+        let xfrm = Self::without_esp(host)?;
+        if !probe::probe(&xfrm.connection, xfrm.settings.spi_range.1)? {
+            let text = "the kernel has no ESP for IPv6; load its module esp6 if it has one";
+            xfrm.host.log(Group::Knl, CONTROL, text);
+        }
+        Ok(xfrm)
+    }
+
+    /// As [`new`](Self::new), for a kernel that may do no more than hold policies and report packets that meet traps.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), but for the lack of ESP.
+    pub fn without_esp(host: Arc<dyn Host>) -> Result<Self, PluginError> {
+        let settings = XfrmSettings::read(&*host)?;
+        let connection = Connection::open().map_err(|error| match error.raw_os_error() {
+            Some(libc::EPROTONOSUPPORT) => PluginError::new(
+                ErrorKind::NotSupported,
+                "the kernel has no IPsec; load its module xfrm_user if it has one",
+            ),
+            _ => PluginError::system("opening a netlink socket for IPsec", &error),
+        })?;
+        let connection = Arc::new(connection);
+        let sad = Arc::<Mutex<Sad>>::default();
+        let worker = events::start(
+            Arc::clone(&host),
+            Arc::clone(&connection),
+            Arc::clone(&sad),
+            settings.receive_buffer_size,
+        )?;
+        let policies = Policies {
+            spd: Spd::default(),
+            routes: PolicyRoutes::new(Arc::clone(&host)),
+        };
+        let xfrm = Self {
+            host,
+            connection,
+            settings,
+            sad,
+            policies: Mutex::new(policies),
+            _worker: worker,
+        };
+        xfrm.set_acquire_expires();
+        xfrm.set_hash_thresholds();
+        Ok(xfrm)
+    }
+
+    /// How long the kernel waits for an SA that it has asked for before it asks again.
+    fn set_acquire_expires(&self) {
+        let path = "/proc/sys/net/core/xfrm_acq_expires";
+        if let Err(error) = std::fs::write(path, self.settings.acquire_expires.to_string()) {
+            // A container may not write there, and the default is 30 seconds.
+            let text = format!(
+                "unable to write {path} = {}: {error}",
+                self.settings.acquire_expires
+            );
+            self.host.log(Group::Knl, DIAGNOSE, &text);
+        }
+    }
+
+    fn set_hash_thresholds(&self) {
+        let [v4, v6] = self
+            .settings
+            .hash_thresholds
+            .map(|bits| bits.map(|(lbits, rbits)| SpdHThresh { lbits, rbits }));
+        let mut message = NewSpdInfoMessage::default();
+        message.nlas.extend(v4.map(SpdInfoAttrs::SpdIpv4HThresh));
+        message.nlas.extend(v6.map(SpdInfoAttrs::SpdIpv6HThresh));
+        if message.nlas.is_empty() {
+            return;
+        }
+        if let Err(refusal) = self.connection.ask(Message::NewSpdInfo(message), 0) {
+            let text = format!("setting charon.plugins.kernel-netlink.spdh_thresh failed: {refusal}");
+            self.host.log(Group::Knl, CONTROL, &text);
+        }
+    }
+
+    fn sad(&self) -> MutexGuard<'_, Sad> {
+        self.sad.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn policies(&self) -> MutexGuard<'_, Policies> {
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, attempt: impl std::fmt::Display, message: Message, flags: u16) -> Result<(), PluginError> {
+        self.connection
+            .ask(message, flags)
+            .map(drop)
+            .map_err(|refusal| refused(attempt, &refusal))
+    }
+
+    fn state(&self, id: &SaId, mark: Option<(u32, u32)>) -> Result<ModifyMessage, PluginError> {
+        let attempt = || format!("asking for the SA with SPI {:08x}", id.spi);
+        let answer = self
+            .connection
+            .ask(Message::GetSa(sa::named(id, mark)), 0)
+            .map_err(|refusal| refused(attempt(), &refusal))?;
+        let state = answer.into_iter().find_map(|message| match message {
+            Message::AddSa(state) => Some(state),
+            _ => None,
+        });
+        state.ok_or_else(|| {
+            PluginError::new(
+                ErrorKind::System,
+                format!("{}: the kernel says nothing that makes sense", attempt()),
+            )
+        })
+    }
+
+    /// Has the kernel do what a change of the table comes to.
+    fn apply(&self, key: &spd::Key, change: Change) -> Result<(), PluginError> {
+        let describe = |what: &str, policy: &PolicyParameters| {
+            format!(
+                "{what} policy {} === {} {:?}",
+                policy.src_ts, policy.dst_ts, policy.direction
+            )
+        };
+        match change {
+            Change::Keep => Ok(()),
+            Change::Update(policy) => {
+                let message = Message::UpdatePolicy(policy::install(key, &policy));
+                self.ask(describe("updating", &policy), message, 0)
+            }
+            Change::Install(policy) if self.settings.policy_update => {
+                let message = Message::UpdatePolicy(policy::install(key, &policy));
+                self.ask(describe("adding", &policy), message, 0)
+            }
+            Change::Install(policy) => {
+                let message = Message::AddPolicy(policy::install(key, &policy));
+                match self.connection.ask(message, NLM_F_CREATE | NLM_F_EXCL) {
+                    Err(Refusal { error, .. }) if error.raw_os_error() == Some(libc::EEXIST) => {
+                        let text = format!(
+                            "{} already exists, try to update it",
+                            describe("", &policy).trim_start()
+                        );
+                        self.host.log(Group::Knl, CONTROL, &text);
+                        let message = Message::UpdatePolicy(policy::install(key, &policy));
+                        self.ask(describe("updating", &policy), message, 0)
+                    }
+                    outcome => outcome
+                        .map(drop)
+                        .map_err(|refusal| refused(describe("adding", &policy), &refusal)),
+                }
+            }
+            Change::Remove => self.ask("removing a policy", Message::DeletePolicy(policy::named(key)), 0),
+        }
+    }
+
+    fn move_policies(&self, reqid: u32, old: spd::Ends, new: spd::Ends, side: Side) {
+        let mut policies = self.policies();
+        let Policies { spd, routes } = &mut *policies;
+        for moved in spd.relocate(reqid, old, new, side) {
+            if let Err(error) = self.apply(&moved.key, moved.change) {
+                let text = format!("a policy cannot follow its SA: {error}");
+                self.host.log(Group::Knl, CONTROL, &text);
+            }
+            for (before, now) in moved.pairs {
+                routes.add(&now);
+                routes.remove(&before);
+            }
+        }
+    }
+}
+
+impl Drop for Xfrm {
+    fn drop(&mut self) {
+        self.policies().routes.clear();
+    }
+}
+
+impl KernelIpsec for Xfrm {
+    fn features(&self) -> KernelFeatures {
+        KernelFeatures {
+            require_udp_encap: false,
+            tfc: true,
+        }
+    }
+
+    fn allocate_spi(&self, src: IpAddr, dst: IpAddr, protocol: Protocol) -> Result<u32, PluginError> {
+        let (min, max) = self.settings.spi_range;
+        let message = sa::allocate(src, dst, protocol, (min, max));
+        let answer = self
+            .connection
+            .ask(Message::AllocSpi(message), 0)
+            .map_err(|refusal| match refusal.error.raw_os_error() {
+                Some(libc::ENOENT) => PluginError::new(
+                    ErrorKind::System,
+                    format!(
+                        "no SPI is free between {min:#x} and {max:#x}; widen charon.spi_min and charon.spi_max"
+                    ),
+                ),
+                _ => refused("reserving an SPI", &refusal),
+            })?;
+        let spi = answer.iter().find_map(|message| match message {
+            // The kernel has always answered with what it made.
+            Message::AddSa(state) => Some(state.user_sa_info.id.spi),
+            Message::AllocSpi(state) => Some(state.spi_info.info.id.spi),
+            _ => None,
+        });
+        spi.ok_or_else(|| PluginError::new(ErrorKind::System, "reserving an SPI: the kernel names none"))
+    }
+
+    fn add_sa(&self, parameters: &SaParameters) -> Result<(), PluginError> {
+        let make = || sa::install(parameters, self.settings.transport_ports);
+        // Before the kernel can say anything about it.
+        let mut sad = self.sad();
+        let mut taken_over = false;
+        if parameters.inbound {
+            match self.connection.ask(Message::UpdateSa(make()?), 0) {
+                Ok(_) => taken_over = true,
+                // The reserved SPI has expired.
+                Err(refusal) if refusal.error.raw_os_error() == Some(libc::ESRCH) => {}
+                Err(refusal) => return Err(refused("adding an SA", &refusal)),
+            }
+        }
+        if !taken_over {
+            let message = Message::AddSa(make()?);
+            self.ask("adding an SA", message, NLM_F_CREATE | NLM_F_EXCL)?;
+        }
+        sad.add(parameters);
+        Ok(())
+    }
+
+    fn update_sa(&self, id: &SaId, src: SocketAddr, dst: SocketAddr, encap: bool) -> Result<(), PluginError> {
+        let mut sad = self.sad();
+        let Some(installed) = sad.get(id).copied() else {
+            return Err(PluginError::new(
+                ErrorKind::NotFound,
+                format!("there is no SA with SPI {:08x}", id.spi),
+            ));
+        };
+        let old = self.state(id, installed.mark)?;
+        let moved = sa::relocated(old.clone(), src, dst, encap, installed.inbound)?;
+        let mut old = Message::AddSa(old);
+        let new_id = SaId {
+            src: src.ip(),
+            dst: dst.ip(),
+            ..id.clone()
+        };
+        let attempt = format!("moving the SA with SPI {:08x}", id.spi);
+        let removed = self.ask(&attempt, Message::DeleteSa(sa::named(id, installed.mark)), 0);
+        let outcome = removed.and_then(|()| {
+            let flags = NLM_F_CREATE | NLM_F_EXCL;
+            self.ask(&attempt, Message::AddSa(moved), flags).inspect_err(|_| {
+                // Where it was it still may serve.
+                let restored = self.connection.ask(old.clone(), flags);
+                if let Err(refusal) = restored {
+                    let text = format!("{attempt}: it cannot be restored either: {refusal}");
+                    self.host.log(Group::Knl, CONTROL, &text);
+                }
+            })
+        });
+        connection::Protocol::wipe(&mut old);
+        outcome?;
+        sad.relocate(id, &new_id);
+        drop(sad);
+        let side = if installed.inbound {
+            Side::Inbound
+        } else {
+            Side::Outbound
+        };
+        if (id.src, id.dst) != (new_id.src, new_id.dst) {
+            self.move_policies(installed.reqid, (id.src, id.dst), (new_id.src, new_id.dst), side);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::disallowed_methods)] // the kernel counts by this clock
+    fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError> {
+        let mark = self.sad().get(id).and_then(|installed| installed.mark);
+        let mut state = self.state(id, mark)?;
+        sa::wipe_all(&mut state.nlas);
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(sa::usage(&state, now))
+    }
+
+    fn delete_sa(&self, id: &SaId) -> Result<(), PluginError> {
+        let mut sad = self.sad();
+        let mark = sad.get(id).and_then(|installed| installed.mark);
+        sad.remove(id);
+        let attempt = format!("removing the SA with SPI {:08x}", id.spi);
+        self.ask(attempt, Message::DeleteSa(sa::named(id, mark)), 0)
+    }
+
+    fn flush_sas(&self) -> Result<(), PluginError> {
+        let mut sad = self.sad();
+        let message = FlushSas {
+            protocol: IPSEC_PROTO_ANY,
+        };
+        match self.connection.ask(Message::FlushSa(message), 0) {
+            Ok(_) => {}
+            Err(refusal) if refusal.error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(refusal) => return Err(refused("removing all SAs", &refusal)),
+        }
+        sad.clear();
+        Ok(())
+    }
+
+    fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
+        let mut policies = self.policies();
+        let Policies { spd, routes } = &mut *policies;
+        let Outcome {
+            key,
+            change,
+            turnover,
+        } = spd.add(policy);
+        if let Err(error) = self.apply(&key, change) {
+            spd.remove(policy);
+            return Err(error);
+        }
+        if let Some(new) = turnover {
+            routes.add(&new);
+        }
+        Ok(())
+    }
+
+    fn delete_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
+        let mut policies = self.policies();
+        let Policies { spd, routes } = &mut *policies;
+        let outcome = spd.remove(policy).ok_or_else(|| {
+            PluginError::new(
+                ErrorKind::NotFound,
+                format!(
+                    "no policy for {} === {} with reqid {}",
+                    policy.src_ts, policy.dst_ts, policy.reqid
+                ),
+            )
+        })?;
+        if let Some(gone) = &outcome.turnover {
+            routes.remove(gone);
+        }
+        self.apply(&outcome.key, outcome.change)
+    }
+
+    fn flush_policies(&self) -> Result<(), PluginError> {
+        let mut policies = self.policies();
+        policies.spd.clear();
+        policies.routes.clear();
+        match self
+            .connection
+            .ask(Message::FlushPolicy(FlushPolicies::default()), 0)
+        {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            Err(refusal) => Err(refused("removing all policies", &refusal)),
+        }
+    }
+
+    fn bypass_socket(&self, socket: RawFd, ipv6: bool) -> Result<(), PluginError> {
+        socket::bypass(socket, ipv6).map_err(|error| refused("setting a policy of the socket", &error.into()))
+    }
+
+    fn enable_udp_decap(&self, socket: RawFd, _ipv6: bool, port: u16) -> Result<(), PluginError> {
+        socket::decapsulate(socket)
+            .map_err(|error| refused(format!("setting UDP_ENCAP on UDP port {port}"), &error.into()))
+    }
+
+    /// The kernel decrypts by itself; what comes here it has not recognized as ESP.
+    fn receive_esp(&self, _local: SocketAddr, _remote: SocketAddr, _packet: &mut [u8]) {}
+}
