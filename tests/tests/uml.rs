@@ -8,6 +8,7 @@
     reason = "everything here is test code"
 )]
 
+<<<<<<< HEAD
 #[path = "interop/strongswan.rs"]
 mod strongswan;
 
@@ -17,6 +18,11 @@ mod uml {
     mod net;
     mod scenarios;
     mod setup;
+=======
+mod uml {
+    mod esp;
+    mod net;
+>>>>>>> wt-xfrm
     mod tables;
     mod wire;
 }

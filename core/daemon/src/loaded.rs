@@ -53,6 +53,8 @@ pub(crate) struct LoadedPlugins {
     names: Vec<String>,
     custom: Vec<String>,
     kernel_ipsec_plugin: String,
+    /// Plugins whose back end for IPsec was to be taken before, and cannot be made.
+    kernel_ipsec_unusable: Vec<String>,
     /// For `list-plugins`, one message a plugin.
     described: Vec<Message>,
 }
@@ -67,8 +69,13 @@ impl LoadedPlugins {
         self.custom.iter().any(|name| name == custom)
     }
 
-    pub(crate) fn kernel_ipsec_plugin(&self) -> &str {
-        &self.kernel_ipsec_plugin
+    /// Which back end for IPsec was taken, and why: `IPsec by plugin 'kernel-netlink', the first in charon.load`.
+    pub(crate) fn kernel_ipsec_choice(&self) -> String {
+        let reason = match &self.kernel_ipsec_unusable[..] {
+            [] => "the first in charon.load that offers it".to_owned(),
+            unusable => format!("as that of '{}' is not usable", unusable.join("' and '")),
+        };
+        format!("IPsec by plugin '{}', {reason}", self.kernel_ipsec_plugin)
     }
 
     pub(crate) fn described(&self) -> impl Iterator<Item = &Message> {
@@ -97,7 +104,7 @@ pub(crate) fn load(
 ///
 /// If a critical plugin's cannot be made.
 fn take_apart(
-    plugins: Vec<Plugin>,
+    mut plugins: Vec<Plugin>,
     host: &Arc<DaemonHost>,
     logger: &Logger,
 ) -> Result<LoadedPlugins, String> {
@@ -129,13 +136,17 @@ fn take_apart(
             }
         }
     }
-    for (plugin, offered) in features(&plugins) {
+    let mut unused = Vec::new();
+    for (index, (plugin, offered)) in features(&plugins).enumerate() {
         let Some(implementation) = &offered.implementation else {
             continue;
         };
         let result = match implementation {
             Implementation::KernelNet(_) => Ok(()),
-            Implementation::KernelIpsec(_) if out.kernel_ipsec.is_some() => Ok(()),
+            Implementation::KernelIpsec(_) if out.kernel_ipsec.is_some() => {
+                unused.push(index);
+                continue;
+            }
             Implementation::KernelIpsec(make) => make(shared()).map(|backend| {
                 out.kernel_ipsec = Some(backend);
                 plugin.name.clone_into(&mut out.kernel_ipsec_plugin);
@@ -154,10 +165,21 @@ fn take_apart(
             }
         };
         match (result, &offered.name) {
-            (Err(error), name) => failed(plugin, name, error)?,
+            (Err(error), name) => {
+                failed(plugin, name, error)?;
+                unused.push(index);
+                if matches!(implementation, Implementation::KernelIpsec(_)) {
+                    out.kernel_ipsec_unusable.push(plugin.name.clone());
+                }
+            }
             (Ok(()), FeatureName::Custom(name)) => out.custom.push(name.clone()),
             (Ok(()), _) => {}
         }
+    }
+    // A plugin none of whose features is in use is not among the loaded.
+    let offered = plugins.iter_mut().flat_map(|plugin| &mut plugin.features);
+    for (index, offered) in offered.enumerate() {
+        offered.loaded &= !unused.contains(&index);
     }
     for plugin in &plugins {
         if plugin.features.iter().any(|offered| offered.loaded) {
@@ -240,8 +262,24 @@ mod tests {
         ];
         let loaded = taken_apart(plugins).expect("loaded");
         assert!(loaded.kernel_ipsec.is_some());
-        assert_eq!(loaded.kernel_ipsec_plugin(), "good");
+        assert_eq!(
+            loaded.kernel_ipsec_choice(),
+            "IPsec by plugin 'good', as that of 'broken' is not usable"
+        );
         assert!(loaded.has("kernel-ipsec") && !loaded.has("counters"));
+        assert_eq!(loaded.names(), ["charon", "good"], "the others are of no use");
+    }
+
+    #[test]
+    fn the_order_in_the_list_decides_between_back_ends_that_work() {
+        for (first, second) in [
+            ("kernel-netlink", "kernel-libipsec"),
+            ("kernel-libipsec", "kernel-netlink"),
+        ] {
+            let loaded = taken_apart(vec![kernel(first, true), kernel(second, true)]).expect("loaded");
+            let expected = format!("IPsec by plugin '{first}', the first in charon.load that offers it");
+            assert_eq!(loaded.kernel_ipsec_choice(), expected);
+        }
     }
 
     #[test]

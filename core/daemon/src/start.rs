@@ -143,11 +143,7 @@ fn run(
         .into_iter()
         .for_each(|problem| logger.log(Group::Net, 1, problem));
     let kernel = Kernel::new(Arc::clone(&backend), Arc::clone(logger));
-    logger.log(
-        Group::Knl,
-        1,
-        format!("IPsec by plugin '{}'", plugins.kernel_ipsec_plugin()),
-    );
+    logger.log(Group::Knl, 1, plugins.kernel_ipsec_choice());
 
     let ike_settings = ike_settings(&parsed, sockets.ports(), kernel.features());
     let randomness = Box::new(PluginRandomness(random));

@@ -4,9 +4,10 @@ use config::settings::Settings;
 
 /// What is loaded unless `charon.load` says otherwise. Of several implementations of an algorithm the first is used,
 /// so the fast ones of aws-lc come before the others (ml's ML-KEM takes five to ten times as long as its); FrodoKEM in
-/// Rust comes before liboqs's, which is faster, but C.
+/// Rust comes before liboqs's, which is faster, but C. The kernel's IPsec comes before that of user space, which serves where
+/// the kernel has none.
 pub const DEFAULT_LOAD: &str = "aws-lc aes sha2 sha1 random nonce gmp curve25519 curve448 brainpool ml hmac gcm \
-                                frodo oqs ntru saber kernel-libipsec kernel-netlink socket-default stroke vici updown \
+                                frodo oqs ntru saber kernel-netlink kernel-libipsec socket-default stroke vici updown \
                                 counters";
 
 /// Parts of the daemon that the list names like plugins.

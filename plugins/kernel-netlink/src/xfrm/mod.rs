@@ -76,10 +76,11 @@ impl Xfrm {
     /// for us.
     pub fn new(host: Arc<dyn Host>) -> Result<Self, PluginError> {
         let xfrm = Self::without_esp(host)?;
-        if !probe::probe(&xfrm.connection, xfrm.settings.spi_range.1)? {
-            let text = "the kernel has no ESP for IPv6; load its module esp6 if it has one";
-            xfrm.host.log(Group::Knl, CONTROL, text);
-        }
+        let text = match probe::probe(&xfrm.connection, xfrm.settings.spi_range.1)? {
+            true => "the kernel has ESP for IPv4 and IPv6",
+            false => "the kernel has ESP for IPv4 only; load its module esp6 if it has one",
+        };
+        xfrm.host.log(Group::Knl, CONTROL, text);
         Ok(xfrm)
     }
 
