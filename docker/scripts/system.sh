@@ -28,7 +28,8 @@ copy() {
     fi
 }
 
-dpkg -L "$@" | sort -u |
+# dpkg speaks of diversions among them.
+dpkg -L "$@" | grep '^/' | sort -u |
     grep -vE '^/usr/share/(bash-completion|doc|info|lintian|locale|man)/|/gconv/|^/etc/' |
     while read -r file; do
         [ -d "$file" ] || copy "$file"
