@@ -1,10 +1,26 @@
 //! A kernel that only remembers: what is installed must be what the daemon believes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use iana::TrafficSelector;
 use ike::{KernelAnswer, KernelFailure, KernelOp, KernelResult};
-use plugin_api::kernel::{PolicyParameters, SaId, SaUsage};
+use plugin_api::kernel::{
+    Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaUsage,
+};
 use plugin_api::{ErrorKind, PluginError};
+
+/// What becomes of a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes by the SA with this SPI.
+    Carried(u32),
+    /// It met a trap.
+    Acquired(KernelEvent),
+    /// It goes past IPsec.
+    Unprotected,
+    Dropped,
+}
 
 #[derive(Debug, Default)]
 pub struct Kernel {
@@ -13,6 +29,8 @@ pub struct Kernel {
     /// SPI of each SA, whether it is inbound, and its encryption key.
     pub sas: BTreeMap<u32, (bool, Vec<u8>)>,
     pub policies: Vec<PolicyParameters>,
+    /// Virtual addresses, each as often as it was added.
+    pub addresses: Vec<IpAddr>,
     /// Fail the n-th operation from now on that adds something.
     pub fail_add: Option<usize>,
 }
@@ -98,6 +116,15 @@ impl Kernel {
                 }
                 None => KernelAnswer::Failed,
             },
+            KernelOp::AddAddress { address, .. } => {
+                self.addresses.push(address);
+                KernelAnswer::Done
+            }
+            KernelOp::DeleteAddress(address) => {
+                let at = self.addresses.iter().position(|known| *known == address);
+                self.addresses.remove(at.expect("an address that was added"));
+                KernelAnswer::Done
+            }
             KernelOp::QuerySa(id) if self.sas.contains_key(&id.spi) => {
                 KernelAnswer::Usage(SaUsage::default())
             }
@@ -105,8 +132,42 @@ impl Kernel {
         })
     }
 
+    /// What becomes of a packet that leaves the host: the best of the policies that cover it says so.
+    pub fn send(&self, src: &TrafficSelector, dst: &TrafficSelector) -> Fate {
+        let covering = self.policies.iter().filter(|policy| {
+            policy.direction == Direction::Out && policy.src_ts.covers(src) && policy.dst_ts.covers(dst)
+        });
+        // As strongSwan ranks them in a kernel.
+        let rank = |policy: &&PolicyParameters| {
+            let base = match policy.priority {
+                PolicyPriority::Pass => 200_000,
+                PolicyPriority::Default | PolicyPriority::Routed => 400_000,
+                PolicyPriority::Fallback => 600_000,
+            };
+            let length = |ts: &TrafficSelector| u32::from(ts.covering_subnet().1);
+            base - 512 * (length(&policy.src_ts) + length(&policy.dst_ts))
+                - u32::from(policy.priority != PolicyPriority::Routed)
+        };
+        let Some(policy) = covering.min_by_key(rank) else {
+            return Fate::Unprotected;
+        };
+        match policy.action {
+            PolicyAction::Pass => Fate::Unprotected,
+            PolicyAction::Drop => Fate::Dropped,
+            PolicyAction::Protect if self.sas.contains_key(&policy.spi) => Fate::Carried(policy.spi),
+            PolicyAction::Protect => Fate::Acquired(KernelEvent::Acquire {
+                reqid: policy.reqid,
+                src: src.clone(),
+                dst: dst.clone(),
+            }),
+        }
+    }
+
     /// Whether nothing is installed or reserved.
     pub fn is_empty(&self) -> bool {
-        self.reserved.is_empty() && self.sas.is_empty() && self.policies.is_empty()
+        self.reserved.is_empty()
+            && self.sas.is_empty()
+            && self.policies.is_empty()
+            && self.addresses.is_empty()
     }
 }

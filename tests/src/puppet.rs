@@ -276,6 +276,18 @@ impl Puppet {
     }
 
     fn authenticate(&mut self, suite: &Suite, sk: &SkKeys, init: &Init, esp: &str) {
+        let payloads = self.auth_request(suite, sk, init, esp);
+        self.ask(ExchangeType::IKE_AUTH, payloads);
+        assert_eq!(
+            self.world.sas(0)[0].children.len(),
+            1,
+            "{:#?}",
+            self.world.hosts[0].log
+        );
+    }
+
+    /// What carol says in IKE_AUTH.
+    pub fn auth_request(&self, suite: &Suite, sk: &SkKeys, init: &Init, esp: &str) -> Vec<Payload> {
         let identity = Identity::parse("carol.strongswan.org");
         let id = Id {
             kind: identity.kind,
@@ -306,13 +318,7 @@ impl Puppet {
             self.proposals(esp, Protocol::ESP, &0xc0ff_ee00_u32.to_be_bytes()),
         ];
         payloads.extend(Self::selectors());
-        self.ask(ExchangeType::IKE_AUTH, payloads);
-        assert_eq!(
-            self.world.sas(0)[0].children.len(),
-            1,
-            "{:#?}",
-            self.world.hosts[0].log
-        );
+        payloads
     }
 
     /// A request in an SK payload.

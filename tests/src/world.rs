@@ -17,10 +17,11 @@ use ike::{
     ChildState, CommandError, CommandId, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job, JobId,
     Output, Randomness, Settings, Transmit,
 };
+use plugin_api::kernel::KernelEvent;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::kernel::Kernel;
+use crate::kernel::{Fate, Kernel};
 use crate::netem::{Conditions, Netem};
 
 pub const MOON: &str = "192.168.0.2";
@@ -156,6 +157,69 @@ impl World {
         );
         self.drain(host);
         id
+    }
+
+    /// Installs the trap or shunt of a child of a host's connections.
+    pub fn install(&mut self, host: usize, child: &str) -> CommandId {
+        self.next_command += 1;
+        let id = CommandId(self.next_command);
+        let Host {
+            endpoint, address, ..
+        } = &mut self.hosts[host];
+        let (peer, child) = endpoint.find_child(child).expect("a configuration");
+        if matches!(child.mode, Mode::Pass | Mode::Drop) {
+            endpoint.install_shunt(self.now, id, &peer, &child);
+        } else {
+            let End::Address(remote) = peer.remote_addrs[0] else {
+                panic!("no address")
+            };
+            let what = Initiate {
+                local: SocketAddr::new(*address, 500),
+                remote: SocketAddr::new(remote, 500),
+                child: Some(child),
+                peer,
+            };
+            endpoint.install_trap(self.now, id, &what);
+        }
+        self.drain(host);
+        id
+    }
+
+    /// Takes out the trap or shunt of a child.
+    pub fn uninstall(&mut self, host: usize, child: &str) -> bool {
+        let removed = self.hosts[host].endpoint.uninstall(self.now, None, child);
+        self.drain(host);
+        removed.is_some()
+    }
+
+    /// A packet leaves a host, from one address to another; the Endpoint learns if it meets a trap.
+    pub fn send(&mut self, host: usize, src: &str, dst: &str) -> Fate {
+        let [src, dst] = [src, dst].map(|address| TrafficSelector::host(address.parse().unwrap()));
+        let fate = self.hosts[host].kernel.send(&src, &dst);
+        if let Fate::Acquired(event) = &fate {
+            self.kernel_event(host, event.clone());
+        }
+        fate
+    }
+
+    /// A host's kernel says something by itself.
+    pub fn kernel_event(&mut self, host: usize, event: KernelEvent) {
+        self.hosts[host].endpoint.handle_kernel_event(self.now, event);
+        self.drain(host);
+    }
+
+    /// A host starts anew and remembers nothing; its connections are `peers`.
+    pub fn reboot(&mut self, host: usize, settings: &Settings, peers: Vec<PeerConfig>, seed: u64) {
+        let addresses: Vec<String> = self.hosts.iter().map(|host| host.address.to_string()).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let registry = Arc::clone(self.hosts[host].endpoint.registry());
+        let fresh = Self::new(&addresses, settings, &registry, Conditions::default(), seed);
+        self.hosts[host] = fresh.hosts.into_iter().nth(host).expect("as many hosts");
+        let endpoint = &mut self.hosts[host].endpoint;
+        for peer in peers {
+            endpoint.add_connection(peer);
+        }
+        share(endpoint, PSK);
     }
 
     pub fn terminate(&mut self, host: usize) -> CommandId {
@@ -422,6 +486,7 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         vec![AuthConfig {
             class: AuthClass::Psk,
             id: Some(Identity::parse(id)),
+            ..AuthConfig::default()
         }]
     };
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);

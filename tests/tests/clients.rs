@@ -9,6 +9,7 @@
 )]
 
 mod clients {
+    mod credentials;
     mod mask;
     mod pair;
     mod python;

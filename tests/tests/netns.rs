@@ -16,6 +16,7 @@ mod netns {
     mod pair;
     mod plugins;
     mod rekey;
+    mod restart;
     mod swanctl;
     mod traffic;
     mod vici;

@@ -10,8 +10,11 @@ mod sim {
     mod reauth;
     mod rekey;
     mod rekey_ike;
+    mod restart;
     mod rules;
     mod seeds;
     mod tally;
     mod teardown;
+    mod traps;
+    mod vips;
 }

@@ -135,22 +135,36 @@ pub struct ProposalList {
 }
 
 /// One round of authentication.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuthConfig {
     /// How.
     pub class: AuthClass,
     /// Who; `None` accepts anyone, or for the own end takes the address.
     pub id: Option<Identity>,
+    /// Certificates or raw public keys that are sent, or of which the peer has to have one.
+    pub certs: Vec<NamedCertificate>,
+    /// Certificates of issuers, of which one has to have issued the peer's.
+    pub cacerts: Vec<NamedCertificate>,
 }
 
-/// Kinds of authentication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A certificate of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCertificate {
+    /// Whose it is; the id of a key that has no certificate.
+    pub subject: Identity,
+    /// The certificate, or a SubjectPublicKeyInfo, in DER.
+    pub der: Arc<[u8]>,
+}
+
+/// Kinds of authentication. Of an end that says nothing a signature is expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthClass {
     /// Any kind.
     Any,
     /// A shared secret.
     Psk,
     /// A certificate or raw public key.
+    #[default]
     Pubkey,
     /// EAP.
     Eap,
@@ -328,6 +342,32 @@ pub enum Action {
     Trap,
     /// Establish: `restart`, `start`.
     Start,
+    /// Both: `trap|start`.
+    TrapAndStart,
+}
+
+impl Action {
+    /// Whether a trap policy is to be installed.
+    pub fn traps(self) -> bool {
+        matches!(self, Self::Trap | Self::TrapAndStart)
+    }
+
+    /// Whether the CHILD_SA is to be established.
+    pub fn starts(self) -> bool {
+        matches!(self, Self::Start | Self::TrapAndStart)
+    }
+}
+
+impl fmt::Display for Action {
+    /// As vici lists it; 6.0dr3 still said `clear`, `hold` and `restart`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Trap => "trap",
+            Self::Start => "start",
+            Self::TrapAndStart => "trap|start",
+        })
+    }
 }
 
 /// What happens to a second IKE_SA with the same pair of identities.

@@ -89,6 +89,7 @@ impl Bus {
             Event::ChildDown(sa, child) => self.child_updown(sa, child, false, describe, interface),
             Event::ChildRekeyed(sa, old, new) => self.child_rekey(sa, old, new, describe),
             Event::IkeMoved(sa, local, remote) => self.ike_update(sa, (*local, *remote), describe),
+            Event::DnsServers(sa, up) => self.dns_servers(sa, *up),
             Event::Alert(alert, sa) => self.alert(alert.key(), sa.as_deref(), describe),
         }
     }
@@ -109,6 +110,23 @@ impl Bus {
             event.push_section(&sa.name, describe.ike_sa(sa));
             self.emit("ike-update", &event);
         }
+    }
+
+    /// Ours, for the plugin `resolve`: DNS servers that came with an IKE_SA, or go with it.
+    fn dns_servers(&self, sa: &IkeSaInfo, up: bool) {
+        if self.wants("dns-servers") {
+            let mut event = Message::default();
+            event.push_flag("up", up);
+            event.push_value("ike", &sa.name);
+            event.push_value("uniqueid", sa.unique_id);
+            event.push_list("servers", &sa.dns);
+            self.emit("dns-servers", &event);
+        }
+    }
+
+    /// Whether scripts are told of DNS servers.
+    pub(crate) fn set_dns_in_scripts(&mut self, told: bool) {
+        self.updown.dns = told;
     }
 
     fn alert(&self, kind: &str, sa: Option<&IkeSaInfo>, describe: Describe<'_>) {

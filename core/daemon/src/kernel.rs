@@ -7,18 +7,25 @@ use plugin_api::kernel::KernelFeatures;
 use plugin_api::log::Group;
 use plugin_api::{ErrorKind, KernelIpsec, PluginError};
 
+use crate::addresses::VirtualAddresses;
 use crate::log::Logger;
 
 /// The back end for SAs and policies.
 pub struct Kernel {
     backend: Arc<dyn KernelIpsec>,
     logger: Arc<Logger>,
+    /// Virtual addresses of this host.
+    pub(crate) addresses: VirtualAddresses,
 }
 
 impl Kernel {
     /// Takes a back end over, and removes what an earlier daemon may have left in it.
-    pub fn new(backend: Arc<dyn KernelIpsec>, logger: Arc<Logger>) -> Self {
-        let kernel = Self { backend, logger };
+    pub fn new(backend: Arc<dyn KernelIpsec>, logger: Arc<Logger>, addresses: VirtualAddresses) -> Self {
+        let kernel = Self {
+            backend,
+            logger,
+            addresses,
+        };
         kernel.flush();
         kernel
     }
@@ -83,6 +90,8 @@ impl Kernel {
             KernelOp::DeleteSa(id) => backend.delete_sa(id)?,
             KernelOp::AddPolicy(policy) => backend.add_policy(policy)?,
             KernelOp::DeletePolicy(policy) => backend.delete_policy(policy)?,
+            KernelOp::AddAddress { address, peer } => self.addresses.add(*address, *peer)?,
+            KernelOp::DeleteAddress(address) => self.addresses.delete(*address)?,
         }
         Ok(KernelAnswer::Done)
     }
@@ -91,7 +100,7 @@ impl Kernel {
 fn is_cleanup(op: &KernelOp) -> bool {
     matches!(
         op,
-        KernelOp::QuerySa(_) | KernelOp::DeleteSa(_) | KernelOp::DeletePolicy(_)
+        KernelOp::QuerySa(_) | KernelOp::DeleteSa(_) | KernelOp::DeletePolicy(_) | KernelOp::DeleteAddress(_)
     )
 }
 
@@ -110,6 +119,8 @@ fn describe(op: &KernelOp) -> String {
                 policy.src_ts, policy.dst_ts, policy.direction
             )
         }
+        KernelOp::AddAddress { address, .. } => format!("add virtual IP {address}"),
+        KernelOp::DeleteAddress(address) => format!("remove virtual IP {address}"),
         KernelOp::DeletePolicy(policy) => {
             format!(
                 "delete policy {} === {} {:?}",

@@ -3,7 +3,9 @@
 // Everything else takes the time as an argument; this is where it comes from.
 #![allow(clippy::disallowed_methods)]
 
+pub mod addresses;
 pub mod args;
+mod attributes;
 mod bus;
 pub mod commands;
 pub mod host;

@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::bus::Bus;
+use crate::commands::Operations;
 use crate::commands::sas::Describe;
-use crate::commands::{AddressPool, Operations};
 use crate::host::DaemonHost;
 use crate::input::{self, Input};
 use crate::jobs::Pool;
@@ -35,7 +35,8 @@ pub struct Daemon {
     pub(crate) logger: Arc<Logger>,
     pub(crate) bus: Bus,
     pub(crate) operations: Operations,
-    pub(crate) pools: Vec<AddressPool>,
+    /// Certificates, private keys and authorities.
+    pub(crate) credentials: credentials::Store,
     pub(crate) plugins: LoadedPlugins,
     pub(crate) paths: Paths,
     pub(crate) legacy: Legacy,
@@ -193,7 +194,11 @@ impl Daemon {
                 if event == (KernelEvent::Roam { address: true }) {
                     self.endpoint.set_local_addresses(self.listening_addresses());
                 }
+                let moved = matches!(event, KernelEvent::Roam { .. });
                 self.endpoint.handle_kernel_event(Instant::now(), event);
+                if moved {
+                    self.move_traps();
+                }
             }
             Input::Resolved(operation, names) => self.resolved(operation, &names),
             Input::Log(record) => self.bus.log(&record),

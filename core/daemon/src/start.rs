@@ -14,6 +14,7 @@ use ike::{Endpoint, Randomness};
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelIpsec, Random, RandomQuality, Running};
 
+use crate::addresses::VirtualAddresses;
 use crate::args;
 use crate::bus::Bus;
 use crate::commands::{Operations, load_secrets};
@@ -142,7 +143,8 @@ fn run(
         .prepare(backend.as_ref())
         .into_iter()
         .for_each(|problem| logger.log(Group::Net, 1, problem));
-    let kernel = Kernel::new(Arc::clone(&backend), Arc::clone(logger));
+    let addresses = VirtualAddresses::new(Arc::clone(&host), Arc::clone(logger));
+    let kernel = Kernel::new(Arc::clone(&backend), Arc::clone(logger), addresses);
     logger.log(Group::Knl, 1, plugins.kernel_ipsec_choice());
 
     let ike_settings = ike_settings(&parsed, sockets.ports(), kernel.features());
@@ -182,7 +184,7 @@ fn run(
         logger: Arc::clone(logger),
         bus: Bus::new(std::mem::take(&mut plugins.listeners)),
         operations: Operations::default(),
-        pools: Vec::new(),
+        credentials: credentials::Store::default(),
         plugins,
         paths,
         legacy: options.log,
@@ -193,6 +195,7 @@ fn run(
         receiver: Some(receiver),
     };
     daemon.endpoint.set_local_addresses(daemon.listening_addresses());
+    daemon.configure_payloads();
     daemon.apply_log_levels();
     let _pid_file =
         PidFile::create(&pid_file, |note| logger.log(Group::Dmn, 1, note)).map_err(Failure::new)?;
@@ -364,6 +367,7 @@ impl Daemon {
             self.kernel.features(),
         ));
         self.host.set_settings(settings);
+        self.configure_payloads();
         self.apply_log_levels();
         Ok(())
     }

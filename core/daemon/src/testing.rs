@@ -20,6 +20,7 @@ use plugin_api::kernel::{
 };
 use plugin_api::{ErrorKind, FeatureName, Hasher, Implementation, KernelIpsec, KernelNet, PluginError};
 
+use crate::addresses::VirtualAddresses;
 use crate::host::DaemonHost;
 use crate::jobs::Pool;
 use crate::kernel::Kernel;
@@ -109,6 +110,44 @@ impl KernelNet for TestNet {
     }
 }
 
+/// Remembers addresses; the way to everywhere is eth0.
+#[derive(Default)]
+pub(crate) struct AddressNet {
+    pub(crate) addresses: Mutex<Vec<(IpAddr, u8, String)>>,
+}
+
+impl KernelNet for AddressNet {
+    fn addresses(&self) -> Result<Vec<LocalAddress>, PluginError> {
+        Ok(Vec::new())
+    }
+    fn next_hop(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<NextHop, PluginError> {
+        TestNet { source: None }.next_hop(destination, source)
+    }
+    fn add_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError> {
+        let mut addresses = self.addresses.lock().unwrap();
+        let new = (address, prefix, interface.to_owned());
+        if addresses.contains(&new) {
+            return Err(PluginError::new(ErrorKind::AlreadyExists, "it is there"));
+        }
+        addresses.push(new);
+        Ok(())
+    }
+    fn delete_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError> {
+        let mut addresses = self.addresses.lock().unwrap();
+        let gone = (address, prefix, interface.to_owned());
+        let at = addresses.iter().position(|known| *known == gone);
+        let at = at.ok_or_else(|| PluginError::new(ErrorKind::NotFound, "it is not there"))?;
+        addresses.remove(at);
+        Ok(())
+    }
+    fn add_route(&self, _: &Route) -> Result<(), PluginError> {
+        Ok(())
+    }
+    fn delete_route(&self, _: &Route) -> Result<(), PluginError> {
+        Ok(())
+    }
+}
+
 /// A CHILD_SA to 10.1.0.0/16.
 pub(crate) fn child_config(name: &str) -> ChildConfig {
     let seconds = Duration::from_secs;
@@ -156,10 +195,11 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         local_auth: vec![AuthConfig {
             class: AuthClass::Psk,
             id: Some(config::identity::Identity::parse("carol.strongswan.org")),
+            ..AuthConfig::default()
         }],
         remote_auth: vec![AuthConfig {
             class: AuthClass::Psk,
-            id: None,
+            ..AuthConfig::default()
         }],
         children: vec![Arc::new(child_config(name))],
         lifetime: IkeLifetime {
@@ -175,7 +215,6 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         childless: Default::default(),
         dscp: 0,
         vips: Vec::new(),
-        pools: Vec::new(),
         profile: None,
         source: "ipsec.conf:1".into(),
     }
@@ -220,20 +259,19 @@ pub(crate) fn daemon(backend: Arc<dyn KernelIpsec>) -> Daemon {
         &Implementation::Hasher(Arc::new(NoHash)),
     );
     let (registry, now) = (Arc::new(registry), Instant::now());
+    let host = DaemonHost::new(Settings::default(), Arc::clone(&logger), input.clone());
+    let host = Arc::new(host);
+    let addresses = VirtualAddresses::new(Arc::clone(&host), Arc::clone(&logger));
     Daemon {
         endpoint: Endpoint::new(ike::Settings::default(), registry, Box::new(Counter(0)), now),
-        kernel: Kernel::new(backend, Arc::clone(&logger)),
+        kernel: Kernel::new(backend, Arc::clone(&logger), addresses),
         sockets: Arc::new(Sockets::open(&ports).unwrap()),
         pool: Pool::start(1, Box::new(|_, _| {})).unwrap(),
-        host: Arc::new(DaemonHost::new(
-            Settings::default(),
-            Arc::clone(&logger),
-            input.clone(),
-        )),
+        host,
         logger,
         bus: Default::default(),
         operations: Default::default(),
-        pools: Vec::new(),
+        credentials: Default::default(),
         plugins: Default::default(),
         paths: crate::paths::Paths::of(Path::new("/usr/libexec/ipsec/charon")),
         legacy: Default::default(),

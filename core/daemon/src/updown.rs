@@ -12,6 +12,8 @@ use ike::{ChildSaInfo, IkeSaInfo};
 #[derive(Default)]
 pub(crate) struct Updown {
     interfaces: BTreeMap<u32, String>,
+    /// `charon.plugins.updown.dns_handler`: scripts are told of DNS servers.
+    pub(crate) dns: bool,
 }
 
 impl Updown {
@@ -41,7 +43,11 @@ impl Updown {
                 .iter()
                 .filter(|remote| remote.start.is_ipv4() == local.start.is_ipv4())
             {
-                events.push(event(sa, child, up, &interface, (local, remote)));
+                let mut event = event(sa, child, up, &interface, (local, remote));
+                if self.dns {
+                    number(&mut event, "PLUTO_DNS", &sa.dns);
+                }
+                events.push(event);
             }
         }
         events
@@ -84,6 +90,15 @@ fn event(
         out.push_value(&format!("PLUTO_{whose}_PORT"), port(selector, icmp_type));
         out.push_value(&format!("PLUTO_{whose}_PROTOCOL"), selector.protocol);
     }
+    for (name, addresses) in [
+        ("PLUTO_MY_SOURCEIP", &sa.local_vips),
+        ("PLUTO_PEER_SOURCEIP", &sa.remote_vips),
+    ] {
+        if let Some(first) = addresses.first() {
+            out.push_value(name, first);
+        }
+        number(&mut out, name, addresses);
+    }
     for (name, mark) in [
         ("PLUTO_MARK_IN", child.config.marks[0]),
         ("PLUTO_MARK_OUT", child.config.marks[1]),
@@ -99,6 +114,16 @@ fn event(
         out.push_value("PLUTO_HOST_ACCESS", 1);
     }
     out
+}
+
+/// Adds addresses as `NAME4_1`, `NAME4_2`, `NAME6_1`.
+fn number(out: &mut Message, name: &str, addresses: &[IpAddr]) {
+    for (family, v4) in [("4", true), ("6", false)] {
+        let of_family = addresses.iter().filter(|address| address.is_ipv4() == v4);
+        for (number, address) in (1..).zip(of_family) {
+            out.push_value(&format!("{name}{family}_{number}"), address);
+        }
+    }
 }
 
 /// A number, `0` for any, or a range; ICMP has its type on the own side and its code on the peer's.

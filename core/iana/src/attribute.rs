@@ -30,6 +30,8 @@ registry! {
         APPLICATION_VERSION = 7 "VER",
         INTERNAL_IP6_ADDRESS = 8 "ADDR6",
         INTERNAL_IP6_DNS = 10 "DNS6",
+        /// Of RFC 4306; RFC 5996 removed it.
+        INTERNAL_IP6_NBNS = 11 "NBNS6",
         INTERNAL_IP6_DHCP = 12 "DHCP6",
         INTERNAL_IP4_SUBNET = 13 "SUBNET",
         SUPPORTED_ATTRIBUTES = 14 "SUP",
@@ -37,5 +39,9 @@ registry! {
         P_CSCF_IP4 = 20 "PCSCF",
         P_CSCF_IP6 = 21 "PCSCF6",
         INTERNAL_DNS_DOMAIN = 25 "DNSDOM",
+        /// Microsoft's.
+        INTERNAL_IP4_SERVER = 23456 "SRV",
+        /// Microsoft's.
+        INTERNAL_IP6_SERVER = 23457 "SRV6",
     }
 }

@@ -44,6 +44,8 @@ alerts! {
     ProposalMismatchChild "proposal-mismatch-child",
     /// The traffic selectors of a CHILD_SA are not acceptable.
     TsMismatch "ts-mismatch",
+    /// A peer could not be given a virtual address.
+    VipFailure "vip-failure",
     /// The kernel refuses a CHILD_SA.
     InstallChildSaFailed "install-child-sa-failed",
     /// An IKE_SA replaces another of the same peer.

@@ -1,6 +1,6 @@
 //! What listeners learn, and how SAs look from outside.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +29,8 @@ pub enum Event {
     ChildDown(Box<IkeSaInfo>, Box<ChildSaInfo>),
     /// A CHILD_SA, the first, was replaced by another.
     ChildRekeyed(Box<IkeSaInfo>, Box<ChildSaInfo>, Box<ChildSaInfo>),
+    /// The peer has named DNS servers, or the IKE_SA that they came with goes.
+    DnsServers(Box<IkeSaInfo>, bool),
     /// An IKE_SA, as it was, goes on between these addresses, its own and the peer's. Only if somebody watches.
     IkeMoved(Box<IkeSaInfo>, SocketAddr, SocketAddr),
     /// Something may want an operator. Only if somebody watches.
@@ -76,6 +78,12 @@ pub struct IkeSaInfo {
     pub rekey_at: Option<Instant>,
     /// When it will be reauthenticated.
     pub reauth_at: Option<Instant>,
+    /// Virtual addresses of this end.
+    pub local_vips: Vec<IpAddr>,
+    /// Virtual addresses that the peer was given.
+    pub remote_vips: Vec<IpAddr>,
+    /// DNS servers that the peer has named.
+    pub dns: Vec<IpAddr>,
     /// Names of what is queued to be done.
     pub tasks_queued: Vec<&'static str>,
     /// Names of what this end is doing.

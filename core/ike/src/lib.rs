@@ -14,6 +14,7 @@ mod exchange;
 mod extension;
 mod lookup;
 mod output;
+mod pool;
 mod proposals;
 mod receive;
 mod sa;
@@ -24,17 +25,19 @@ mod tally;
 mod task;
 mod timer;
 mod transitions;
+mod trap;
 
 pub use alert::Alert;
 pub use child::ChildState;
 pub use crypto::int_auth::Role;
-pub use endpoint::{AddOutcome, Endpoint, Initiate, PutOutcome, Randomness};
+pub use endpoint::{AddOutcome, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use output::{
     CommandError, CommandId, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure, KernelId,
     KernelOp, KernelResult, LogLine, Output, Transmit,
 };
+pub use pool::{AddressPool, LeaseInfo, Online, PoolOutcome, PoolSource, Pools};
 pub use sa::IkeSaState;
 pub use settings::{Retransmit, Settings};
 pub use tally::{BOUNDS, Counter, Counters, Durations, Ended, Establishing, Phase, Tally};

@@ -11,6 +11,7 @@ use plugin_api::log::Group;
 use plugin_api::{KeyExchange, PendingKeyExchange, PluginError, Secret};
 
 use crate::event::Event;
+use crate::trap::PolicyId;
 
 /// Something to do. The driver drains these after every input, in order.
 #[derive(Debug)]
@@ -63,9 +64,22 @@ pub struct JobId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KernelId(pub u64);
 
-/// Names a command until it is done; chosen by whoever gives it.
+/// Names a command until it is done; chosen by whoever gives it, below 2^63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
+
+impl CommandId {
+    /// Those from here on are the Endpoint's own: attempts of traps.
+    const OWN: u64 = 1 << 63;
+
+    pub(crate) fn of_trap(id: PolicyId) -> Self {
+        Self(Self::OWN | u64::from(id))
+    }
+
+    fn trap(self) -> Option<PolicyId> {
+        PolicyId::try_from(self.0.checked_sub(Self::OWN)?).ok()
+    }
+}
 
 /// Asymmetric work, which may take milliseconds.
 pub enum Job {
@@ -138,6 +152,13 @@ pub enum KernelOp {
     AddPolicy(PolicyParameters),
     DeletePolicy(PolicyParameters),
     QuerySa(SaId),
+    /// Installs a virtual address that packets into the tunnel with this peer come from; it may be there already.
+    AddAddress {
+        address: IpAddr,
+        peer: IpAddr,
+    },
+    /// Removes a virtual address, once for each time that it was installed.
+    DeleteAddress(IpAddr),
 }
 
 /// What a kernel operation answered.
@@ -195,6 +216,8 @@ pub(crate) struct Outbox {
     queue: VecDeque<Output>,
     levels: [i8; Group::ALL.len()],
     next_id: u64,
+    /// Attempts of traps that have come to their end, and whether something was established.
+    pub(crate) attempts: Vec<(PolicyId, bool)>,
 }
 
 impl Outbox {
@@ -203,6 +226,7 @@ impl Outbox {
             queue: VecDeque::new(),
             levels: [1; Group::ALL.len()],
             next_id: 0,
+            attempts: Vec::new(),
         }
     }
 
@@ -247,7 +271,10 @@ impl Outbox {
     }
 
     pub(crate) fn command_done(&mut self, id: CommandId, result: Result<(), CommandError>) {
-        self.queue.push_back(Output::CommandDone(id, result));
+        match id.trap() {
+            Some(trap) => self.attempts.push((trap, result.is_ok())),
+            None => self.queue.push_back(Output::CommandDone(id, result)),
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {

@@ -6,9 +6,24 @@ use config::connection::SelectorSpec;
 use iana::TrafficSelector;
 use wire::payload::{Selector, Ts};
 
-/// The configured selectors of one end, whose address stands for `dynamic`.
-pub(crate) fn resolve(configured: &[SelectorSpec], address: IpAddr) -> Vec<TrafficSelector> {
-    configured.iter().map(|spec| spec.resolve(address)).collect()
+/// The configured selectors of one end, whose addresses stand for `dynamic`; an unspecified one for all of its family.
+pub(crate) fn resolve(configured: &[SelectorSpec], hosts: &[IpAddr]) -> Vec<TrafficSelector> {
+    let of_host = |spec: &SelectorSpec, host: &IpAddr| {
+        let mut selector = spec.resolve(*host);
+        if host.is_unspecified() {
+            let all = TrafficSelector::subnet(*host, 0);
+            (selector.start, selector.end) = (all.start, all.end);
+        }
+        selector
+    };
+    let mut resolved = Vec::new();
+    for spec in configured {
+        match spec {
+            SelectorSpec::Fixed(selector) => resolved.push(selector.clone()),
+            SelectorSpec::Dynamic { .. } => resolved.extend(hosts.iter().map(|host| of_host(spec, host))),
+        }
+    }
+    resolved
 }
 
 /// What both lists cover: each of the peer's selectors cut down to what is configured (RFC 7296, 2.9).

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
 use config::identity::Identity;
 use config::secret::SecretStore;
@@ -16,10 +17,12 @@ use plugin_api::kernel::SaId;
 use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::lookup::SaKey;
-use crate::output::{Job, JobId, KernelId, KernelOp, Outbox};
+use crate::output::{CommandId, Job, JobId, KernelId, KernelOp, Outbox};
+use crate::pool::Pools;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::tally::{Counter, Tally};
+use crate::trap::Policies;
 
 /// See the module.
 pub(crate) struct Shared {
@@ -29,11 +32,19 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) connections: Vec<Arc<PeerConfig>>,
     pub(crate) secrets: SecretStore,
+    /// Virtual addresses for peers.
+    pub(crate) pools: Pools,
+    /// What peers are told with a virtual address of any pool.
+    pub(crate) attributes: Vec<Attribute>,
+    /// Whether somebody has a use for DNS servers that peers name.
+    pub(crate) uses_dns: bool,
     pub(crate) out: Outbox,
     pub(crate) local_addresses: Vec<IpAddr>,
     /// Whether anybody wants to know of moves and alerts.
     pub(crate) watched: bool,
     pub(crate) reqids: Reqids,
+    /// Traps and shunts.
+    pub(crate) policies: Policies,
     /// What an IKE_SA wants of the others; done when it has handled its input.
     pub(crate) wishes: Vec<Wish>,
     /// Identity pairs of the established IKE_SAs by their unique numbers, for INITIAL_CONTACT.
@@ -98,6 +109,8 @@ pub(crate) enum Wish {
     TakeOver(Identity, Identity),
     /// Establish anew, for a reauthentication or a dead peer.
     Reinitiate(Box<Again>),
+    /// Install the trap of a CHILD_SA that is gone.
+    Trap(Box<Initiate>),
     /// An IKE_SA whose peer has authenticated again by another.
     Retire(SaKey),
     /// The peer of an IKE_SA could not authenticate again.
@@ -107,10 +120,14 @@ pub(crate) enum Wish {
 /// What to establish anew.
 pub(crate) struct Again {
     pub(crate) what: Initiate,
-    /// Further CHILD_SAs.
-    pub(crate) children: Vec<Arc<ChildConfig>>,
+    /// The command that waits for its CHILD_SA.
+    pub(crate) command: Option<CommandId>,
+    /// Further CHILD_SAs, with the commands that wait for them.
+    pub(crate) children: Vec<(Arc<ChildConfig>, Option<CommandId>)>,
     /// The IKE_SA that goes when this one stands.
     pub(crate) instead_of: Option<SaKey>,
+    /// Virtual addresses that this end had.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 impl Shared {
@@ -129,10 +146,14 @@ impl Shared {
             registry,
             connections: Vec::new(),
             secrets: SecretStore::default(),
+            pools: Pools::default(),
+            attributes: Vec::new(),
+            uses_dns: false,
             out: Outbox::new(),
             local_addresses: Vec::new(),
             watched: false,
             reqids: Reqids::default(),
+            policies: Policies::default(),
             wishes: Vec::new(),
             established: BTreeMap::new(),
             overlapping: BTreeSet::new(),
@@ -249,40 +270,87 @@ impl Shared {
 /// Numbers that tie SAs to policies: equal selectors have equal ones.
 #[derive(Debug, Default)]
 pub(crate) struct Reqids {
-    by_selectors: BTreeMap<Selectors, (u32, usize)>,
+    by_selectors: BTreeMap<Selectors, Reqid>,
     last: u32,
 }
 
 type Selectors = (Vec<TrafficSelector>, Vec<TrafficSelector>);
+
+#[derive(Debug)]
+struct Reqid {
+    number: u32,
+    /// How many CHILD_SAs and how many traps have it.
+    children: usize,
+    traps: usize,
+}
 
 impl Reqids {
     pub(crate) fn is_empty(&self) -> bool {
         self.by_selectors.is_empty()
     }
 
-    /// Whether a CHILD_SA has these selectors.
-    pub(crate) fn are_taken(&self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> bool {
-        self.by_selectors.contains_key(&(local.to_vec(), remote.to_vec()))
+    /// How many CHILD_SAs have these selectors.
+    pub(crate) fn users(&self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> usize {
+        let known = self.by_selectors.get(&(local.to_vec(), remote.to_vec()));
+        known.map_or(0, |reqid| reqid.children)
     }
 
-    pub(crate) fn acquire(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> u32 {
-        let last = &mut self.last;
-        let (reqid, users) = self
-            .by_selectors
-            .entry((local.to_vec(), remote.to_vec()))
-            .or_insert_with(|| {
-                *last += 1;
-                (*last, 0)
-            });
-        *users += 1;
-        *reqid
+    /// The number for a CHILD_SA with these selectors; that of its trap, if they are not those of other CHILD_SAs.
+    pub(crate) fn acquire(
+        &mut self,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+        of_trap: Option<u32>,
+    ) -> u32 {
+        let reqid = self.entry(local, remote, of_trap);
+        reqid.children += 1;
+        reqid.number
     }
 
     pub(crate) fn release(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) {
+        self.less(local, remote, |reqid| &mut reqid.children);
+    }
+
+    /// The number for a trap with these selectors.
+    pub(crate) fn hold(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> u32 {
+        let reqid = self.entry(local, remote, None);
+        reqid.traps += 1;
+        reqid.number
+    }
+
+    pub(crate) fn let_go(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) {
+        self.less(local, remote, |reqid| &mut reqid.traps);
+    }
+
+    fn entry(
+        &mut self,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+        number: Option<u32>,
+    ) -> &mut Reqid {
+        let last = &mut self.last;
+        self.by_selectors
+            .entry((local.to_vec(), remote.to_vec()))
+            .or_insert_with(|| Reqid {
+                number: number.unwrap_or_else(|| {
+                    *last += 1;
+                    *last
+                }),
+                children: 0,
+                traps: 0,
+            })
+    }
+
+    fn less(
+        &mut self,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+        users: impl Fn(&mut Reqid) -> &mut usize,
+    ) {
         let key = (local.to_vec(), remote.to_vec());
-        if let Some((_, users)) = self.by_selectors.get_mut(&key) {
-            *users -= 1;
-            if *users == 0 {
+        if let Some(reqid) = self.by_selectors.get_mut(&key) {
+            *users(reqid) -= 1;
+            if reqid.children + reqid.traps == 0 {
                 self.by_selectors.remove(&key);
             }
         }

@@ -43,6 +43,11 @@ impl Task {
         }
     }
 
+    /// Whether it makes a CHILD_SA of this configuration.
+    pub(crate) fn makes(&self, name: &str) -> bool {
+        matches!(self, Self::CreateChild(config, _) if config.name == name)
+    }
+
     /// The name in lists of tasks.
     pub(crate) fn name(&self) -> &'static str {
         match self {

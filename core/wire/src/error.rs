@@ -1,5 +1,6 @@
 //! Why octets are not a message, and where.
 
+use iana::attribute::ConfigurationAttribute;
 use iana::{ExchangeType, NotifyType, PayloadType};
 
 /// Why a message was not accepted. Offsets are in octets from the start of what was parsed.
@@ -71,6 +72,14 @@ pub enum Error {
     NotifyData {
         /// Which.
         kind: NotifyType,
+        /// Its length.
+        len: usize,
+    },
+    /// A configuration attribute whose value has the wrong length.
+    #[error("configuration attribute {kind} of {len} octets")]
+    AttributeValue {
+        /// Which.
+        kind: ConfigurationAttribute,
         /// Its length.
         len: usize,
     },

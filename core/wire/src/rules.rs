@@ -1,5 +1,6 @@
 //! Which payloads a message may and must have, by exchange and direction (RFC 7296, 1.2 to 1.5; wire.md 3.4).
 
+use iana::attribute::ConfigurationAttribute;
 use iana::{ExchangeType, NotifyType, PayloadType};
 
 use crate::error::Error;
@@ -130,8 +131,8 @@ fn rules(exchange: ExchangeType, response: bool) -> Option<&'static [Rule]> {
 ///
 /// # Errors
 ///
-/// For payloads unknown but critical, unexpected, surplus or missing, for notify data of a wrong length, and for an
-/// exchange without rules.
+/// For payloads unknown but critical, unexpected, surplus or missing, for notify data and configuration attributes of a
+/// wrong length, and for an exchange without rules.
 pub fn verify(exchange: ExchangeType, response: bool, payloads: &[Payload]) -> Result<(), Error> {
     let rules = rules(exchange, response).ok_or(Error::UnknownExchange(exchange))?;
     // First, because whatever else is wrong may be due to what is not understood.
@@ -154,6 +155,11 @@ pub fn verify(exchange: ExchangeType, response: bool, payloads: &[Payload]) -> R
         }
         if let Payload::Notify(notify) = payload {
             verify_notify(notify.kind, notify.data.len())?;
+        }
+        if let Payload::Cp(cp) = payload {
+            for (kind, value) in &cp.attributes {
+                verify_attribute(*kind, value.len())?;
+            }
         }
     }
     let mut missing = None;
@@ -201,11 +207,37 @@ fn verify_notify(kind: NotifyType, len: usize) -> Result<(), Error> {
     }
 }
 
+/// Without a value an attribute asks (RFC 7296, 3.15.1). An IPv6 address comes with the length of its prefix; some peers
+/// leave that out.
+fn verify_attribute(kind: ConfigurationAttribute, len: usize) -> Result<(), Error> {
+    use ConfigurationAttribute as A;
+    let fits = match kind {
+        A::INTERNAL_IP4_ADDRESS
+        | A::INTERNAL_IP4_NETMASK
+        | A::INTERNAL_IP4_DNS
+        | A::INTERNAL_IP4_NBNS
+        | A::INTERNAL_IP4_DHCP
+        | A::P_CSCF_IP4 => matches!(len, 0 | 4),
+        A::INTERNAL_IP6_ADDRESS => matches!(len, 0 | 16 | 17),
+        A::INTERNAL_IP6_DNS | A::INTERNAL_IP6_DHCP | A::P_CSCF_IP6 => matches!(len, 0 | 16),
+        A::INTERNAL_IP4_SUBNET => matches!(len, 0 | 8),
+        A::INTERNAL_IP6_SUBNET => matches!(len, 0 | 17),
+        A::SUPPORTED_ATTRIBUTES => len.is_multiple_of(2),
+        _ => true,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::AttributeValue { kind, len })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::{Ke, Nonce, Notify, Sa};
+    use crate::payload::{Cp, Ke, Nonce, Notify, Sa};
     use iana::KeyExchangeMethod;
+    use iana::attribute::ConfigurationType;
 
     fn init() -> Vec<Payload> {
         vec![
@@ -282,6 +314,26 @@ mod tests {
         assert!(notify(NotifyType::COOKIE, 0).is_err());
         assert!(notify(NotifyType::NAT_DETECTION_SOURCE_IP, 16).is_err());
         assert!(notify(NotifyType::INVALID_KE_PAYLOAD, 4).is_err());
+    }
+
+    #[test]
+    fn a_configuration_attribute_of_a_wrong_length_is_an_error() {
+        let configuration = |kind, len| {
+            let cp = Payload::Cp(Cp {
+                kind: ConfigurationType::REQUEST,
+                attributes: vec![(kind, vec![0; len])],
+            });
+            verify(ExchangeType::INFORMATIONAL, false, &[cp])
+        };
+        for len in 0..20 {
+            let address = configuration(ConfigurationAttribute::INTERNAL_IP4_ADDRESS, len);
+            assert_eq!(address.is_ok(), [0, 4].contains(&len), "{len} octets");
+            let address = configuration(ConfigurationAttribute::INTERNAL_IP6_ADDRESS, len);
+            assert_eq!(address.is_ok(), [0, 16, 17].contains(&len), "{len} octets");
+            assert_eq!(configuration(ConfigurationAttribute(999), len), Ok(()));
+        }
+        let error = configuration(ConfigurationAttribute::INTERNAL_IP4_DNS, 5).expect_err("five octets");
+        assert_eq!(error.notify(), Some(NotifyType::INVALID_SYNTAX));
     }
 
     #[test]

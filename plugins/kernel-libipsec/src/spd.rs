@@ -212,7 +212,10 @@ impl Table {
                 .filter(|entry| flow.matches(&entry.src_ts, &entry.dst_ts))
             {
                 let mut users = entry.users.iter();
-                let user = users.find(|user| reqid.is_none_or(|reqid| user.parameters.reqid == reqid));
+                // What comes out of an SA has to fit its own policies; its trap's, of the same reqid, may be wider.
+                let user = users.find(|user| {
+                    reqid.is_none_or(|reqid| user.parameters.reqid == reqid && !user.treatment.trap)
+                });
                 if let Some(user) = user
                     && best.is_none_or(|best| user.rank < best.rank)
                 {

@@ -200,7 +200,7 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         let mut policies = status::Policies::default();
         let mut call = self.submit(
             "list-policies",
-            &nothing
+            &ours
                 .clone()
                 .flag("trap", true)
                 .flag("pass", true)

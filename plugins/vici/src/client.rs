@@ -20,7 +20,7 @@ use crate::queue::{Receiver, Sender, queue};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Listings that may be long.
-const PAGED: [&str; 2] = ["list-sas", "list-conns"];
+const PAGED: [&str; 4] = ["list-sas", "list-conns", "list-certs", "list-authorities"];
 
 /// Elements of a page.
 const PAGE: usize = 64;

@@ -60,7 +60,7 @@ pub(crate) struct Swanctl<'a> {
 
 impl<'a> Swanctl<'a> {
     pub(crate) fn new(peer: &Peer, host: &'a Host) -> Self {
-        host.write("run/strongswan.conf", "swanctl {\n load = random openssl\n}\n")
+        host.write("run/strongswan.conf", "swanctl {\n load = random openssl pem pkcs1 pkcs8 x509 pubkey\n}\n")
             .unwrap();
         let jail = Jail::new(&peer.root, &host.path("run")).unwrap();
         Self { jail, host }
@@ -101,6 +101,7 @@ impl<'a> Swanctl<'a> {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin")
             .env("STRONGSWAN_CONF", "/run/strongswan.conf")
+            .env("SWANCTL_DIR", "/run")
             .stdin(Stdio::null());
         command
     }

@@ -13,7 +13,7 @@ use xtask::watch;
 
 /// Without the plugins that need files of the system; `openssl` brings the algorithms, ML-KEM where it has it.
 const PLUGINS: &str =
-    "random openssl nonce kdf hmac kernel-libipsec kernel-netlink socket-default vici updown counters";
+    "random openssl pem pkcs1 pkcs8 x509 pubkey nonce kdf hmac kernel-libipsec kernel-netlink socket-default vici updown counters";
 
 /// A running charon. It ends with this.
 pub(crate) struct StrongSwan {
@@ -33,7 +33,7 @@ impl StrongSwan {
         let conf = format!(
             "charon {{\n load_modular = no\n load = {PLUGINS}\n {settings}\n filelog {{\n  log {{\n   path = /run/charon.log\n   \
              flush_line = yes\n   default = 1\n  }}\n }}\n plugins {{\n  vici {{\n   socket = unix:///run/charon.vici\n  }}\n \
-             }}\n}}\nswanctl {{\n load = random openssl\n}}\n"
+             }}\n}}\nswanctl {{\n load = random openssl pem pkcs1 pkcs8 x509 pubkey\n}}\n"
         );
         let path = folder.path().join("strongswan.conf");
         fs::write(&path, conf).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -109,6 +109,7 @@ fn program(path: &str) -> Command {
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin")
         .env("STRONGSWAN_CONF", "/run/strongswan.conf")
+        .env("SWANCTL_DIR", "/run")
         .stdin(Stdio::null());
     command
 }

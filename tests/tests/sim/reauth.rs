@@ -49,6 +49,7 @@ fn story(world: &World, host: usize) -> Vec<&'static str> {
         Event::IkeRekeyed(..) | Event::ChildRekeyed(..) => "rekeyed",
         Event::IkeMoved(..) => "moved",
         Event::Alert(..) => "alert",
+        Event::DnsServers(..) => "DNS",
     };
     world.hosts[host].events.iter().map(tell).collect()
 }

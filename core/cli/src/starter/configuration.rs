@@ -40,10 +40,15 @@ impl From<IpsecConf> for Configuration {
             &mut messages,
         );
         let conns = file.conns.into_iter().filter_map(|conn| {
+            let kind = conn.settings.get("type").map(String::as_str);
             let auto = match conn.auto {
                 ipsec_conf::Auto::Ignore => return None,
                 ipsec_conf::Auto::Add => Auto::Add,
                 ipsec_conf::Auto::Route => Auto::Route,
+                // A shunt is not negotiated.
+                ipsec_conf::Auto::Start if matches!(kind, Some("passthrough" | "pass" | "drop")) => {
+                    Auto::Route
+                }
                 ipsec_conf::Auto::Start => Auto::Start,
             };
             let connection = Connection {

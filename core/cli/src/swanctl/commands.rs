@@ -8,6 +8,7 @@ use signal_hook::iterator::Signals;
 
 use super::load::{self, What};
 use super::print;
+use super::print::certs::Printer;
 use super::session::{Failure, Session, check};
 use crate::product::{NAME, VERSION};
 
@@ -115,18 +116,16 @@ pub(super) fn list_authorities(session: &mut Session<'_>) -> Result<(), Failure>
         "list-authorities",
         "list-authority",
         &request,
-        print::credentials::authority,
+        print::authorities::authority,
     )
 }
 
 pub(super) fn list_certs(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["subject", "type", "flag"]);
-    session.list(
-        "list-certs",
-        "list-cert",
-        &request,
-        print::credentials::certificate,
-    )
+    let mut printer = Printer::new(session.is("pem"), session.is("short"), session.is("utc"));
+    session.list("list-certs", "list-cert", &request, |out, message| {
+        printer.event(out, message)
+    })
 }
 
 pub(super) fn list_pools(session: &mut Session<'_>) -> Result<(), Failure> {

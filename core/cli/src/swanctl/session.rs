@@ -187,12 +187,12 @@ impl<'a> Session<'a> {
         command: &str,
         event: &str,
         request: &Message,
-        print: impl Fn(&mut dyn Write, &Message) -> io::Result<()>,
+        mut print: impl FnMut(&mut dyn Write, &Message) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let (client, out) = self.parts()?;
         let label = format!("{event} event");
         let answer = client.stream(command, event, request, &mut |_, message| {
-            out.event(&label, message, &print)
+            out.event(&label, message, &mut print)
         })?;
         self.out.end(&format!("{command} reply"), &answer)?;
         Ok(())

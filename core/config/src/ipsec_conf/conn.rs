@@ -140,6 +140,17 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
         "leftsubnet" | "rightsubnet" | "leftsubnetwithin" | "rightsubnetwithin" => {
             selector::list(value).map(drop)
         }
+        "leftsourceip" | "rightsourceip" => {
+            let good = |text: &str| {
+                let name = text.strip_prefix('%').is_some_and(|name| !name.is_empty());
+                name || selector::addresses_of(text).is_some()
+            };
+            if items(value).all(good) && items(value).next().is_some() {
+                Ok(())
+            } else {
+                Err("%config, the name of a pool like %rw, a subnet, a range or an address".to_owned())
+            }
+        }
         "leftprotoport" | "rightprotoport" => selector::protocol_and_ports(value).map(drop),
         "leftikeport" | "rightikeport" => value.parse::<u16>().map(drop).map_err(|_| "a port".to_owned()),
         "ikedscp" => u8::from_str_radix(value, 2)
@@ -327,11 +338,43 @@ impl Reader<'_> {
                 .get("ikedscp")
                 .and_then(|dscp| u8::from_str_radix(dscp, 2).ok())
                 .unwrap_or(0),
-            vips: Vec::new(),
-            pools: Vec::new(),
+            vips: self.vips()?,
+            pools: self.pools(name)?,
             profile: None,
             source: source.to_owned(),
         })
+    }
+
+    /// The addresses that this end asks for.
+    fn vips(&self) -> Result<Vec<IpAddr>, Error> {
+        let key = format!("{}sourceip", self.local);
+        let vip = |text: &str| {
+            match text {
+            "%config" | "%config4" | "%cfg" | "%modeconfig" | "%modecfg" => Ok([0; 4].into()),
+            "%config6" => Ok([0; 16].into()),
+            _ => text.parse().map_err(|_| Error {
+                text: format!(
+                    "bad value {key}={text}, expected %config, %config4, %config6 or an address, as this end asks for one"
+                ),
+            }),
+        }
+        };
+        self.get(&key)
+            .map_or(Ok(Vec::new()), |text| items(text).map(vip).collect())
+    }
+
+    /// The pools that the peer is given addresses of.
+    fn pools(&self, name: &str) -> Result<Vec<String>, Error> {
+        let key = format!("{}sourceip", self.remote);
+        let pool = |text: &str| match text {
+            "%config" | "%config4" | "%config6" | "%cfg" | "%modeconfig" | "%modecfg" => Ok(name.to_owned()),
+            "%dhcp" | "%radius" => Err(Error {
+                text: format!("{key}={text} is not supported, give addresses or the name of a pool"),
+            }),
+            _ => Ok(text.strip_prefix('%').unwrap_or(text).to_owned()),
+        };
+        self.get(&key)
+            .map_or(Ok(Vec::new()), |text| items(text).map(pool).collect())
     }
 
     fn auth(&self, side: &str) -> Result<AuthConfig, Error> {
@@ -353,6 +396,7 @@ impl Reader<'_> {
         Ok(AuthConfig {
             class,
             id: id.filter(|id| !id.is_any()),
+            ..AuthConfig::default()
         })
     }
 
@@ -485,6 +529,11 @@ impl Reader<'_> {
         }
         Ok(selectors)
     }
+}
+
+/// The items of a comma list.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 /// A comma list; the built-in proposals follow unless it ends in `!`.

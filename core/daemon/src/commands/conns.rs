@@ -1,6 +1,6 @@
 //! `list-conns`: configurations with vici's keys, in vici's order.
 
-use config::connection::{Action, AuthConfig, ChildConfig, IkeVersion, PeerConfig, UniquePolicy};
+use config::connection::{AuthConfig, ChildConfig, IkeVersion, PeerConfig, UniquePolicy};
 use control::vici::Message;
 use plugin_api::Reply;
 
@@ -77,9 +77,11 @@ fn authentication(auth: &AuthConfig) -> Message {
         out.push_value("id", id);
     }
     out.push_value("class", auth.class);
-    for list in ["groups", "cert_policy", "certs", "cacerts"] {
+    for list in ["groups", "cert_policy"] {
         out.push_list(list, &[] as &[&str]);
     }
+    out.push_list("certs", auth.certs.iter().map(|cert| &cert.subject));
+    out.push_list("cacerts", auth.cacerts.iter().map(|cert| &cert.subject));
     out
 }
 
@@ -89,18 +91,9 @@ fn child(config: &ChildConfig) -> Message {
     out.push_value("rekey_time", config.lifetime.time.rekey.as_secs());
     out.push_value("rekey_bytes", config.lifetime.octets.rekey);
     out.push_value("rekey_packets", config.lifetime.packets.rekey);
-    out.push_value("dpd_action", action(config.dpd_action));
-    out.push_value("close_action", action(config.close_action));
+    out.push_value("dpd_action", config.dpd_action);
+    out.push_value("close_action", config.close_action);
     out.push_list("local-ts", &config.local_ts);
     out.push_list("remote-ts", &config.remote_ts);
     out
-}
-
-/// 6.0dr3 still said `clear`, `hold` and `restart`.
-fn action(action: Action) -> &'static str {
-    match action {
-        Action::None => "none",
-        Action::Trap => "trap",
-        Action::Start => "start",
-    }
 }

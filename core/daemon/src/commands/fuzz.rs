@@ -11,7 +11,7 @@ use super::message::Extra;
 use crate::testing::{TestKernel, daemon};
 
 /// All but `initiate`: what has been loaded would be looked up and written to.
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 37] = [
     "version",
     "stats",
     "list-sas",
@@ -37,14 +37,21 @@ const VERBS: [&str; 30] = [
     "get-pools",
     "load-cert",
     "load-key",
+    "load-token",
     "load-authority",
+    "unload-authority",
+    "get-authorities",
+    "list-authorities",
+    "list-certs",
+    "flush-certs",
+    "unload-key",
     "get-keys",
     "get-counters",
     "reset-counters",
     "nonsense",
 ];
 
-const KEYS: [&str; 48] = [
+const KEYS: [&str; 57] = [
     "a",
     "b",
     "child",
@@ -93,10 +100,22 @@ const KEYS: [&str; 48] = [
     "mode",
     "start_action",
     "mark_in",
+    "flag",
+    "certs",
+    "cacerts",
+    "pubkeys",
+    "cacert",
+    "cert1",
+    "file",
+    "crl_uris",
+    "subject",
 ];
 
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMIIBKTCB3KADAgECAhQwk4Umc29BIof3B1y3+1GuASfLcDAFBgMrZXAwDDEKMAgG\nA1UEAwwBYTAeFw0yNjExMjgxODAyMjRaFw00NjExMjMxODAyMjRaMAwxCjAIBgNV\nBAMMAWEwKjAFBgMrZXADIQBGjrs051Y58eY6CrTrJuIrNY3Z/L+WT5z+4/GrjFPl\nCaNQME4wHQYDVR0OBBYEFM4YoP6OJGH9c9BWOpovj3dfxBGOMB8GA1UdIwQYMBaA\nFM4YoP6OJGH9c9BWOpovj3dfxBGOMAwGA1UdEwQFMAMBAf8wBQYDK2VwA0EAfmgP\nnn6/Oa7M3kpJmUyeAyAUzKsBwZ2WZ3cvgD3II/hlvIf+LDIw2cocxDRfUkSddOKp\nQb3evwMC2UXe+o1gBw==\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIL0IEzq0jXVqq9Iv3nNh3cnyD3VUGHx+Mqd+IxSLb0w5\n-----END PRIVATE KEY-----\n";
+
 /// Nothing starts by itself, for the same reason.
-const VALUES: [&str; 40] = [
+const VALUES: [&str; 45] = [
     "",
     "a",
     "b",
@@ -137,6 +156,11 @@ const VALUES: [&str; 40] = [
     "000001",
     "1/0xff",
     "%unique",
+    "X509",
+    "CA",
+    "any",
+    CERTIFICATE,
+    KEY,
 ];
 
 struct Random(TestRng);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::connection::{ChildConfig, Mode, PeerConfig};
 use control::vici::Message;
@@ -16,6 +16,11 @@ use super::operation::{Operation, OutOfTime, Work};
 use super::resolve;
 use crate::run::Daemon;
 
+/// When an own address to reach a peer from is looked for again, and how often in the time in which a peer that does not
+/// answer is given up once.
+const RETRY: Duration = Duration::from_secs(30);
+const RETRIES_A_TRY: u32 = 6;
+
 /// What is left to be established, the first one being in work.
 pub(super) struct Initiating {
     /// `CHILD_SA` or `IKE_SA`, for messages.
@@ -23,21 +28,46 @@ pub(super) struct Initiating {
     targets: VecDeque<Target>,
     failed: bool,
     resolving: bool,
+    /// Nobody waits for it.
+    unattended: bool,
+    /// When the addresses are looked for again, and how often they were.
+    retry: Option<Instant>,
+    retries: u32,
 }
 
 #[derive(Clone)]
-struct Target {
-    peer: Arc<PeerConfig>,
-    child: Option<Arc<ChildConfig>>,
+pub(super) struct Target {
+    pub(super) peer: Arc<PeerConfig>,
+    pub(super) child: Option<Arc<ChildConfig>>,
 }
 
 impl Target {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.child.as_ref().map_or(&self.peer.name, |child| &child.name)
     }
 }
 
 impl Initiating {
+    fn new(noun: &'static str, targets: VecDeque<Target>) -> Self {
+        Self {
+            noun,
+            targets,
+            failed: false,
+            resolving: false,
+            unattended: false,
+            retry: None,
+            retries: 0,
+        }
+    }
+
+    pub(super) fn is_resolving(&self) -> bool {
+        self.resolving
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry
+    }
+
     fn name(&self) -> &str {
         self.targets.front().map_or("", Target::name)
     }
@@ -67,12 +97,7 @@ impl Daemon {
             Ok((noun, targets)) => (noun, targets, None),
             Err(problem) => ("CHILD_SA", VecDeque::new(), Some(problem)),
         };
-        let work = Initiating {
-            noun,
-            targets,
-            failed: false,
-            resolving: false,
-        };
+        let work = Initiating::new(noun, targets);
         let mut operation = Operation::new(request, reply, self.now(), Work::Initiate(work));
         if let Some(problem) = problem {
             operation.lines.push(problem.clone());
@@ -99,8 +124,10 @@ impl Daemon {
         let Some(operation) = self.operations.running.get_mut(&id) else {
             return;
         };
-        let Work::Initiate(work) = &mut operation.work else {
-            return;
+        let work = match &mut operation.work {
+            Work::Initiate(work) => work,
+            Work::Install(_) => return self.install_next(id, names),
+            Work::Terminate(_) => return,
         };
         work.resolving = false;
         if let Some(target) = work.targets.front().cloned() {
@@ -154,10 +181,7 @@ impl Daemon {
         if names.is_empty() {
             return self.initiate_or_fail(id, &target, &Vec::new());
         }
-        let resolving = running
-            .values()
-            .filter(|it| matches!(&it.work, Work::Initiate(work) if work.resolving))
-            .count();
+        let resolving = self.operations.resolving();
         match resolve::look_up(id, names, resolving, self.input.clone()) {
             Ok(()) => {
                 if let Some(Work::Initiate(work)) =
@@ -176,7 +200,11 @@ impl Daemon {
         }
     }
 
-    fn target_failed(&mut self, id: u64, problem: String) {
+    fn target_failed(&mut self, id: u64, problem: resolve::Problem) {
+        let problem = match self.try_later(id, problem) {
+            Ok(()) => return,
+            Err(problem) => problem,
+        };
         let line = LogLine {
             group: Group::Ike,
             level: 1,
@@ -190,7 +218,66 @@ impl Daemon {
         self.initiated(id, Err(CommandError::Failed));
     }
 
-    fn initiate_target(&mut self, id: u64, target: &Target, names: &resolve::Names) -> Result<(), String> {
+    /// Looks for the addresses again later, if somebody will be glad of it; the problem as text if not.
+    fn try_later(&mut self, id: u64, problem: resolve::Problem) -> Result<(), String> {
+        let key = "charon.retry_initiate_interval";
+        let interval = self
+            .host
+            .settings()
+            .get_time(key, Duration::ZERO, &mut Vec::new());
+        let now = self.now();
+        let work = match self.operations.running.get_mut(&id).map(|it| &mut it.work) {
+            Some(Work::Initiate(work)) => work,
+            _ => return Err(problem.aborted()),
+        };
+        let delay = if !interval.is_zero() {
+            interval
+        } else if work.unattended && problem.may_pass() {
+            // As long as a peer that does not answer would be tried: a host that starts has no route at first.
+            let tries = work.targets.front().and_then(|target| target.peer.keying_tries);
+            if tries.is_some_and(|tries| work.retries >= tries.saturating_mul(RETRIES_A_TRY)) {
+                return Err(problem.aborted());
+            }
+            RETRY
+        } else {
+            return Err(problem.aborted());
+        };
+        work.retry = Some(now + delay);
+        work.retries += 1;
+        let line = LogLine {
+            group: Group::Ike,
+            level: 1,
+            sa: None,
+            text: problem.retrying(delay),
+        };
+        if let Some(operation) = self.operations.running.get_mut(&id) {
+            operation.stream(&line);
+        }
+        self.logger.write(line);
+        Ok(())
+    }
+
+    /// Looks for addresses again where it is time to.
+    pub(super) fn retry_initiations(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for (id, operation) in &mut self.operations.running {
+            if let Work::Initiate(work) = &mut operation.work
+                && work.retry.take_if(|retry| *retry <= now).is_some()
+            {
+                due.push(*id);
+            }
+        }
+        for id in due {
+            self.next_target(id);
+        }
+    }
+
+    /// What to establish for a target, between the addresses of its ends.
+    pub(super) fn initiation(
+        &self,
+        target: &Target,
+        names: &resolve::Names,
+    ) -> Result<Initiate, resolve::Problem> {
         let peer = &target.peer;
         let net = self.host.kernel_net();
         let (local, remote) = resolve::addresses(peer, names, net.as_deref())?;
@@ -201,12 +288,21 @@ impl Daemon {
         } else {
             port
         };
-        let what = Initiate {
+        Ok(Initiate {
             peer: Arc::clone(peer),
             child: target.child.clone(),
             local: SocketAddr::new(local, local_port),
             remote: SocketAddr::new(remote, peer.remote_port),
-        };
+        })
+    }
+
+    fn initiate_target(
+        &mut self,
+        id: u64,
+        target: &Target,
+        names: &resolve::Names,
+    ) -> Result<(), resolve::Problem> {
+        let what = self.initiation(target, names)?;
         let command = self.operations.command(id);
         let sa = self.endpoint.initiate(self.now(), command, what);
         if let Some(operation) = self.operations.running.get_mut(&id) {
@@ -217,12 +313,8 @@ impl Daemon {
 
     /// Establishes for somebody who does not wait.
     pub(super) fn initiate_detached(&mut self, peer: Arc<PeerConfig>, child: Option<Arc<ChildConfig>>) {
-        let work = Initiating {
-            noun: "CHILD_SA",
-            targets: VecDeque::from([Target { peer, child }]),
-            failed: false,
-            resolving: false,
-        };
+        let mut work = Initiating::new("CHILD_SA", VecDeque::from([Target { peer, child }]));
+        work.unattended = true;
         let reply: Arc<dyn Reply> = Arc::new(Nobody);
         let operation = Operation::new(&Message::default(), &reply, self.now(), Work::Initiate(work));
         let id = self.operations.add(operation);
@@ -261,48 +353,47 @@ impl Daemon {
         ))
     }
 
-    /// By the key `name`, as `ipsec up` has it: a connection first, with its child of the same name or all of them;
-    /// else any child.
+    /// By the key `name`, as `ipsec up` has it.
     fn find_by_name(&self, request: &Message) -> Result<(&'static str, VecDeque<Target>), String> {
         let name = request.get_str("name").ok_or("missing configuration name")?;
         self.logger
             .log(Group::Cfg, 1, format!("received stroke: initiate '{name}'"));
+        let negotiated = |child: &ChildConfig| matches!(child.mode, Mode::Tunnel | Mode::Transport);
+        Ok(("CHILD_SA", self.named(name, negotiated)?))
+    }
+
+    /// A connection first, with its child of the same name or all of them that are `wanted`; else any child.
+    pub(super) fn named(
+        &self,
+        name: &str,
+        wanted: impl Fn(&ChildConfig) -> bool,
+    ) -> Result<VecDeque<Target>, String> {
         let Some(peer) = self.endpoint.connections().iter().find(|peer| peer.name == name) else {
             let (peer, child) = self
                 .endpoint
                 .find_child(name)
                 .ok_or_else(|| format!("no config named '{name}'"))?;
-            return Ok((
-                "CHILD_SA",
-                VecDeque::from([Target {
-                    peer,
-                    child: Some(child),
-                }]),
-            ));
+            let child = Some(child);
+            return Ok(VecDeque::from([Target { peer, child }]));
         };
         let target = |child: &Arc<ChildConfig>| Target {
             peer: Arc::clone(peer),
             child: Some(Arc::clone(child)),
         };
-        let children = || {
-            peer.children
-                .iter()
-                .filter(|child| matches!(child.mode, Mode::Tunnel | Mode::Transport))
-        };
+        let children = || peer.children.iter().filter(|child| wanted(child));
         let targets: VecDeque<_> = match children().find(|child| child.name == name) {
             Some(child) => VecDeque::from([target(child)]),
             None => children().map(target).collect(),
         };
         if targets.is_empty() {
-            Err(format!("no child config named '{name}'"))
-        } else {
-            Ok(("CHILD_SA", targets))
+            return Err(format!("no child config named '{name}'"));
         }
+        Ok(targets)
     }
 }
 
 /// Where answers go that nobody waits for.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Reply for Nobody {
     fn event(&self, _name: &str, _message: &[u8]) -> bool {

@@ -2,10 +2,12 @@
 
 mod conns;
 mod counters;
+mod creds;
 mod daemon;
 #[cfg(test)]
 mod fuzz;
 mod initiate;
+mod install;
 mod load;
 pub mod message;
 mod operation;
@@ -31,7 +33,6 @@ use crate::run::Daemon;
 use message::Extra;
 
 pub(crate) use operation::Operations;
-pub(crate) use pools::AddressPool;
 pub(crate) use secrets::load as load_secrets;
 
 /// The answer to a command that is done at once; an error becomes its `errmsg`.
@@ -52,8 +53,7 @@ impl Daemon {
             "stats" => Ok(self.stats(&message)),
             "list-sas" => Ok(self.list_sas(&message, reply.as_ref())),
             "list-conns" => Ok(self.list_conns(&message, reply.as_ref())),
-            // There are neither traps nor shunts yet.
-            "list-policies" => Ok(Message::default()),
+            "list-policies" => Ok(self.list_policies(&message, reply.as_ref())),
             "get-counters" => self.get_counters(&message),
             "reset-counters" => self.reset_counters(&message),
             "get-algorithms" => Ok(self.algorithms()),
@@ -62,7 +62,7 @@ impl Daemon {
             "initiate" => return self.start_initiate(&message, reply),
             "terminate" => return self.start_terminate(&message, reply),
             "rekey" => self.rekey(&message),
-            "install" => self.install(&message),
+            "install" => return self.start_install(&message, reply),
             "uninstall" => self.uninstall(&message),
             "redirect" => self.redirect(&message),
             "load-conn" => self.load_conn(&message),
@@ -75,14 +75,18 @@ impl Daemon {
             "load-pool" => self.load_pool(&message),
             "unload-pool" => self.unload_pool(&message),
             "get-pools" => Ok(self.get_pools(&message)),
-            // Nobody authenticates with certificates yet.
-            "load-cert" | "load-key" | "load-token" | "load-authority" => Err(NO_CERTIFICATES.into()),
-            "unload-key" => Err("key not found".into()),
-            "unload-authority" => Err(NO_CERTIFICATES.into()),
-            "get-keys" => Ok(Message::new().list("keys", NONE)),
-            "get-authorities" => Ok(Message::new().list("authorities", NONE)),
-            "list-certs" | "list-authorities" => Ok(Message::new()),
-            "flush-certs" => Ok(success()),
+            "virtual-ip-device" => self.set_virtual_ip_device(&message),
+            "load-cert" => self.load_cert(&message),
+            "load-key" => self.load_key(&message),
+            "load-token" => self.load_token(&message),
+            "unload-key" => self.unload_key(&message),
+            "get-keys" => Ok(self.get_keys()),
+            "list-certs" => Ok(self.list_certs(&message, reply.as_ref())),
+            "flush-certs" => self.flush_certs(&message),
+            "load-authority" => self.load_authority(&message),
+            "unload-authority" => self.unload_authority(&message),
+            "get-authorities" => Ok(self.get_authorities()),
+            "list-authorities" => Ok(self.list_authorities(&message, reply.as_ref())),
             "stroke-add-conn" => self.add_connection(&message),
             "stroke-del-conn" => self.delete_connection(&message),
             "stroke-loglevel" => self.set_log_level(&message),
@@ -97,10 +101,6 @@ impl Daemon {
         reply.done(&answer.encode_or_empty());
     }
 }
-
-const NONE: [&str; 0] = [];
-const NO_CERTIFICATES: &str =
-    "certificates and keys are not supported yet, authenticate with a pre-shared key (secrets.ike<suffix>)";
 
 fn success() -> Message {
     let mut answer = Message::default();

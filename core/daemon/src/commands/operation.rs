@@ -9,6 +9,7 @@ use ike::{CommandError, CommandId, LogLine};
 use plugin_api::Reply;
 
 use super::initiate::Initiating;
+use super::install::Installing;
 use super::message::Extra;
 use super::terminate::Terminating;
 use crate::run::Daemon;
@@ -34,6 +35,7 @@ pub(super) struct Operation {
 pub(super) enum Work {
     Initiate(Initiating),
     Terminate(Terminating),
+    Install(Installing),
 }
 
 impl Operation {
@@ -143,11 +145,26 @@ impl Operations {
         }
     }
 
+    /// How many wait for the addresses of names.
+    pub(super) fn resolving(&self) -> usize {
+        let resolving = |operation: &&Operation| match &operation.work {
+            Work::Initiate(work) => work.is_resolving(),
+            Work::Install(work) => work.is_resolving(),
+            Work::Terminate(_) => false,
+        };
+        self.running.values().filter(resolving).count()
+    }
+
     /// When the next one is out of time.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        let retry = |operation: &Operation| match &operation.work {
+            Work::Initiate(work) => work.retry_at(),
+            _ => None,
+        };
         self.running
             .values()
-            .filter_map(|operation| operation.deadline)
+            .flat_map(|operation| [operation.deadline, retry(operation)])
+            .flatten()
             .min()
     }
 
@@ -173,6 +190,7 @@ impl Daemon {
         match operation.work {
             Work::Initiate(_) => self.initiated(id, result),
             Work::Terminate(_) => self.terminated(id, command, result),
+            Work::Install(_) => self.installed(id, result),
         }
     }
 
@@ -186,11 +204,13 @@ impl Daemon {
             .filter(|(_, operation)| late(operation))
             .map(|(id, _)| *id)
             .collect();
+        self.retry_initiations(now);
         for id in expired {
             if let Some(operation) = self.operations.remove(id) {
                 match &operation.work {
                     Work::Initiate(work) => work.out_of_time(operation.timeout).finish(operation),
                     Work::Terminate(work) => work.out_of_time(operation.timeout).finish(operation),
+                    Work::Install(work) => work.out_of_time().finish(operation),
                 }
             }
         }

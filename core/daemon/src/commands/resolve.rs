@@ -1,6 +1,7 @@
 //! The addresses of both ends, before an IKE_SA is initiated.
 
 use std::net::{IpAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use config::connection::{Host, PeerConfig};
 use plugin_api::KernelNet;
@@ -12,6 +13,49 @@ const LOOKUPS: usize = 16;
 
 /// The addresses of names.
 pub(super) type Names = Vec<(String, Vec<IpAddr>)>;
+
+/// Why the ends of a connection have no addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// The peer's is not known.
+    Unresolved(String),
+    /// The own one to reach it from is not.
+    NoWay(String),
+    /// Too much else is being looked up.
+    Busy(String),
+}
+
+impl Problem {
+    fn text(&self) -> &str {
+        let (Self::Unresolved(text) | Self::NoWay(text) | Self::Busy(text)) = self;
+        text
+    }
+
+    /// As the log has it if that is the end.
+    pub(super) fn aborted(&self) -> String {
+        format!("{}, initiate aborted", self.text())
+    }
+
+    /// As the log has it if it is not.
+    pub(super) fn retrying(&self, delay: Duration) -> String {
+        format!("{}, retrying in {}s", self.text(), delay.as_secs())
+    }
+
+    /// What is wrong with a trap between such ends.
+    pub(super) fn no_trap(&self) -> String {
+        let which = if matches!(self, Self::NoWay(_)) {
+            "local"
+        } else {
+            "remote"
+        };
+        format!("installing trap failed, {which} address unknown: {}", self.text())
+    }
+
+    /// Whether it may be over without anybody changing the configuration.
+    pub(super) fn may_pass(&self) -> bool {
+        !matches!(self, Self::Unresolved(_))
+    }
+}
 
 /// The names that have to be looked up for a connection.
 pub(super) fn names(peer: &PeerConfig) -> Vec<String> {
@@ -37,9 +81,11 @@ pub(super) fn look_up(
     names: Vec<String>,
     running: usize,
     input: Sender,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     if running >= LOOKUPS {
-        return Err(format!("{LOOKUPS} names are being looked up already"));
+        return Err(Problem::Busy(format!(
+            "{LOOKUPS} names are being looked up already"
+        )));
     }
     let work = move || {
         let addresses = names.into_iter().map(|name| {
@@ -54,7 +100,7 @@ pub(super) fn look_up(
     let thread = std::thread::Builder::new().name("resolve".into()).spawn(work);
     thread
         .map(drop)
-        .map_err(|error| format!("no thread to look a name up: {error}"))
+        .map_err(|error| Problem::Busy(format!("no thread to look a name up: {error}")))
 }
 
 /// The address of the peer and the own one to reach it from.
@@ -66,7 +112,7 @@ pub(super) fn addresses(
     peer: &PeerConfig,
     names: &Names,
     net: Option<&dyn KernelNet>,
-) -> Result<(IpAddr, IpAddr), String> {
+) -> Result<(IpAddr, IpAddr), Problem> {
     let candidates = |hosts: &[Host]| -> Vec<IpAddr> {
         hosts
             .iter()
@@ -108,10 +154,8 @@ pub(super) fn addresses(
         .find(local_may_be)
         .ok_or_else(|| {
             let hosts = written(&peer.remote_addrs);
-            format!(
-                "unable to resolve {}, initiate aborted",
-                if hosts.is_empty() { "%any" } else { &hosts }
-            )
+            let hosts = if hosts.is_empty() { "%any" } else { &hosts };
+            Problem::Unresolved(format!("unable to resolve {hosts}"))
         })?;
     if let Some(local) = locals
         .into_iter()
@@ -121,23 +165,23 @@ pub(super) fn addresses(
         return Ok((local, remote));
     }
     let net = net.ok_or_else(|| {
-        format!(
-            "no kernel-net plugin is loaded to find the own address for {remote}, set left, initiate aborted"
-        )
+        Problem::NoWay(format!(
+            "no kernel-net plugin is loaded to find the own address for {remote}, set left"
+        ))
     })?;
     let hop = net
         .next_hop(remote, None)
-        .map_err(|error| format!("no way to {remote}: {error}, initiate aborted"))?;
+        .map_err(|error| Problem::NoWay(format!("no way to {remote}: {error}")))?;
     let source = hop
         .source
-        .ok_or_else(|| format!("no own address to reach {remote} from, initiate aborted"))?;
+        .ok_or_else(|| Problem::NoWay(format!("no own address to reach {remote} from")))?;
     if peer.local_addrs.is_empty() || peer.local_addrs.iter().any(|host| host.matches(source)) {
         return Ok((source, remote));
     }
     // The address of the way out is not among those allowed; another one may be.
     let all = net
         .addresses()
-        .map_err(|error| format!("unable to list own addresses: {error}, initiate aborted"))?;
+        .map_err(|error| Problem::NoWay(format!("unable to list own addresses: {error}")))?;
     let usable = all
         .into_iter()
         .filter(|own| own.up && !own.loopback && own.address.is_ipv4() == remote.is_ipv4());
@@ -146,10 +190,10 @@ pub(super) fn addresses(
         .find(|own| peer.local_addrs.iter().any(|host| host.matches(*own)))
         .map_or_else(
             || {
-                Err(format!(
-                    "no own address is one of {}, initiate aborted",
+                Err(Problem::NoWay(format!(
+                    "no own address is one of {}",
                     written(&peer.local_addrs)
-                ))
+                )))
             },
             |own| Ok((own, remote)),
         )

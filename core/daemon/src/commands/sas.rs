@@ -119,6 +119,8 @@ impl Describe<'_> {
             self.put_until(&mut out, "rekey-time", sa.rekey_at);
             self.put_until(&mut out, "reauth-time", sa.reauth_at);
         }
+        out.push_list_if_any("local-vips", &sa.local_vips);
+        out.push_list_if_any("remote-vips", &sa.remote_vips);
         out.push_list_if_any("tasks-queued", &sa.tasks_queued);
         out.push_list_if_any("tasks-active", &sa.tasks_active);
         out.push_list_if_any("tasks-passive", &sa.tasks_passive);

@@ -1,4 +1,4 @@
-//! `load-shared`, `unload-shared`, `get-shared` and `clear-creds`: secrets that are loaded over vici.
+//! `load-shared`, `unload-shared` and `get-shared`: secrets that are loaded over vici.
 
 use config::identity::Identity;
 use config::secret::{SecretKind, SharedSecret};
@@ -52,12 +52,6 @@ impl Daemon {
     /// `get-shared`: the ids of all that have one.
     pub(super) fn get_shared(&mut self) -> Message {
         Message::new().list("keys", self.endpoint.secrets_mut().loaded_names())
-    }
-
-    /// `clear-creds`: everything that was loaded over vici to authenticate with. What files hold stays.
-    pub(super) fn clear_creds(&mut self) -> Message {
-        self.endpoint.secrets_mut().clear_loaded();
-        success()
     }
 }
 

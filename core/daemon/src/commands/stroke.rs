@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use config::connection::{PeerConfig, VICI};
 use config::ipsec_conf::conn;
 use control::vici::Message;
 use ike::AddOutcome;
@@ -48,6 +50,7 @@ impl Daemon {
             let text = format!("connection '{name}' of {source}: {problem}");
             self.logger.log(Group::Cfg, 1, text);
         }
+        self.add_pools_of(name, &converted.peer.pools, source);
         let text = match self.endpoint.add_connection(converted.peer) {
             AddOutcome::Added | AddOutcome::Replaced => format!("added configuration '{name}'"),
             AddOutcome::ChildOf(parent) => format!("added child to existing configuration '{parent}'"),
@@ -64,7 +67,16 @@ impl Daemon {
             1,
             format!("received stroke: delete connection '{name}'"),
         );
+        let peers = self.endpoint.connections().iter();
+        let has = |peer: &&Arc<PeerConfig>| {
+            peer.source != VICI && peer.children.iter().any(|child| child.name == name)
+        };
+        let parents: Vec<String> = peers.filter(has).map(|peer| peer.name.clone()).collect();
         if self.endpoint.remove_connection(name) {
+            let now = self.now();
+            for parent in parents {
+                self.endpoint.uninstall(now, Some(&parent), name);
+            }
             self.logger
                 .log(Group::Cfg, 1, format!("deleted connection '{name}'"));
             Ok(super::success())

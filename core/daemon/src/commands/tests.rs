@@ -119,7 +119,7 @@ fn names_give_the_family_that_both_ends_have() {
     );
     let unknown = resolve::addresses(&peer, &vec![("moon".to_owned(), Vec::new())], None);
     assert_eq!(
-        unknown,
+        unknown.map_err(|problem| problem.aborted()),
         Err("unable to resolve moon, initiate aborted".to_owned())
     );
 }
@@ -296,4 +296,139 @@ fn connections_of_ipsec_conf_are_added_and_deleted_and_refused_with_their_place(
         ["success = yes"]
     );
     assert!(daemon.endpoint.connections().is_empty());
+}
+
+/// What `list-policies` tells, with these keys.
+fn policies(daemon: &mut crate::run::Daemon, keys: &[(&str, &str)]) -> Vec<String> {
+    ask(daemon, "list-policies", keys).0
+}
+
+#[test]
+fn traps_and_shunts_are_installed_listed_and_removed() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let mut peer = peer_config("gw");
+    peer.local_addrs = vec![config::connection::Host::Address(IpAddr::from([198, 51, 100, 7]))];
+    let mut lan = child_config("lan");
+    lan.mode = config::connection::Mode::Pass;
+    let mut leak = child_config("leak");
+    leak.mode = config::connection::Mode::Drop;
+    peer.children.extend([lan, leak].map(Arc::new));
+    daemon.endpoint.add_connection(peer);
+    let answer = |daemon: &mut _, verb, keys: &[_]| ask(daemon, verb, keys).1.unwrap().join(", ");
+    for name in ["gw", "lan", "leak"] {
+        assert_eq!(
+            answer(&mut daemon, "install", &[("child", name)]),
+            "success = yes"
+        );
+    }
+    let all = [("drop", "yes"), ("pass", "yes"), ("trap", "yes")];
+    assert_eq!(
+        policies(&mut daemon, &all),
+        [
+            "list-policy: gw/lan.child = lan, gw/lan.ike = gw, gw/lan.mode = PASS, gw/lan.local-ts = [dynamic], \
+             gw/lan.remote-ts = [10.1.0.0/16]",
+            "list-policy: gw/leak.child = leak, gw/leak.ike = gw, gw/leak.mode = DROP, gw/leak.local-ts = [dynamic], \
+             gw/leak.remote-ts = [10.1.0.0/16]",
+            "list-policy: gw/gw.child = gw, gw/gw.reqid = 1, gw/gw.ike = gw, gw/gw.mode = TUNNEL, \
+             gw/gw.local-ts = [198.51.100.7/32], gw/gw.remote-ts = [10.1.0.0/16]",
+        ]
+    );
+    assert_eq!(policies(&mut daemon, &all[..1]).len(), 1);
+    assert_eq!(policies(&mut daemon, &[]).len(), 0);
+    assert_eq!(policies(&mut daemon, &[all[2], ("child", "lan")]).len(), 0);
+    assert_eq!(policies(&mut daemon, &[all[1], ("ike", "gw")]).len(), 1);
+    let stroke = policies(&mut daemon, &[all[2], ("stroke", "yes")]);
+    assert!(stroke[0].contains("gw/gw.uniqueid = 1"), "{stroke:?}");
+    for (verb, keys, expected) in [
+        (
+            "uninstall",
+            vec![("child", "gw"), ("ike", "other")],
+            "success = no, errmsg = policy 'gw' not found",
+        ),
+        ("uninstall", vec![("child", "gw"), ("ike", "gw")], "success = yes"),
+        (
+            "uninstall",
+            vec![("child", "gw")],
+            "success = no, errmsg = policy 'gw' not found",
+        ),
+        (
+            "uninstall",
+            vec![],
+            "success = no, errmsg = missing configuration name",
+        ),
+        (
+            "install",
+            vec![],
+            "success = no, errmsg = missing configuration name",
+        ),
+        (
+            "install",
+            vec![("child", "x")],
+            "success = no, errmsg = configuration name not found",
+        ),
+        (
+            "uninstall",
+            vec![("name", "lan"), ("stroke", "yes")],
+            "success = yes, text = [shunt policy 'lan' uninstalled]",
+        ),
+        (
+            "install",
+            vec![("name", "gw"), ("stroke", "yes")],
+            "success = yes, text = ['gw' routed]",
+        ),
+        (
+            "install",
+            vec![("name", "lan"), ("stroke", "yes")],
+            "success = yes, text = ['lan' shunt PASS policy installed]",
+        ),
+        (
+            "uninstall",
+            vec![("name", "gw"), ("stroke", "yes")],
+            "success = yes, text = [trap policy 'gw' unrouted]",
+        ),
+        (
+            "uninstall",
+            vec![("name", "gw"), ("stroke", "yes")],
+            "success = no, errmsg = configuration 'gw' not found",
+        ),
+        (
+            "install",
+            vec![("name", "x"), ("stroke", "yes")],
+            "success = no, errmsg = no config named 'x', text = [no config named 'x']",
+        ),
+    ] {
+        assert_eq!(answer(&mut daemon, verb, &keys), expected, "{verb} {keys:?}");
+    }
+}
+
+#[test]
+fn a_trap_needs_to_know_where_the_peer_is() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let mut peer = peer_config("rw");
+    peer.remote_addrs = vec![config::connection::Host::Any];
+    daemon.endpoint.add_connection(peer);
+    let done = ask(&mut daemon, "install", &[("child", "rw")]).1.unwrap();
+    assert_eq!(done, ["success = no", "errmsg = installing policy 'rw' failed"]);
+    let done = ask(&mut daemon, "install", &[("name", "rw"), ("stroke", "yes")])
+        .1
+        .unwrap();
+    assert_eq!(done[2], "text = [routing 'rw' failed]");
+    assert_eq!(daemon.endpoint.policies().count(), 0);
+}
+
+#[test]
+fn an_initiation_nobody_waits_for_looks_for_a_way_again() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    // There is no kernel-net plugin that would know an own address.
+    let peer = Arc::new(peer_config("gw"));
+    let child = peer.children.first().cloned();
+    daemon.initiate_detached(Arc::clone(&peer), child);
+    let mut looks = 0;
+    while let Some(when) = daemon.operations.deadline() {
+        looks += 1;
+        assert!(looks < 20, "it ends");
+        daemon.expire_operations(when);
+    }
+    assert_eq!(looks, 6, "as long as one try takes");
+    assert!(daemon.operations.running.is_empty());
 }

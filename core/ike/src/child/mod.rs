@@ -138,7 +138,10 @@ impl ChildSa {
         self.local_ts = agreed.local_ts;
         self.remote_ts = agreed.remote_ts;
         self.reqid = match self.config.reqid {
-            0 => shared.reqids.acquire(&self.local_ts, &self.remote_ts),
+            0 => {
+                let of_trap = shared.policies.reqid_of(&self.config);
+                shared.reqids.acquire(&self.local_ts, &self.remote_ts, of_trap)
+            }
             fixed => fixed,
         };
         let lifetime = self.lifetime(shared);

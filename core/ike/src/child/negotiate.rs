@@ -1,6 +1,6 @@
 //! What two ends may agree on for a CHILD_SA: algorithms and selectors.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::connection::{ChildConfig, Mode, PeerConfig};
@@ -29,6 +29,9 @@ pub(crate) fn proposals(
     (proposals, messages)
 }
 
+/// The selectors that the peer wants of an end, and the addresses that stand for `dynamic` there.
+pub(crate) type Supplied<'a> = (&'a [TrafficSelector], &'a [IpAddr]);
+
 /// What a responder agrees to.
 pub(crate) struct Choice {
     pub(crate) config: Arc<ChildConfig>,
@@ -54,8 +57,8 @@ pub(crate) fn choose(
     peer: &PeerConfig,
     how: &Selection<'_>,
     supplied: &[Proposal],
-    ours: (&[TrafficSelector], SocketAddr),
-    theirs: (&[TrafficSelector], SocketAddr),
+    ours: Supplied<'_>,
+    theirs: Supplied<'_>,
 ) -> Result<Choice, Refusal> {
     let mut refusal = Refusal::Selectors;
     let protecting = |child: &&Arc<ChildConfig>| !matches!(child.mode, Mode::Pass | Mode::Drop);
@@ -75,11 +78,11 @@ pub(crate) fn choose_for(
     config: &Arc<ChildConfig>,
     how: &Selection<'_>,
     supplied: &[Proposal],
-    ours: (&[TrafficSelector], SocketAddr),
-    theirs: (&[TrafficSelector], SocketAddr),
+    ours: Supplied<'_>,
+    theirs: Supplied<'_>,
 ) -> Result<Choice, Refusal> {
-    let local_ts = selectors::narrow(&selectors::resolve(&config.local_ts, ours.1.ip()), ours.0);
-    let remote_ts = selectors::narrow(&selectors::resolve(&config.remote_ts, theirs.1.ip()), theirs.0);
+    let local_ts = selectors::narrow(&selectors::resolve(&config.local_ts, ours.1), ours.0);
+    let remote_ts = selectors::narrow(&selectors::resolve(&config.remote_ts, theirs.1), theirs.0);
     if local_ts.is_empty() || remote_ts.is_empty() {
         return Err(Refusal::Selectors);
     }

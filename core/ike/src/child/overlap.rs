@@ -9,7 +9,7 @@ use crate::shared::Shared;
 impl IkeSa {
     /// From when on a responder sends by a CHILD_SA that replaces none of this IKE_SA.
     pub(crate) fn send_from(&self, shared: &mut Shared, agreed: &Agreed) -> SendFrom {
-        if !shared.reqids.are_taken(&agreed.local_ts, &agreed.remote_ts) {
+        if shared.reqids.users(&agreed.local_ts, &agreed.remote_ts) == 0 {
             return SendFrom::Now;
         }
         let own = shared.established.get(&self.unique_id);

@@ -1,6 +1,7 @@
 //! The Endpoint: all IKE_SAs, and the one door in and out.
 
 mod connections;
+mod policies;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,9 @@ use std::time::Instant;
 
 use connections::same_peer;
 pub use connections::{AddOutcome, PutOutcome};
+pub use policies::PolicyInfo;
 
+use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
 use config::secret::SecretStore;
 use crypto::registry::Registry;
@@ -25,6 +28,7 @@ use crate::lookup::{Lookup, SaKey};
 use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
 };
+use crate::pool::Pools;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::shared::{Owner, Shared};
@@ -142,6 +146,26 @@ impl Endpoint {
         &mut self.shared.secrets
     }
 
+    /// The pools that peers are given addresses of.
+    pub fn pools(&self) -> &Pools {
+        &self.shared.pools
+    }
+
+    /// The same, to change them.
+    pub fn pools_mut(&mut self) -> &mut Pools {
+        &mut self.shared.pools
+    }
+
+    /// What peers are told with a virtual address of any pool.
+    pub fn set_attributes(&mut self, attributes: Vec<Attribute>) {
+        self.shared.attributes = attributes;
+    }
+
+    /// Whether somebody has a use for DNS servers that peers name, which are asked for then.
+    pub fn set_uses_dns(&mut self, uses: bool) {
+        self.shared.uses_dns = uses;
+    }
+
     /// A job is done.
     pub fn handle_done(&mut self, now: Instant, id: JobId, result: JobResult) {
         self.shared.now = now;
@@ -157,6 +181,9 @@ impl Endpoint {
     /// A batch of kernel operations is done.
     pub fn handle_kernel_done(&mut self, now: Instant, id: KernelId, result: KernelResult) {
         self.shared.now = now;
+        if self.policy_changed(id, &result) {
+            return;
+        }
         let reservation = self.shared.reservations.remove(&id);
         let Some(key) = self.shared.kernel_ops.remove(&id) else {
             if let (Some((src, dst)), Ok([KernelAnswer::Spi(spi)])) = (reservation, result.as_deref()) {
@@ -185,7 +212,8 @@ impl Endpoint {
                     self.with_sa(key, |sa, shared| sa.on_mapping(shared, endpoint));
                 }
             }
-            KernelEvent::Acquire { .. } | KernelEvent::Roam { .. } => {}
+            KernelEvent::Acquire { reqid, src, dst } => self.acquire(reqid, (src, dst)),
+            KernelEvent::Roam { .. } => {}
         }
     }
 
@@ -202,6 +230,7 @@ impl Endpoint {
                 }
             }
         }
+        self.attempt_due();
     }
 
     /// Establishes a connection. Returns the unique number of its IKE_SA, whose log lines belong to the command.
@@ -324,7 +353,13 @@ impl Endpoint {
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and why. It may change with every input.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let (when, key) = self.timers.first().copied()?;
+        let trap = self.shared.policies.deadline().map(|when| (when, "trap policy"));
+        let Some((when, key)) = self.timers.first().copied() else {
+            return trap;
+        };
+        if let Some(trap) = trap.filter(|trap| trap.0 < when) {
+            return Some(trap);
+        }
         let reason = self
             .sas
             .get(&key)
@@ -363,6 +398,8 @@ impl Endpoint {
             && self.shared.established.is_empty()
             && self.shared.overlapping.is_empty()
             && self.shared.reqids.is_empty()
+            && self.shared.pools.are_idle()
+            && self.shared.policies.is_empty()
     }
 
     /// Takes an IKE_SA into the tables.
@@ -397,6 +434,7 @@ impl Endpoint {
         for wish in std::mem::take(&mut self.shared.wishes) {
             self.fulfil(wish);
         }
+        self.end_attempts();
     }
 
     /// Brings the tables up to date with an IKE_SA, and removes it if it is over.

@@ -15,17 +15,21 @@ impl Endpoint {
             Wish::Reinitiate(again) => {
                 let Again {
                     what,
+                    command,
                     children,
                     instead_of,
+                    addresses,
                 } = *again;
-                self.start(what, None, |sa| {
+                self.start(what, command, |sa| {
                     let children = children.into_iter();
                     sa.tasks
-                        .extend(children.map(|config| Task::CreateChild(config, None)));
+                        .extend(children.map(|(config, command)| Task::CreateChild(config, command)));
                     sa.tasks.extend(instead_of.map(Task::Retire));
                     sa.instead_of = instead_of;
+                    sa.given.before = addresses;
                 });
             }
+            Wish::Trap(what) => self.install_trap_for(&what, None),
             Wish::Retire(old) => self.with_sa(old, |sa, shared| sa.enqueue(shared, Task::DeleteIke(None))),
             Wish::RetryReauthentication(old) => self.with_sa(old, IkeSa::retry_reauthentication),
             Wish::Join(sa) => {

@@ -1,5 +1,6 @@
 //! How CHILD_SAs end: by either end's DELETE (RFC 7296, 1.4.1), or by their limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use iana::{ExchangeType, Protocol};
@@ -215,9 +216,12 @@ impl IkeSa {
             );
             spis.push(spi.to_be_bytes().to_vec());
         }
+        let mut lost = Vec::new();
         for id in ids {
-            if let Some(child) = self.child_mut(*id).filter(|child| child.successor.is_some()) {
-                child.transition_to(ChildState::succeed);
+            match self.child_mut(*id) {
+                Some(child) if child.successor.is_some() => child.transition_to(ChildState::succeed),
+                Some(child) => lost.push(Arc::clone(&child.config)),
+                None => {}
             }
             self.let_go(shared, *id);
         }
@@ -226,6 +230,10 @@ impl IkeSa {
             spis,
         });
         self.respond(shared, ExchangeType::INFORMATIONAL, vec![delete]);
+        for config in lost {
+            self.after_deletion(shared, &config);
+        }
+        self.start_next_task(shared);
     }
 
     /// A limit of a CHILD_SA was reached.
@@ -259,7 +267,12 @@ impl IkeSa {
             }
             return;
         }
+        let lost = child.successor.is_none().then(|| Arc::clone(&child.config));
         self.enqueue(shared, Task::DeleteChild(id, None));
+        if let Some(config) = lost {
+            self.recreate(shared, config);
+            self.start_next_task(shared);
+        }
     }
 }
 

@@ -56,6 +56,7 @@ impl IkeSa {
         }
         let other_id = remote_id.unwrap_or_else(Identity::any);
         payloads.push(self.own_auth(shared, &config, &local_id, &other_id, &id)?);
+        self.request_configuration(shared, &config, &mut payloads);
         let child = self.offer_child(shared, spi, &mut payloads);
         self.push_mobike(shared, &config, &mut payloads);
         payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
@@ -154,6 +155,7 @@ impl IkeSa {
         };
         self.remote_id = Some(id);
         self.establish(shared);
+        self.accept_configuration(shared, &inbound);
         let mut then = AfterAuth::default();
         for payload in &inbound.payloads {
             let Payload::Notify(notify) = payload else {
@@ -324,9 +326,13 @@ impl IkeSa {
             negotiation.auth_message_id = self.window.expected();
         }
         match self.accept_auth_request(shared, &inbound) {
-            Ok((answer, initial_contact)) => {
+            Ok((mut answer, initial_contact)) => {
                 self.establish_responder(shared, initial_contact);
-                self.answer_child(shared, answer, &inbound);
+                if self.answer_configuration(shared, &inbound, initial_contact, &mut answer) {
+                    self.answer_child(shared, answer, &inbound);
+                } else {
+                    self.send_auth_response(shared, answer);
+                }
             }
             Err(error) => {
                 let kind = error.notify().unwrap_or(NotifyType::AUTHENTICATION_FAILED);

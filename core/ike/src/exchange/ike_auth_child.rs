@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use config::connection::ChildConfig;
 use crypto::proposal::Proposal;
 use iana::{NotifyType, Protocol, TrafficSelector};
 use wire::payload::{Payload, TsKind};
@@ -37,13 +38,19 @@ impl IkeSa {
             self.local,
             self.remote,
         );
-        log!(shared, self, Ike, 0, "establishing CHILD_SA {}", child.label());
+        let label = match shared.policies.awaited(&config) {
+            Some((_, reqid)) => format!("{} reqid {reqid}", child.label()),
+            None => child.label(),
+        };
+        log!(shared, self, Ike, 0, "establishing CHILD_SA {label}");
         let (proposals, messages) = negotiate::proposals(shared, &config, spi, true);
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
-        let local_ts = selectors::resolve(&config.local_ts, self.local.ip());
-        let remote_ts = selectors::resolve(&config.remote_ts, self.remote.ip());
+        let mut local_ts = selectors::resolve(&config.local_ts, &self.own_hosts());
+        let mut remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
+        let policies = &shared.policies;
+        policies.put_packet_first(&config, &mut local_ts, &mut remote_ts);
         if child.mode == config::connection::Mode::Transport {
             payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
@@ -84,6 +91,7 @@ impl IkeSa {
             return self.give_up_child(shared, &child, then);
         }
         let agreed = self.agree(shared, &proposals, (&local_ts, &remote_ts), inbound);
+        let agreed = agreed.and_then(|agreed| self.within_own_hosts(&child.config, agreed));
         let agreed = match agreed {
             Ok(agreed) => agreed,
             Err(error) => {
@@ -145,6 +153,19 @@ impl IkeSa {
         self.agreed(shared, proposal, tsi, tsr)
     }
 
+    /// Of what was offered before this end knew its virtual addresses, only they are its own.
+    fn within_own_hosts(&self, config: &ChildConfig, agreed: Agreed) -> Result<Agreed, Error> {
+        if self.config.as_ref().is_none_or(|peer| peer.vips.is_empty()) {
+            return Ok(agreed);
+        }
+        let own = selectors::resolve(&config.local_ts, &self.own_hosts());
+        let local_ts = selectors::narrow(&own, &agreed.local_ts);
+        if local_ts.is_empty() {
+            return Err(Error::TsUnacceptable);
+        }
+        Ok(Agreed { local_ts, ..agreed })
+    }
+
     /// Keys and parameters of a CHILD_SA with this proposal; the selectors are this end's and the peer's.
     fn agreed(
         &mut self,
@@ -196,8 +217,8 @@ impl IkeSa {
         let Some(config) = self.config.clone() else { return };
         let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
         let how = proposals::selection(shared, self.peer.strongswan, true, true);
-        let ours = (&tsr[..], self.local);
-        let theirs = (&tsi[..], self.remote);
+        let (own, peers) = (self.own_hosts(), self.peer_hosts());
+        let (ours, theirs) = ((&tsr[..], &own[..]), (&tsi[..], &peers[..]));
         match negotiate::choose(shared, &config, &how, &supplied, ours, theirs) {
             Ok(choice) => {
                 self.phase = Phase::AnswerReserveSpi {

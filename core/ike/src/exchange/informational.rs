@@ -4,11 +4,11 @@ use iana::{ExchangeType, NotifyType, Protocol};
 use wire::payload::{Delete, Notify, Payload};
 
 use crate::alert::Alert;
-use crate::child::ChildSa;
 use crate::exchange::Phase;
 use crate::exchange::child_delete::deleted_spis;
 use crate::exchange::creation::Side;
 use crate::output::{CommandId, KernelAnswer, KernelResult};
+use crate::sa::restart::Gone;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
 use crate::task::Task;
@@ -31,6 +31,7 @@ impl IkeSa {
                 Task::WithdrawChild(spi) => self.send_child_delete(shared, spi),
                 Task::RekeyChild(id, command) => self.rekey_child(shared, id, command),
                 Task::RekeyIke(command) => self.rekey_ike(shared, command),
+                Task::CreateChild(config, None) if self.has_installed(&config.name) => self.active = None,
                 Task::CreateChild(config, command) => self.create_child(shared, config, command),
                 Task::Report(command) => {
                     self.active = None;
@@ -94,6 +95,18 @@ impl IkeSa {
                         Knl,
                         1,
                         "changing IPsec SAs failed: {}",
+                        failure.error
+                    );
+                }
+            }
+            KernelWork::InstallAddress(address) => {
+                if let Err(failure) = result {
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        1,
+                        "installing virtual IP {address} failed: {}",
                         failure.error
                     );
                 }
@@ -219,7 +232,9 @@ impl IkeSa {
     pub(crate) fn answer_delete(&mut self, shared: &mut Shared) {
         self.respond(shared, ExchangeType::INFORMATIONAL, Vec::new());
         log!(shared, self, Ike, 0, "IKE_SA deleted");
-        self.adopt_rival(shared);
+        if !self.adopt_rival(shared) && matches!(self.state, IkeSaState::Established | IkeSaState::Rekeying) {
+            self.reestablish(shared, Gone::Deleted);
+        }
         self.destroy();
     }
 
@@ -254,13 +269,7 @@ impl IkeSa {
                         "rekeying IKE_SA failed, peer not responding"
                     );
                 }
-                let restarts = |child: &ChildSa| child.config.dpd_action == config::connection::Action::Start;
-                if self.children.iter().any(restarts) {
-                    for child in self.children.iter().filter(|child| restarts(child)) {
-                        log!(shared, self, Ike, 1, "restarting CHILD_SA {}", child.config.name);
-                    }
-                    self.wish_again(shared, restarts);
-                }
+                self.reestablish(shared, Gone::Dead);
                 self.destroy();
             }
         }

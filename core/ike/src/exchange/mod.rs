@@ -1,6 +1,7 @@
 //! The exchanges, one a file. Each state is named for what it awaits, is consumed by it, and leads to the next.
 
 mod child_delete;
+pub(crate) mod configuration;
 pub(crate) mod creation;
 mod ike_auth;
 mod ike_auth_child;

@@ -49,6 +49,7 @@ impl IkeSa {
         if !ops.is_empty() {
             shared.out.kernel(ops);
         }
+        self.give_back(shared);
         if in_office {
             shared.out.event(Event::IkeDown(Box::new(info)));
         }

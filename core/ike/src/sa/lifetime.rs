@@ -262,15 +262,17 @@ impl IkeSa {
             .children
             .iter()
             .filter(|child| child.is_installed() && again(child))
-            .map(|child| Arc::clone(&child.config))
+            .map(|child| (Arc::clone(&child.config), None))
             .collect();
         if !children.is_empty() {
-            what.child = Some(children.remove(0));
+            what.child = Some(children.remove(0).0);
         }
         shared.wishes.push(Wish::Reinitiate(Box::new(Again {
             what,
+            command: None,
             children,
             instead_of,
+            addresses: self.given.own.clone(),
         })));
     }
 

@@ -8,13 +8,14 @@ pub(crate) mod natt;
 mod outbound;
 pub(crate) mod peer;
 pub(crate) mod protect;
+pub(crate) mod restart;
 mod state;
 mod tally;
 mod timers;
 pub(crate) mod window;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,6 +34,7 @@ pub use state::IkeSaState;
 use crate::child::ChildSa;
 use crate::endpoint::Initiate;
 use crate::event::IkeSaInfo;
+use crate::exchange::configuration::Given;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
 use crate::output::{CommandId, KernelId};
@@ -40,6 +42,7 @@ use crate::shared::{Shared, log};
 use crate::tally::Handshake;
 use crate::task::Task;
 use crate::timer::Timer;
+use crate::trap::Packet;
 use fragment::Reassembly;
 use lifetime::Lifetime;
 use natt::Natt;
@@ -105,6 +108,8 @@ pub(crate) struct IkeSa {
     pub(crate) reauthenticate: bool,
     /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
     pub(crate) instead_of: Option<u32>,
+    /// What configuration payloads have given to both ends.
+    pub(crate) given: Given,
     /// The attempt to establish it.
     handshake: Option<Handshake>,
     requests: Reassembly,
@@ -130,6 +135,8 @@ pub(crate) enum KernelWork {
     ReserveCreated(Side),
     /// A further CHILD_SA is being installed.
     InstallCreated(Side),
+    /// A virtual address is being installed, and nobody waits.
+    InstallAddress(IpAddr),
     /// Nobody waits.
     Relocate,
     /// Nobody waits; what fails is said.
@@ -190,6 +197,7 @@ impl IkeSa {
             attempts: 1,
             reauthenticate: false,
             instead_of: None,
+            given: Given::default(),
             handshake: None,
             requests: Reassembly::default(),
             responses: Reassembly::default(),
@@ -375,6 +383,30 @@ impl IkeSa {
         self.enqueue(shared, Task::CreateChild(config, Some(command)));
     }
 
+    /// A trap that wants a CHILD_SA for a packet. One that is being made already has to do.
+    pub(crate) fn add_child_for(
+        &mut self,
+        shared: &mut Shared,
+        config: Arc<ChildConfig>,
+        packet: &Packet,
+        command: CommandId,
+    ) {
+        if self.serves(&config.name, packet) || self.is_making(&config.name) {
+            return shared.out.command_done(command, Ok(()));
+        }
+        self.enqueue(shared, Task::CreateChild(config, Some(command)));
+    }
+
+    /// Whether a CHILD_SA of this configuration will be there soon, unless something fails.
+    fn is_making(&self, name: &str) -> bool {
+        let first = self.initiate.as_ref().and_then(|what| what.child.as_ref());
+        let later = self.later.iter().map(|(_, task)| task);
+        (!self.is_established() && first.is_some_and(|child| child.name == name))
+            || self.creating.as_ref().is_some_and(|it| it.makes(name))
+            || self.answering.as_ref().is_some_and(|it| it.makes(name))
+            || self.tasks.iter().chain(later).any(|task| task.makes(name))
+    }
+
     /// What this end wants done, as soon as the window lets it.
     pub(crate) fn enqueue(&mut self, shared: &mut Shared, task: Task) {
         self.tasks.push_back(task);
@@ -408,6 +440,9 @@ impl IkeSa {
             established: self.lifetime.established,
             rekey_at: self.lifetime.rekey.deadline(),
             reauth_at: self.lifetime.reauth.deadline(),
+            local_vips: self.given.own.clone(),
+            remote_vips: self.given.peer_addresses().collect(),
+            dns: self.given.dns.clone(),
             tasks_queued: names(&self.tasks),
             tasks_active: match &self.active {
                 Some(task) => vec![task.name()],

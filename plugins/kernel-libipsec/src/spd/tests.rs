@@ -133,3 +133,19 @@ fn a_trap_asks_again_only_after_a_while() {
     assert!(!trap.may_acquire(now + ACQUIRE_INTERVAL / 2));
     assert!(trap.may_acquire(now + ACQUIRE_INTERVAL));
 }
+
+#[test]
+fn a_trap_admits_nothing_that_its_narrower_sa_does_not() {
+    let spd = Spd::default();
+    for (subnet, priority) in [
+        ("10.3.0.0/16", PolicyPriority::Routed),
+        ("10.3.0.0/24", PolicyPriority::Default),
+    ] {
+        let mut inbound = policy(subnet, "10.1.0.0/16", priority, 1);
+        inbound.direction = Direction::In;
+        spd.add(&inbound).unwrap();
+    }
+    let from = |src| Flow::parse(&udp4(src, [10, 1, 0, 1], (1, 2), 0)).unwrap();
+    assert!(spd.admits(&from([10, 3, 0, 1]), 1));
+    assert!(!spd.admits(&from([10, 3, 1, 1]), 1));
+}

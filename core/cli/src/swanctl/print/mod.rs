@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use control::vici::{Element, Message};
 
+pub(super) mod authorities;
+pub(super) mod certs;
 pub(super) mod conns;
-pub(super) mod credentials;
 pub(super) mod daemon;
 pub(super) mod log;
 pub(super) mod policies;

@@ -1,9 +1,11 @@
 //! `local…` and `remote…` of a connection: who the ends are, and how they prove it.
 
-use config::connection::{AuthClass, AuthConfig};
+use config::connection::{AuthClass, AuthConfig, NamedCertificate};
 use config::identity::Identity;
 use control::vici::Element;
+use credentials::{Certificate, Error, Item, RawPublicKey};
 
+use super::super::creds::file;
 use super::Notes;
 use super::values::Given;
 
@@ -14,16 +16,17 @@ pub(super) fn round(
     notes: &mut Notes,
 ) -> Result<(u32, AuthConfig), String> {
     let mut round = 0;
-    let mut auth = default();
+    let mut auth = AuthConfig::default();
     for given in elements.iter().map(Given) {
         match given.key() {
             "auth" => auth.class = given.parsed(class)?,
             "id" => auth.id = Some(given.parsed(identity)?).filter(|id| !id.is_any()),
             "round" => round = given.number()?,
             "eap_id" | "aaa_id" | "xauth_id" => notes.add(given.key(), given.parsed(identity)?.is_any()),
-            "certs" | "pubkeys" => notes.add(given.key(), octets(&given)? == 0),
+            "certs" => auth.certs.extend(many(&given, certificate, notes)?),
+            "pubkeys" => auth.certs.extend(many(&given, public_key, notes)?),
             "groups" | "cert_policy" if !local => notes.add(given.key(), given.list(Some)?.is_empty()),
-            "cacerts" if !local => notes.add(given.key(), octets(&given)? == 0),
+            "cacerts" if !local => auth.cacerts.extend(many(&given, certificate, notes)?),
             "ca_id" if !local => notes.add(given.key(), given.parsed(identity)?.is_any()),
             "revocation" if !local => {
                 let relaxed = given.parsed(|text| match text {
@@ -33,35 +36,92 @@ pub(super) fn round(
                 })?;
                 notes.add(given.key(), relaxed);
             }
-            key if key.starts_with("cert") || (!local && key.starts_with("cacert")) => {
-                given.section()?;
-                notes.add(key, false);
+            key if key.starts_with("cert") => auth.certs.push(section(&given, certificate, notes)?),
+            key if !local && key.starts_with("cacert") => {
+                auth.cacerts.push(section(&given, certificate, notes)?);
             }
             _ => return Err(given.unknown()),
         }
     }
     notes.add("auth", auth.class == AuthClass::Psk);
-    Ok((round, auth))
-}
-
-/// An end of which nothing was said proves itself by a signature.
-pub(super) fn default() -> AuthConfig {
-    AuthConfig {
-        class: AuthClass::Pubkey,
-        id: None,
+    if let (true, None, Some(first)) = (local, &auth.id, auth.certs.first()) {
+        let id = first.subject.clone();
+        notes.lines.push(format!(
+            "  id not specified, defaulting to cert subject '{id}'"
+        ));
+        auth.id = Some(id);
     }
+    Ok((round, auth))
 }
 
 fn identity(text: &str) -> Option<Identity> {
     Some(Identity::parse(text))
 }
 
-/// How many items a list of certificates or keys has; these are no text.
-fn octets(given: &Given<'_>) -> Result<usize, String> {
-    match given.0 {
-        Element::List(_, items) => Ok(items.len()),
-        _ => Err(given.invalid()),
+/// Reads a certificate or public key.
+type Read = fn(&[u8]) -> Result<Item, Error>;
+
+fn certificate(octets: &[u8]) -> Result<Item, Error> {
+    Certificate::parse(octets).map(Item::X509)
+}
+
+fn public_key(octets: &[u8]) -> Result<Item, Error> {
+    RawPublicKey::parse(octets).map(Item::PublicKey)
+}
+
+/// The items of a list; these are no text.
+fn many(given: &Given<'_>, read: Read, notes: &mut Notes) -> Result<Vec<NamedCertificate>, String> {
+    let Element::List(key, items) = given.0 else {
+        return Err(given.invalid());
+    };
+    let one = |(number, octets): (usize, &Vec<u8>)| match read(octets) {
+        Ok(item) => Ok(named(item, notes)),
+        Err(error) => {
+            let within = &notes.within;
+            let line = format!("item {} of {within}{key}: {error}", number + 1);
+            notes.lines.push(line);
+            Err(given.invalid())
+        }
+    };
+    items.iter().enumerate().map(one).collect()
+}
+
+/// A section with the `file` that the certificate is in.
+fn section(given: &Given<'_>, read: Read, notes: &mut Notes) -> Result<NamedCertificate, String> {
+    let (mut path, mut handle) = (None, None);
+    for given in given.section()?.iter().map(Given) {
+        match given.key() {
+            "file" => path = Some(given.text()?),
+            "handle" => handle = Some(given.text()?),
+            "slot" => drop(given.number::<u32>()?),
+            "module" => drop(given.text()?),
+            _ => return Err(given.unknown()),
+        }
     }
+    let key = given.key();
+    let path = match (path, handle) {
+        (None, None) => return Err(format!("handle or file path missing: {key}, config discarded")),
+        (Some(_), Some(_)) => return Err(format!("handle and file path given: {key}, config discarded")),
+        (None, Some(_)) => Err("certificates on tokens are not supported".to_owned()),
+        (Some(path), None) => Ok(path),
+    };
+    let item = path.and_then(|path| {
+        let octets = file(path).map_err(|error| format!("reading '{path}' failed: {error}"))?;
+        read(&octets).map_err(|error| format!("'{path}': {error}"))
+    });
+    item.map(|item| named(item, notes)).map_err(|why| {
+        notes.lines.push(format!("{}{key}: {why}", notes.within));
+        format!("unable to load certificate: {key}, config discarded")
+    })
+}
+
+fn named(item: Item, notes: &mut Notes) -> NamedCertificate {
+    let named = NamedCertificate {
+        subject: item.subject(),
+        der: item.der().into(),
+    };
+    notes.credentials.push(item);
+    named
 }
 
 fn class(text: &str) -> Option<AuthClass> {

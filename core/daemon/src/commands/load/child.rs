@@ -159,7 +159,8 @@ fn action(text: &str) -> Option<Action> {
     Some(match text {
         "none" | "clear" => Action::None,
         "trap" | "hold" | "route" => Action::Trap,
-        "start" | "restart" | "trap|start" => Action::Start,
+        "start" | "restart" => Action::Start,
+        "trap|start" => Action::TrapAndStart,
         _ => return None,
     })
 }

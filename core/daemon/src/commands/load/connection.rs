@@ -149,8 +149,6 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     peer.lifetime = times.lifetime();
     peer.local_auth = in_order(local);
     peer.remote_auth = in_order(remote);
-    notes.add("vips", peer.vips.is_empty());
-    notes.add("pools", peer.pools.is_empty());
     notes.add("dscp", peer.dscp == 0);
     notes.add("childless = force", peer.childless != Childless::Force);
     Ok(peer)
@@ -160,7 +158,7 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
 fn in_order(mut rounds: Vec<(u32, AuthConfig)>) -> Vec<AuthConfig> {
     rounds.sort_by_key(|(round, _)| *round);
     if rounds.is_empty() {
-        rounds.push((0, auth::default()));
+        rounds.push((0, AuthConfig::default()));
     }
     rounds.into_iter().map(|(_, auth)| auth).collect()
 }

@@ -9,11 +9,13 @@ mod values;
 
 use std::sync::Arc;
 
-use config::connection::{Action, ChildConfig, PeerConfig, VICI};
+use config::connection::{ChildConfig, PeerConfig, VICI};
 use control::vici::{Element, Message};
+use credentials::Item;
 use ike::{ChildState, IkeSaInfo, IkeSaState, PutOutcome};
 use plugin_api::log::Group;
 
+use super::install::is_shunt;
 use super::{Answer, success};
 use crate::run::Daemon;
 
@@ -23,6 +25,10 @@ struct Notes {
     /// The section that is being read, `children.net.`.
     within: String,
     keys: Vec<String>,
+    /// Certificates and public keys that came with the connection.
+    credentials: Vec<Item>,
+    /// What was found on the way, for the log.
+    lines: Vec<String>,
 }
 
 impl Notes {
@@ -47,8 +53,15 @@ impl Daemon {
 
     fn load_connection(&mut self, name: &str, elements: &[Element]) -> Result<(), String> {
         let mut notes = Notes::default();
-        let peer = connection::connection(name, elements, &mut notes)?;
+        let peer = connection::connection(name, elements, &mut notes);
+        for line in notes.lines {
+            self.logger.log(Group::Cfg, 1, line);
+        }
+        let peer = peer?;
         self.check_proposals(&peer)?;
+        for item in notes.credentials {
+            self.add(item)?;
+        }
         for key in notes.keys {
             let text = format!("connection '{name}': {key} has no effect yet");
             self.logger.log(Group::Cfg, 1, text);
@@ -68,6 +81,12 @@ impl Daemon {
         if let Some(old) = &old {
             let gone = old.children.iter().filter(|child| !kept(child, &new));
             gone.for_each(|child| self.undo(old, child));
+            let now = self.now();
+            for child in &old.children {
+                if !new.children.iter().any(|it| it.name == child.name) {
+                    self.endpoint.uninstall(now, Some(name), &child.name);
+                }
+            }
         }
         let started = |child: &&Arc<ChildConfig>| old.as_ref().is_none_or(|old| !kept(child, old));
         new.children
@@ -106,6 +125,8 @@ impl Daemon {
         for child in &old.children {
             self.undo(&old, child);
         }
+        // Those that were installed by a command, too: nothing is left that they could establish.
+        self.endpoint.uninstall_all(self.now(), name);
         Ok(success())
     }
 
@@ -121,25 +142,30 @@ impl Daemon {
     /// What the operator wants done with a CHILD_SA when its configuration comes.
     fn start_action(&mut self, peer: &PeerConfig, child: &Arc<ChildConfig>) {
         let name = &child.name;
-        match child.start_action {
-            Action::None => {}
-            Action::Start => {
-                self.logger
-                    .log(Group::Cfg, 1, format!("vici initiating '{name}'"));
-                self.initiate_detached(Arc::new(peer.clone()), Some(Arc::clone(child)));
-            }
-            Action::Trap => {
-                let text = format!(
-                    "installing policy '{name}' failed: there are no trap policies yet, initiate it instead"
-                );
-                self.logger.log(Group::Cfg, 1, text);
-            }
+        let action = child.start_action;
+        let shunt = is_shunt(child);
+        // There is nothing to negotiate about a shunt.
+        if action.traps() || (action.starts() && shunt) {
+            self.logger
+                .log(Group::Cfg, 1, format!("vici installing '{name}'"));
+            self.install_detached(Arc::new(peer.clone()), Arc::clone(child));
+        }
+        if action.starts() && !shunt {
+            self.logger
+                .log(Group::Cfg, 1, format!("vici initiating '{name}'"));
+            self.initiate_detached(Arc::new(peer.clone()), Some(Arc::clone(child)));
         }
     }
 
     /// What was started for a configuration is closed when it goes.
     fn undo(&mut self, peer: &PeerConfig, child: &ChildConfig) {
-        if child.start_action != Action::Start {
+        let (action, now) = (child.start_action, self.now());
+        if action.traps() || (action.starts() && is_shunt(child)) {
+            self.logger
+                .log(Group::Cfg, 1, format!("vici uninstalling '{}'", child.name));
+            self.endpoint.uninstall(now, Some(&peer.name), &child.name);
+        }
+        if !action.starts() {
             return;
         }
         let live = |it: &&ike::ChildSaInfo| !matches!(it.state, ChildState::Rekeyed | ChildState::Deleted);
@@ -148,7 +174,6 @@ impl Daemon {
             .ike_sas()
             .filter(|sa| *sa.name == *peer.name && sa.state != IkeSaState::Rekeyed)
             .collect();
-        let now = self.now();
         for sa in sas {
             let (own, others): (Vec<_>, Vec<_>) = sa
                 .children

@@ -286,3 +286,45 @@ fn a_listing_goes_on_where_its_page_ended() {
     assert_eq!(page("2"), (1, String::new()));
     assert_eq!(page("3"), (0, String::new()));
 }
+
+#[test]
+fn start_actions_install_what_goes_with_the_configuration() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let conn = |children: &str| {
+        format!(
+            "gw {{ local_addrs = [ 192.168.0.3 ] remote_addrs = [ 192.168.0.2 ] local {{ auth = psk }} \
+             remote {{ auth = psk }} children {{ {children} }} }}"
+        )
+    };
+    let net = "net { remote_ts = [ 10.1.0.0/16 ] start_action = trap }";
+    let both = "both { remote_ts = [ 10.2.0.0/16 ] start_action = trap|start }";
+    let lan = "lan { mode = pass remote_ts = [ 10.9.0.0/16 ] start_action = trap }";
+    let installed = |daemon: &mut Daemon| -> Vec<String> {
+        daemon.drain();
+        daemon
+            .endpoint
+            .policies()
+            .map(|policy| policy.child.name.clone())
+            .collect()
+    };
+    load(&mut daemon, &conn(&[net, both, lan].join(" ")));
+    assert_eq!(installed(&mut daemon), ["net", "both", "lan"]);
+    assert_eq!(daemon.endpoint.ike_sas().count(), 1, "one is started as well");
+    assert!(listed(&mut daemon).contains("gw.children.both.dpd_action = none"));
+    // What stays the same stays installed, what goes does not.
+    load(&mut daemon, &conn(net));
+    assert_eq!(installed(&mut daemon), ["net"]);
+    // Another peer, and all of it anew.
+    load(&mut daemon, &conn(lan).replace("192.168.0.2", "192.168.0.9"));
+    assert_eq!(installed(&mut daemon), ["lan"]);
+    let by_hand = "gw { local_addrs = [ 192.168.0.3 ] remote_addrs = [ 192.168.0.2 ] local { auth = psk } \
+                   remote { auth = psk } children { net { remote_ts = [ 10.1.0.0/16 ] } } }";
+    load(&mut daemon, by_hand);
+    let install = Message::new().value("child", "net");
+    assert_eq!(
+        answer(&ask_message(&mut daemon, "install", &install)),
+        "success = yes"
+    );
+    ask_message(&mut daemon, "unload-conn", &Message::new().value("name", "gw"));
+    assert_eq!(installed(&mut daemon), Vec::<String>::new());
+}

@@ -80,8 +80,9 @@ impl IkeSa {
         let id = shared.next_child_id();
         let child = ChildSa::new(id, Arc::clone(&config), spi, self.local, self.remote);
         let old = draft.rekeys.and_then(|id| self.child_mut(id));
-        let label = match old {
-            Some(old) => format!("{} reqid {}", child.label(), old.reqid()),
+        let awaited = shared.policies.awaited(&config).map(|(_, reqid)| reqid);
+        let label = match old.map(|old| old.reqid()).or(awaited) {
+            Some(reqid) => format!("{} reqid {reqid}", child.label()),
             None => child.label(),
         };
         log!(shared, self, Ike, 0, "establishing CHILD_SA {label}");
@@ -89,8 +90,12 @@ impl IkeSa {
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
-        draft.local_ts = selectors::resolve(&config.local_ts, self.local.ip());
-        draft.remote_ts = selectors::resolve(&config.remote_ts, self.remote.ip());
+        draft.local_ts = selectors::resolve(&config.local_ts, &self.own_hosts());
+        draft.remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
+        if draft.rekeys.is_none() {
+            let Shared { policies, .. } = shared;
+            policies.put_packet_first(&config, &mut draft.local_ts, &mut draft.remote_ts);
+        }
         draft.child = Some(child);
         creation.offered = offered;
         creation.nonce_i = shared.nonce();

@@ -17,6 +17,7 @@ use crate::child::{ChildSa, ChildState};
 use crate::endpoint::Initiate;
 use crate::error::Error;
 use crate::event::{Event, IkeSaInfo};
+use crate::exchange::configuration::Given;
 use crate::output::{CommandError, CommandId};
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, KernelWork};
@@ -36,6 +37,7 @@ pub(crate) struct Estate {
     initiate: Option<Initiate>,
     reauth_at: Option<Instant>,
     old: IkeSaInfo,
+    given: Given,
 }
 
 impl IkeSa {
@@ -301,6 +303,7 @@ impl IkeSa {
             initiate: self.initiate.take(),
             reauth_at,
             old: self.info(),
+            given: std::mem::take(&mut self.given),
         }
     }
 
@@ -310,6 +313,7 @@ impl IkeSa {
         self.children = estate.children;
         self.tasks = estate.tasks;
         self.initiate = estate.initiate;
+        self.given = estate.given;
         self.schedule(shared);
         log!(
             shared,
@@ -382,7 +386,7 @@ impl IkeSa {
 
 impl Estate {
     /// Nobody inherits.
-    pub(crate) fn dissolve(self, shared: &mut Shared) {
+    pub(crate) fn dissolve(mut self, shared: &mut Shared) {
         let ops: Vec<_> = self.children.iter().flat_map(ChildSa::remove).collect();
         if !ops.is_empty() {
             shared.out.kernel(ops);
@@ -397,6 +401,11 @@ impl Estate {
         for command in self.tasks.iter().filter_map(Task::command) {
             shared.out.command_done(command, Err(CommandError::NotFound));
         }
+        if !self.given.dns.is_empty() {
+            let ike = Box::new(self.old.clone());
+            shared.out.event(Event::DnsServers(ike, false));
+        }
+        self.given.release(shared, self.old.remote_id.as_ref());
         shared.out.event(Event::IkeDown(Box::new(self.old)));
     }
 }

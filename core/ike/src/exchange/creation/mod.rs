@@ -177,6 +177,19 @@ impl Creation {
         }
     }
 
+    /// Whether it makes a CHILD_SA of this configuration, and not in the place of another.
+    pub(crate) fn makes(&self, name: &str) -> bool {
+        self.makes_new().is_some_and(|config| config.name == name)
+    }
+
+    /// The configuration of a CHILD_SA that it makes, and not in the place of another.
+    pub(crate) fn makes_new(&self) -> Option<Arc<ChildConfig>> {
+        match &self.subject {
+            Subject::Child(draft) if draft.rekeys.is_none() => Some(Arc::clone(&draft.config)),
+            _ => None,
+        }
+    }
+
     /// Whether both replace the same SA.
     fn is_rival_of(&self, other: &Self) -> bool {
         match (&self.subject, &other.subject) {

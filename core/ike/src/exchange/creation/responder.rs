@@ -142,7 +142,8 @@ impl IkeSa {
         };
         let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
         let how = proposals::selection(shared, self.peer.strongswan, true, false);
-        let (ours, theirs) = ((tsr, self.local), (tsi, self.remote));
+        let (own, peers) = (self.own_hosts(), self.peer_hosts());
+        let (ours, theirs) = ((tsr, &own[..]), (tsi, &peers[..]));
         let choice = match rekeys.and_then(|id| self.children.iter().find(|child| child.unique_id == id)) {
             Some(old) => negotiate::choose_for(shared, &old.config, &how, &supplied, ours, theirs),
             None => negotiate::choose(shared, &peer, &how, &supplied, ours, theirs),

@@ -1,0 +1,198 @@
+//! What comes after SAs that this end did not want to lose: `dpd_action` where the peer is dead, `close_action` where it
+//! has deleted them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use config::connection::{Action, ChildConfig, Host};
+
+use crate::child::{ChildSa, ChildState};
+use crate::endpoint::Initiate;
+use crate::exchange::creation::retry_delay;
+use crate::output::CommandId;
+use crate::sa::IkeSa;
+use crate::shared::{Again, Shared, Wish, log};
+use crate::task::Task;
+use crate::timer::Timer;
+use crypto::int_auth::Role;
+
+/// Why SAs are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// The peer does not answer any more.
+    Dead,
+    /// The peer has deleted them.
+    Deleted,
+}
+
+impl Gone {
+    fn action(self, child: &ChildConfig) -> Action {
+        match self {
+            Self::Dead => child.dpd_action,
+            Self::Deleted => child.close_action,
+        }
+    }
+}
+
+impl IkeSa {
+    /// The IKE_SA goes, and is established anew if any of its CHILD_SAs is to be, or one was wanted and not yet made.
+    pub(crate) fn reestablish(&mut self, shared: &mut Shared, why: Gone) {
+        let lost = |child: &&ChildSa| child.is_installed() && child.state != ChildState::Deleting;
+        let lost: Vec<_> = self.children.iter().filter(lost).collect();
+        for child in lost.iter().filter(|child| why.action(&child.config).traps()) {
+            self.wish_trap(shared, &child.config);
+        }
+        let another = self.has_another(shared);
+        let mut children: Vec<(Arc<ChildConfig>, Option<CommandId>)> = Vec::new();
+        for child in &lost {
+            // Another IKE_SA between the same ends has it anew, as after a reauthentication.
+            let users = shared.reqids.users(&child.local_ts, &child.remote_ts);
+            if another && users > 1 {
+                continue;
+            }
+            let known = children
+                .iter()
+                .any(|(config, _)| config.name == child.config.name);
+            if why.action(&child.config).starts() && !known {
+                log!(shared, self, Ike, 1, "restarting CHILD_SA {}", child.config.name);
+                children.push((Arc::clone(&child.config), None));
+            }
+        }
+        children.extend(self.take_wanted());
+        if children.is_empty() {
+            return;
+        }
+        let Some(mut what) = self.what_to_restart() else {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "unable to reestablish IKE_SA due to asymmetric setup"
+            );
+            // They fail with the IKE_SA.
+            let tasks = children.into_iter();
+            self.tasks
+                .extend(tasks.map(|(config, command)| Task::CreateChild(config, command)));
+            return;
+        };
+        let (first, command) = children.remove(0);
+        what.child = Some(first);
+        shared.wishes.push(Wish::Reinitiate(Box::new(Again {
+            what,
+            command,
+            children,
+            instead_of: None,
+            addresses: self.given.own.clone(),
+        })));
+    }
+
+    /// The CHILD_SAs that somebody wanted of this IKE_SA and that are not made yet.
+    fn take_wanted(&mut self) -> Vec<(Arc<ChildConfig>, Option<CommandId>)> {
+        let mut wanted = Vec::new();
+        if let Some(creation) = &mut self.creating
+            && let Some(config) = creation.makes_new()
+        {
+            wanted.push((config, creation.command.take()));
+        }
+        let later = std::mem::take(&mut self.later).into_iter().map(|(_, task)| task);
+        let (create, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tasks)
+            .into_iter()
+            .chain(later)
+            .partition(|task| matches!(task, Task::CreateChild(..)));
+        self.tasks = others.into();
+        wanted.extend(create.into_iter().filter_map(|task| match task {
+            Task::CreateChild(config, command) => Some((config, command)),
+            _ => None,
+        }));
+        wanted
+    }
+
+    /// Whether there is another IKE_SA between the same identities.
+    fn has_another(&self, shared: &Shared) -> bool {
+        let own = shared.established.get(&self.unique_id);
+        let mut all = shared.established.iter();
+        own.is_some() && all.any(|(key, ends)| *key != self.unique_id && Some(ends) == own)
+    }
+
+    /// The peer has deleted a CHILD_SA.
+    pub(crate) fn after_deletion(&mut self, shared: &mut Shared, config: &Arc<ChildConfig>) {
+        if config.close_action.traps() {
+            self.wish_trap(shared, config);
+        }
+        if config.close_action.starts() {
+            self.tasks.push_back(Task::CreateChild(Arc::clone(config), None));
+        }
+    }
+
+    /// A CHILD_SA has reached its hard limit, and its rekeying has not come to anything. Both ends may notice at once; so
+    /// the one that did not initiate the IKE_SA looks again a little later.
+    pub(crate) fn recreate(&mut self, shared: &mut Shared, config: Arc<ChildConfig>) {
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "scheduling CHILD_SA recreate after hard expire"
+        );
+        let task = Task::CreateChild(config, None);
+        match self.role {
+            Role::Initiator => self.tasks.push_back(task),
+            Role::Responder => {
+                let when = Timer::at(shared.now + retry_delay(shared));
+                self.later.push((when, task));
+            }
+        }
+    }
+
+    /// Whether a CHILD_SA that nobody waits for is there already.
+    pub(crate) fn has_installed(&self, name: &str) -> bool {
+        let mut children = self.children.iter();
+        children.any(|child| child.config.name == name && child.is_installed())
+    }
+
+    /// Wishes the trap of a CHILD_SA that is gone.
+    fn wish_trap(&self, shared: &mut Shared, child: &Arc<ChildConfig>) {
+        match self.what_to_restart().filter(|_| self.has_known_peer()) {
+            Some(mut what) => {
+                what.child = Some(Arc::clone(child));
+                shared.wishes.push(Wish::Trap(Box::new(what)));
+            }
+            None => log!(
+                shared,
+                self,
+                Cfg,
+                1,
+                "installing trap failed, remote address unknown"
+            ),
+        }
+    }
+
+    /// Whether the configuration says where the peer is.
+    fn has_known_peer(&self) -> bool {
+        let mut hosts = self.config.iter().flat_map(|config| &config.remote_addrs);
+        hosts.any(|host| match host {
+            Host::Address(address) => !address.is_unspecified(),
+            Host::Name(_) => true,
+            _ => false,
+        })
+    }
+
+    /// What to establish in the place of this IKE_SA. An end that did not initiate it can where it knows the peer's address
+    /// and needs nothing that only an initiator can ask for.
+    fn what_to_restart(&self) -> Option<Initiate> {
+        if let Some(mut what) = self.initiate.clone() {
+            what.local.set_ip(self.local.ip());
+            return Some(what);
+        }
+        let peer = self.config.clone()?;
+        let reachable = !self.natt.remote || self.has_known_peer();
+        let symmetric = peer.vips.is_empty() && peer.pools.is_empty();
+        (reachable && symmetric).then(|| Initiate {
+            child: None,
+            local: SocketAddr::new(self.local.ip(), peer.local_port),
+            remote: SocketAddr::new(self.remote.ip(), peer.remote_port),
+            peer,
+        })
+    }
+}
