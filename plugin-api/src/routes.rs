@@ -32,6 +32,8 @@ impl Routes {
     pub fn install(&mut self, host: &dyn Host, net: &dyn KernelNet, route: &Route) {
         if let Some(usage) = self.routes.get_mut(route) {
             usage.users += 1;
+            // It may have gone with an address or a link meanwhile.
+            usage.ours |= net.add_route(route).is_ok();
             return;
         }
         let ours = match net.add_route(route) {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use netlink_packet_core::NetlinkPayload;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -20,7 +20,7 @@ use plugin_api::{Host, PluginError};
 use crate::connection::{self, Connection};
 use crate::listener::{Listening, Worker};
 use crate::lookup::Candidate;
-use crate::net::VirtualAddresses;
+use crate::net::{self, OwnRoutes, VirtualAddresses};
 use crate::settings::Settings;
 use crate::state::{Change, State, address_of, link_of};
 
@@ -38,9 +38,9 @@ struct Listener {
     connection: Connection<Message>,
     state: State,
     virtual_addresses: Arc<Mutex<VirtualAddresses>>,
+    routes: OwnRoutes,
+    settings: Settings,
     ignored_tables: BTreeSet<u32>,
-    process_route: bool,
-    roam_events: bool,
     /// When to tell the daemon, and whether it is about addresses.
     pending: Option<(Instant, bool)>,
     /// When to look at everything, after messages were lost.
@@ -57,6 +57,7 @@ impl Monitor {
         host: Arc<dyn Host>,
         settings: &Settings,
         virtual_addresses: Arc<Mutex<VirtualAddresses>>,
+        routes: OwnRoutes,
     ) -> Result<Self, PluginError> {
         let failed =
             |error: io::Error| PluginError::system("listening for changes of addresses and routes", &error);
@@ -78,9 +79,9 @@ impl Monitor {
             connection,
             state,
             virtual_addresses,
+            routes,
+            settings: settings.clone(),
             ignored_tables,
-            process_route: settings.process_route,
-            roam_events: settings.roam_events,
             pending: None,
             stale: None,
         };
@@ -189,7 +190,7 @@ impl Listener {
             .leaving
             .clear();
         // Routes are not kept, so one may have changed among what was lost.
-        if self.process_route {
+        if self.settings.process_route {
             self.roam(false);
         }
     }
@@ -219,7 +220,7 @@ impl Listener {
 
     fn take_route(&mut self, route: &RouteMessage) {
         let route = Candidate::of(route);
-        if self.process_route && !route.cloned && !self.ignored_tables.contains(&route.table) {
+        if self.settings.process_route && !route.cloned && !self.ignored_tables.contains(&route.table) {
             self.roam(false);
         }
     }
@@ -229,6 +230,9 @@ impl Listener {
     }
 
     fn tell(&mut self, change: &Change) {
+        if let Change::Appeared(_, interface) | Change::Activated(interface) = change {
+            self.restore_routes(interface);
+        }
         let mut ours = self
             .virtual_addresses
             .lock()
@@ -248,9 +252,25 @@ impl Listener {
         }
     }
 
+    /// Adds our routes by an interface again, which the kernel may have dropped.
+    fn restore_routes(&self, interface: &str) {
+        let links = &self.state.links;
+        let Some((index, _)) = links.iter().find(|(_, link)| link.name == interface) else {
+            return;
+        };
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        for route in routes.iter().filter(|route| route.interface == interface) {
+            let message = net::route_message(&self.settings, route, *index);
+            // It is there in most cases, and in others its gateway may be out of reach.
+            let _ = self
+                .connection
+                .request(Message::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL);
+        }
+    }
+
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn roam(&mut self, address: bool) {
-        if !self.roam_events {
+        if !self.settings.roam_events {
             return;
         }
         self.pending = Some(match self.pending {

@@ -1,6 +1,6 @@
 //! The [`KernelNet`] that the daemon sees.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,12 +46,16 @@ impl VirtualAddresses {
     }
 }
 
+/// Routes that the daemon has added. The kernel drops those of an interface that goes down or loses its last address.
+pub(crate) type OwnRoutes = Arc<Mutex<HashSet<Route>>>;
+
 /// Addresses and routes by netlink. When it is dropped its thread ends and its rules go.
 pub struct Netlink {
     host: Arc<dyn Host>,
     connection: Connection<Message>,
     settings: Settings,
     virtual_addresses: Arc<Mutex<VirtualAddresses>>,
+    routes: OwnRoutes,
     rules: Vec<RuleMessage>,
     _monitor: Monitor,
 }
@@ -68,12 +72,19 @@ impl Netlink {
         let connection =
             Connection::open().map_err(|error| PluginError::system("opening a netlink socket", &error))?;
         let virtual_addresses = Arc::<Mutex<VirtualAddresses>>::default();
-        let monitor = Monitor::start(Arc::clone(&host), &settings, Arc::clone(&virtual_addresses))?;
+        let routes = OwnRoutes::default();
+        let monitor = Monitor::start(
+            Arc::clone(&host),
+            &settings,
+            Arc::clone(&virtual_addresses),
+            Arc::clone(&routes),
+        )?;
         let mut net = Self {
             host,
             connection,
             settings,
             virtual_addresses,
+            routes,
             rules: Vec::new(),
             _monitor: monitor,
         };
@@ -298,17 +309,23 @@ impl KernelNet for Netlink {
 
     fn add_route(&self, route: &Route) -> Result<(), PluginError> {
         let index = self.interface_index(&route.interface)?;
-        let mut message = lookup::message(route, self.table(), index);
-        message.attributes.extend(self.metrics());
+        // The lock is held so long that the monitor does not come in between.
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         self.connection
-            .request(Message::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
-            .map(drop)
-            .map_err(|error| refused(format!("adding {}", described(route)), &error))
+            .request(
+                Message::NewRoute(route_message(&self.settings, route, index)),
+                NLM_F_CREATE | NLM_F_EXCL,
+            )
+            .map_err(|error| refused(format!("adding {}", described(route)), &error))?;
+        routes.insert(route.clone());
+        Ok(())
     }
 
     fn delete_route(&self, route: &Route) -> Result<(), PluginError> {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.remove(route);
         let index = self.interface_index(&route.interface)?;
-        let mut message = lookup::message(route, self.table(), index);
+        let mut message = lookup::message(route, table(&self.settings), index);
         message.header.scope = RouteScope::NoWhere;
         self.connection
             .request(Message::DelRoute(message), 0)
@@ -317,22 +334,25 @@ impl KernelNet for Netlink {
     }
 }
 
-impl Netlink {
-    fn metrics(&self) -> Option<RouteAttribute> {
-        let Settings { mtu, mss, .. } = self.settings;
-        let metrics: Vec<_> = [(mtu, RouteMetric::Mtu(mtu)), (mss, RouteMetric::Advmss(mss))]
-            .into_iter()
-            .filter_map(|(value, metric)| (value > 0).then_some(metric))
-            .collect();
-        (!metrics.is_empty()).then_some(RouteAttribute::Metrics(metrics))
+/// What installs a route of ours.
+pub(crate) fn route_message(settings: &Settings, route: &Route, index: u32) -> RouteMessage {
+    let mut message = lookup::message(route, table(settings), index);
+    let Settings { mtu, mss, .. } = *settings;
+    let metrics: Vec<_> = [(mtu, RouteMetric::Mtu(mtu)), (mss, RouteMetric::Advmss(mss))]
+        .into_iter()
+        .filter_map(|(value, metric)| (value > 0).then_some(metric))
+        .collect();
+    if !metrics.is_empty() {
+        message.attributes.push(RouteAttribute::Metrics(metrics));
     }
+    message
+}
 
-    fn table(&self) -> u32 {
-        if self.settings.table == 0 {
-            libc::RT_TABLE_MAIN.into()
-        } else {
-            self.settings.table
-        }
+fn table(settings: &Settings) -> u32 {
+    if settings.table == 0 {
+        libc::RT_TABLE_MAIN.into()
+    } else {
+        settings.table
     }
 }
 

@@ -288,3 +288,35 @@ fn routes_go_to_our_table_and_next_hops_come_from_others() {
         ErrorKind::NotFound
     );
 }
+
+#[test]
+fn our_routes_come_back_with_the_address_that_they_went_with() {
+    let Some(world) = World::new("restored") else {
+        return;
+    };
+    ip("link set eth0 up");
+    ip("link set eth1 up");
+    world.until("interface eth1 activated");
+    ip("addr add 192.0.2.1/24 dev eth0");
+    world.until("192.0.2.1 appeared on eth0");
+    let route = Route {
+        destination: address("10.1.0.0"),
+        prefix: 16,
+        gateway: Some(address("192.0.2.254")),
+        source: None,
+        interface: "eth0".into(),
+    };
+    world.net.add_route(&route).expect("added");
+    let there = ip("route show table 220");
+    assert_ne!(there, "");
+    ip("addr del 192.0.2.1/24 dev eth0");
+    assert_eq!(ip("route show table 220"), "", "the kernel drops it");
+    world.until("192.0.2.1 disappeared from eth0");
+    ip("addr add 192.0.2.2/24 dev eth0");
+    world.until("192.0.2.2 appeared on eth0");
+    assert_eq!(ip("route show table 220"), there);
+    world.net.delete_route(&route).expect("removed");
+    ip("addr add 192.0.2.3/24 dev eth0");
+    world.until("192.0.2.3 appeared on eth0");
+    assert_eq!(ip("route show table 220"), "");
+}

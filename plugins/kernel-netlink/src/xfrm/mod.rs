@@ -19,7 +19,7 @@ mod spd;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use iana::Protocol;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -225,6 +225,22 @@ impl Xfrm {
         }
     }
 
+    /// When a packet met one of the policies of an SA, in seconds since 1970. Kernels before 6.2 do not keep that by SA.
+    fn policies_used(&self, sa: &sad::Installed) -> Option<u64> {
+        let keys = self.policies().spd.keys(sa.reqid, Side::of_sa(sa.inbound));
+        let used = keys.iter().filter_map(|key| {
+            let answer = self
+                .connection
+                .ask(Message::GetPolicy(policy::named(key)), 0)
+                .ok()?;
+            answer.into_iter().find_map(|message| match message {
+                Message::AddPolicy(policy) => Some(policy.user_policy_info.lifetime_cur.use_time),
+                _ => None,
+            })
+        });
+        used.max().filter(|used| *used > 0)
+    }
+
     fn move_policies(&self, reqid: u32, old: spd::Ends, new: spd::Ends, side: Side) {
         let mut policies = self.policies();
         let Policies { spd, routes } = &mut *policies;
@@ -333,26 +349,32 @@ impl KernelIpsec for Xfrm {
         outcome?;
         sad.relocate(id, &new_id);
         drop(sad);
-        let side = if installed.inbound {
-            Side::Inbound
-        } else {
-            Side::Outbound
-        };
         if (id.src, id.dst) != (new_id.src, new_id.dst) {
-            self.move_policies(installed.reqid, (id.src, id.dst), (new_id.src, new_id.dst), side);
+            self.move_policies(
+                installed.reqid,
+                (id.src, id.dst),
+                (new_id.src, new_id.dst),
+                Side::of_sa(installed.inbound),
+            );
         }
         Ok(())
     }
 
     #[allow(clippy::disallowed_methods)] // the kernel counts by this clock
     fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError> {
-        let mark = self.sad().get(id).and_then(|installed| installed.mark);
-        let mut state = self.state(id, mark)?;
+        let installed = self.sad().get(id).copied();
+        let mut state = self.state(id, installed.and_then(|installed| installed.mark))?;
         sa::wipe_all(&mut state.nlas);
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Ok(sa::usage(&state, now))
+        let (mut usage, last_used) = sa::usage(&state);
+        if usage.packets > 0 {
+            let last_used =
+                last_used.or_else(|| installed.and_then(|installed| self.policies_used(&installed)));
+            let now = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            usage.last_use = last_used.map(|last| now.saturating_sub(Duration::from_secs(last)));
+        }
+        Ok(usage)
     }
 
     fn delete_sa(&self, id: &SaId) -> Result<(), PluginError> {

@@ -136,20 +136,19 @@ pub(super) fn named(id: &SaId, mark_and_mask: Option<(u32, u32)>) -> DelGetMessa
     }
 }
 
-/// What the SA has carried until `now`, in seconds since 1970.
-pub(super) fn usage(answer: &ModifyMessage, now: Duration) -> SaUsage {
+/// What the SA has carried, and the time of the last packet in seconds since 1970, if the kernel says so.
+pub(super) fn usage(answer: &ModifyMessage) -> (SaUsage, Option<u64>) {
     let carried = &answer.user_sa_info.lifetime_cur;
     let last_used = answer.nlas.iter().find_map(|attribute| match attribute {
-        XfrmAttrs::LastUsed(seconds) => Some(Duration::from_secs(*seconds)),
+        XfrmAttrs::LastUsed(seconds) => Some(*seconds),
         _ => None,
     });
-    SaUsage {
+    let usage = SaUsage {
         octets: carried.bytes,
         packets: carried.packets,
-        last_use: last_used
-            .filter(|_| carried.packets > 0)
-            .map(|last| now.saturating_sub(last)),
-    }
+        last_use: None,
+    };
+    (usage, last_used)
 }
 
 /// Makes of what the kernel says about an SA the message that installs it at other addresses, with all that it was in

@@ -124,10 +124,10 @@ impl Spd {
 
     /// Lets the policies of installed SAs follow these to other addresses: what the kernel has to do, and the parameters
     /// before and after of each that moved. Traps stay, as they are from the configuration.
-    pub(super) fn relocate(&mut self, reqid: u32, old: Ends, new: Ends, direction: Side) -> Vec<Moved> {
+    pub(super) fn relocate(&mut self, reqid: u32, old: Ends, new: Ends, side: Side) -> Vec<Moved> {
         let mut moved = Vec::new();
         for (key, users) in &mut self.entries {
-            if (key.direction == Direction::Out) != (direction == Side::Outbound) {
+            if Side::of(key.direction) != side {
                 continue;
             }
             let before = users.first().map(content);
@@ -152,6 +152,18 @@ impl Spd {
         moved
     }
 
+    /// The policies in the kernel that have SAs with this reqid.
+    pub(super) fn keys(&self, reqid: u32, side: Side) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (key, users) in &self.entries {
+            let is_best = users.first().is_some_and(|user| user.parameters.reqid == reqid);
+            if is_best && Side::of(key.direction) == side {
+                keys.push(*key);
+            }
+        }
+        keys
+    }
+
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
@@ -173,6 +185,21 @@ pub(super) enum Side {
     Inbound,
     /// Out.
     Outbound,
+}
+
+impl Side {
+    fn of(direction: Direction) -> Self {
+        if direction == Direction::Out {
+            Self::Outbound
+        } else {
+            Self::Inbound
+        }
+    }
+
+    /// Of an SA.
+    pub(super) fn of_sa(inbound: bool) -> Self {
+        if inbound { Self::Inbound } else { Self::Outbound }
+    }
 }
 
 /// A selector whose policies have moved.
