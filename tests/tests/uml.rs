@@ -8,7 +8,6 @@
     reason = "everything here is test code"
 )]
 
-<<<<<<< HEAD
 #[path = "interop/strongswan.rs"]
 mod strongswan;
 
@@ -18,11 +17,6 @@ mod uml {
     mod net;
     mod scenarios;
     mod setup;
-=======
-mod uml {
-    mod esp;
-    mod net;
->>>>>>> wt-xfrm
     mod tables;
     mod wire;
 }

@@ -204,11 +204,13 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             // Fetched here, because the guest has no network but its own.
             xtask::peers::Peer::unpack(PEER)?;
             run::build(false)?;
-            let test = run::test_program("uml")?;
-            let options = ["--test-threads=1", "--show-output"].map(str::to_owned);
-            let status = xtask::uml::run(&test, &options, xtask::uml::LIMIT)?;
-            if !status.success() {
-                return Err(format!("{} in the guest: {status}", test.display()));
+            for (package, name) in [("charon-kernel-netlink", "esp"), ("pqswan-tests", "uml")] {
+                let test = run::test_program(package, name)?;
+                let options = ["--test-threads=1", "--show-output"].map(str::to_owned);
+                let status = xtask::uml::run(&test, &options, xtask::uml::LIMIT)?;
+                if !status.success() {
+                    return Err(format!("{name} of {package} in the guest: {status}"));
+                }
             }
         }
         Kind::Docker => match docker::Engine::find() {

@@ -60,8 +60,11 @@ pub(crate) struct Swanctl<'a> {
 
 impl<'a> Swanctl<'a> {
     pub(crate) fn new(peer: &Peer, host: &'a Host) -> Self {
-        host.write("run/strongswan.conf", "swanctl {\n load = random openssl pem pkcs1 pkcs8 x509 pubkey\n}\n")
-            .unwrap();
+        host.write(
+            "run/strongswan.conf",
+            "swanctl {\n load = random openssl pem pkcs1 pkcs8 x509 pubkey\n}\n",
+        )
+        .unwrap();
         let jail = Jail::new(&peer.root, &host.path("run")).unwrap();
         Self { jail, host }
     }
