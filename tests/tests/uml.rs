@@ -8,9 +8,15 @@
     reason = "everything here is test code"
 )]
 
+#[path = "interop/strongswan.rs"]
+mod strongswan;
+
 mod uml {
     mod esp;
+    mod host;
     mod net;
+    mod scenarios;
+    mod setup;
     mod tables;
     mod wire;
 }

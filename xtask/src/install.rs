@@ -46,6 +46,9 @@ pub(crate) const GUEST: &[Tool] = &[
     tool("iptables-legacy", "iptables"),
 ];
 
+/// For the root of an image.
+pub(crate) const BOOTSTRAP: &[Tool] = &[tool("debootstrap", "debootstrap")];
+
 /// For clients that are written in it.
 pub(crate) const PYTHON: &[Tool] = &[tool("python3", "python3"), tool("pip3", "python3-pip")];
 

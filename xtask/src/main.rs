@@ -1,7 +1,8 @@
-//! `cargo xtask demo | test | dist | uml`: what a person or CI runs, with what it needs to be installed.
+//! `cargo xtask demo | test | dist | docker | uml`: what a person or CI runs, with what it needs to be installed.
 
 mod demo;
 mod dist;
+mod docker;
 mod install;
 mod licences;
 mod manual;
@@ -40,6 +41,15 @@ enum Task {
         /// The root of the tree.
         directory: PathBuf,
     },
+    /// Build the image and bring the walk-through's containers up, until interrupted.
+    Docker {
+        /// The client is a road warrior, without a network of her own.
+        #[arg(long)]
+        road_warrior: bool,
+        /// Compile here, not while the image is built; what has been compiled before is used again.
+        #[arg(long)]
+        tree: bool,
+    },
     /// Run a program in user-mode Linux, whose kernel has IPsec, as root of that.
     Uml {
         /// The program and its arguments.
@@ -61,6 +71,14 @@ fn main() -> ExitCode {
         Task::Demo { all } => demo::run(all),
         Task::Test { kinds } => test::run(&kinds),
         Task::Dist { directory } => dist::run(&directory),
+        Task::Docker { road_warrior, tree } => {
+            let source = if tree {
+                docker::Source::Tree
+            } else {
+                docker::Source::Context
+            };
+            docker::run(source, road_warrior)
+        }
         Task::Uml { command, limit } => uml(&command, Duration::from_secs(limit)),
     };
     match result {

@@ -87,7 +87,11 @@ impl Peer {
 }
 
 /// Where what is fetched is kept from run to run.
-pub(crate) fn cache() -> Result<PathBuf, String> {
+///
+/// # Errors
+///
+/// If neither HOME nor XDG_CACHE_HOME says so.
+pub fn cache() -> Result<PathBuf, String> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let cache = set("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")));
@@ -153,7 +157,11 @@ fn fetch(suite: &str, apt: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// The mirror of Debian that apt uses here.
-fn mirror() -> Result<String, String> {
+///
+/// # Errors
+///
+/// If it uses none.
+pub fn mirror() -> Result<String, String> {
     if let Ok(mirror) = std::env::var(MIRROR) {
         return Ok(mirror);
     }

@@ -1,14 +1,14 @@
 //! The second process, and how the first waits for it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::log::Log;
+use super::log::{CONSOLE, Log};
 use super::{exit, options};
 use crate::process;
 use crate::product::NAME;
@@ -33,10 +33,10 @@ pub(super) fn start(arguments: &[String], log: &Log) -> u8 {
 }
 
 fn try_start(arguments: &[String]) -> std::io::Result<u8> {
-    let stderr = if stderr_is_kept() {
-        Stdio::inherit()
-    } else {
-        Stdio::null()
+    let stderr = match container_console() {
+        Some(console) => Stdio::from(console),
+        None if stderr_is_kept() => Stdio::inherit(),
+        None => Stdio::null(),
     };
     let mut child = Command::new(std::env::current_exe()?)
         .arg0("starter")
@@ -64,6 +64,20 @@ fn try_start(arguments: &[String]) -> std::io::Result<u8> {
             .unwrap_or(exit::FAILED),
         _ => code[0],
     })
+}
+
+/// The console of the container, which its log shows, for a daemon that is started from a terminal: that may be one of
+/// `docker exec`, which goes with its shell. In a container the console is a pseudoterminal, that of the first process.
+fn container_console() -> Option<File> {
+    let device = |path: &str| Some(std::fs::metadata(path).ok()?.rdev());
+    let console = device(CONSOLE)?;
+    let of_container = device("/proc/1/fd/2")? == console && console != nix::sys::stat::makedev(5, 1);
+    if !of_container || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(nix::libc::O_NOCTTY);
+    options.open(CONSOLE).ok()
 }
 
 /// Whether the daemon may go on writing to this standard error: to a terminal, a file, or the log of the container,

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 
 const SYSLOG: &str = "/dev/log";
-const CONSOLE: &str = "/dev/console";
+pub(super) const CONSOLE: &str = "/dev/console";
 /// Facility authpriv (10), severity informational (6): RFC 5424, 6.2.1.
 const PRIORITY: u8 = 10 * 8 + 6;
 

@@ -1,0 +1,272 @@
+//! What tunnels in the kernel do, with our daemon on both hosts and with strongSwan's on either.
+
+use super::host::{Machine, Who};
+use super::net::{Hidden, cable, command, hidden};
+use super::setup::{CAROL, MOON, conf};
+use super::tables::{policies, states};
+use super::wire::Wire;
+
+/// Who runs on moon, and who on carol. strongSwan on both is no test of ours, but of the scenario.
+const EVERYONE: [[Who; 2]; 4] = [
+    [Who::Them, Who::Them],
+    [Who::Us, Who::Us],
+    [Who::Them, Who::Us],
+    [Who::Us, Who::Them],
+];
+
+const ESP: &str = "aes256gcm16";
+
+/// Addresses on the cable that no policy protects.
+const OUTSIDE: [&str; 2] = ["192.168.9.2", "192.168.9.3"];
+
+/// No rekeyed SA stays for packets on their way: there are none when a test looks.
+const SETTINGS: &str = "delete_rekeyed_delay = 0";
+
+struct Pair {
+    moon: Machine,
+    carol: Machine,
+}
+
+/// Both hosts on one cable, their daemons up.
+fn pair([moon, carol]: [Who; 2]) -> Option<Pair> {
+    let network = cable()?;
+    println!("moon: {moon:?}, carol: {carol:?}");
+    for (host, address) in [&network.moon, &network.carol].into_iter().zip(OUTSIDE) {
+        host.ip(&format!("addr add {address}/24 dev eth0")).unwrap();
+    }
+    Some(Pair {
+        moon: Machine::start(moon, "moon", network.moon, SETTINGS),
+        carol: Machine::start(carol, "carol", network.carol, SETTINGS),
+    })
+}
+
+impl Pair {
+    fn both(&self) -> [&Machine; 2] {
+        [&self.moon, &self.carol]
+    }
+
+    /// Loads the connection on both, with more settings of it and of its CHILD_SA.
+    fn load(&self, esp: &str, connection: &str, child: &str) {
+        self.moon.load(&conf(MOON, CAROL, esp, connection, child));
+        self.carol.load(&conf(CAROL, MOON, esp, connection, child));
+    }
+
+    fn wire(&self) -> Wire<'_> {
+        Wire::tap(self.both().map(|host| (host.namespace(), "eth0")))
+    }
+
+    /// carol pings an address on moon, which answers, and returns what passed on the cable meanwhile.
+    fn ping(&self, from: &str, to: &str) -> Vec<String> {
+        let wire = self.wire();
+        command(
+            self.carol.namespace(),
+            "ping",
+            &format!("-c 2 -i 0.2 -W 5 -I {from} {to}"),
+        );
+        wire.heard(OUTSIDE[1])
+    }
+
+    /// Fails unless the two hosts have one CHILD_SA, the same.
+    fn expect_one(&self) {
+        let [moon, carol] = self.both().map(Machine::agree);
+        assert_eq!((moon.len(), carol.len()), (1, 1));
+        for (one, other) in [(0, 1), (1, 0)] {
+            assert_eq!(moon[0][one].spi, carol[0][other].spi, "{}", self.carol.log());
+        }
+    }
+}
+
+fn all_esp(heard: &[String], count: usize) {
+    assert_eq!(heard.len(), count, "{heard:#?}");
+    let esp = |packet: &String| packet.contains(": ESP(spi=0x");
+    assert!(heard.iter().all(esp), "{heard:#?}");
+}
+
+#[test]
+fn networks_are_joined_and_parted() {
+    for who in EVERYONE {
+        let Some(pair) = pair(who) else { return };
+        pair.load(ESP, "", "");
+        pair.carol.swanctl("--initiate --child net");
+        pair.expect_one();
+        all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
+        for host in pair.both() {
+            for state in &host.agree()[0] {
+                assert_eq!((state.packets, state.octets), (2, 168), "{}", state.text);
+                assert_eq!(state.mode, "tunnel");
+                assert!(state.text.contains("rfc4106(gcm(aes))"), "{}", state.text);
+            }
+            // Twice 168 octets, as the kernel counted them.
+            assert_eq!(host.swanctl("--list-sas").matches(" 168 bytes,").count(), 2);
+            let priorities: Vec<u32> = policies(host.namespace())
+                .iter()
+                .map(|policy| policy.priority)
+                .collect();
+            assert_eq!(priorities, [383_615; 3], "{}", host.tables());
+        }
+        pair.carol.swanctl("--terminate --ike net");
+        pair.moon.until("end of the IKE_SA", || {
+            states(pair.moon.namespace()).is_empty().then_some(())
+        });
+        for host in pair.both() {
+            host.expect_nothing();
+        }
+    }
+}
+
+/// Whatever the kernel has it does not only install, but agrees with the peer's.
+#[test]
+fn every_algorithm_of_the_kernel_carries_pings() {
+    for who in [[Who::Us, Who::Us], [Who::Them, Who::Us]] {
+        let Some(pair) = pair(who) else { return };
+        for esp in [
+            "aes128-sha1",
+            "aes256-sha256",
+            "aes192-sha384",
+            "aes256-sha512-esn",
+            "aes128gcm16-esn",
+        ] {
+            pair.load(esp, "", "");
+            pair.carol.swanctl("--initiate --child net");
+            pair.expect_one();
+            all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
+            pair.carol.swanctl("--terminate --ike net");
+        }
+    }
+}
+
+#[test]
+fn hosts_protect_themselves_in_transport_mode() {
+    for who in EVERYONE {
+        let Some(pair) = pair(who) else { return };
+        for (host, own, peer) in [(&pair.moon, MOON, CAROL), (&pair.carol, CAROL, MOON)] {
+            host.load(&conf(own.alone(), peer.alone(), ESP, "", "mode = transport"));
+        }
+        pair.carol.swanctl("--initiate --child net");
+        pair.expect_one();
+        all_esp(&pair.ping("192.168.0.3", "192.168.0.2"), 4);
+        for host in pair.both() {
+            assert_eq!(host.agree()[0][0].mode, "transport");
+        }
+    }
+}
+
+#[test]
+fn a_client_behind_a_router_that_translates_wraps_esp_in_udp() {
+    for [moon, carol] in EVERYONE {
+        let Some(network) = hidden() else { return };
+        println!("moon: {moon:?}, carol: {carol:?}");
+        let Hidden {
+            moon: gateway,
+            carol: client,
+            router,
+        } = network;
+        let moon = Machine::start(moon, "moon", gateway, SETTINGS);
+        let carol = Machine::start(carol, "carol", client, SETTINGS);
+        moon.load(&conf(MOON, CAROL.at("%any"), ESP, "", ""));
+        carol.load(&conf(CAROL.at("192.168.1.3"), MOON, ESP, "", ""));
+        carol.swanctl("--initiate --child net");
+        let wire = Wire::tap([(&router, "outside"), (moon.namespace(), "eth0")]);
+        command(carol.namespace(), "ping", "-c 2 -i 0.2 -W 5 -I 10.3.0.1 10.1.0.2");
+        let heard = wire.heard("192.168.0.2");
+        let wrapped = |packet: &&String| packet.contains("UDP-encap: ESP(spi=0x");
+        let keepalive = |packet: &&String| packet.contains("isakmp-nat-keep-alive");
+        assert_eq!(heard.iter().filter(wrapped).count(), 4, "{heard:#?}");
+        assert!(
+            heard.iter().all(|packet| wrapped(&packet) || keepalive(&packet)),
+            "{heard:#?}"
+        );
+        for host in [&moon, &carol] {
+            let pairs = host.agree();
+            assert_eq!(pairs.len(), 1);
+            for state in &pairs[0] {
+                assert!(state.text.contains("encap type espinudp"), "{}", state.text);
+            }
+        }
+        let [inbound, outbound] = &moon.agree()[0];
+        assert_eq!([&inbound.source, &outbound.destination], ["192.168.0.1"; 2]);
+    }
+}
+
+#[test]
+fn a_packet_for_a_trap_brings_the_tunnel_up() {
+    for who in EVERYONE {
+        let Some(pair) = pair(who) else { return };
+        pair.moon.load(&conf(MOON, CAROL, ESP, "", ""));
+        pair.carol
+            .load(&conf(CAROL, MOON, ESP, "", "start_action = trap"));
+        assert_eq!(
+            policies(pair.carol.namespace()).len(),
+            3,
+            "{}",
+            pair.carol.tables()
+        );
+        // The first packets wait or are lost until it is up.
+        command(
+            pair.carol.namespace(),
+            "ping",
+            "-c 1 -W 10 -w 20 -I 10.3.0.1 10.1.0.2",
+        );
+        let log = pair.carol.log();
+        assert!(
+            log.contains("creating acquire job for policy 10.3.0.1/32"),
+            "{log}"
+        );
+        let [moon, carol] = pair.both().map(Machine::agree);
+        assert_eq!((moon.len(), carol.len()), (1, 1));
+        // The trap stays, for when the tunnel is gone.
+        pair.carol.swanctl("--terminate --ike net");
+        assert_eq!(
+            policies(pair.carol.namespace()).len(),
+            3,
+            "{}",
+            pair.carol.tables()
+        );
+        assert!(
+            states(pair.carol.namespace()).is_empty(),
+            "{}",
+            pair.carol.tables()
+        );
+    }
+}
+
+#[test]
+fn what_the_kernel_says_of_lifetimes_rekeys() {
+    for who in EVERYONE {
+        let Some(pair) = pair(who) else { return };
+        pair.moon.load(&conf(MOON, CAROL, ESP, "", ""));
+        let lifetimes = "rekey_packets = 20\n rand_packets = 0\n life_packets = 10000";
+        pair.carol.load(&conf(CAROL, MOON, ESP, "", lifetimes));
+        pair.carol.swanctl("--initiate --child net");
+        pair.expect_one();
+        let before = pair.carol.believed();
+        command(
+            pair.carol.namespace(),
+            "ping",
+            "-c 25 -i 0.01 -W 5 -I 10.3.0.1 10.1.0.2",
+        );
+        pair.carol.until("rekeying", || {
+            let log = pair.carol.log();
+            (log.contains("creating rekey job for CHILD_SA ESP/0x") && log.contains("CHILD_SA closed"))
+                .then_some(())
+        });
+        pair.expect_one();
+        assert_ne!(pair.carol.believed(), before);
+        all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
+    }
+}
+
+#[test]
+fn a_killed_daemon_leaves_nothing_to_the_next() {
+    let Some(pair) = pair([Who::Us; 2]) else { return };
+    pair.load(ESP, "", "");
+    pair.carol.swanctl("--initiate --child net");
+    pair.expect_one();
+    pair.carol.restart();
+    pair.carol.expect_nothing();
+    pair.carol.load(&conf(CAROL, MOON, ESP, "", ""));
+    pair.carol.swanctl("--initiate --child net");
+    // INITIAL_CONTACT ends what moon still had.
+    pair.expect_one();
+    all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
+}
