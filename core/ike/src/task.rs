@@ -59,6 +59,14 @@ impl Task {
         matches!(self, Self::CreateChild(config, _) if config.name == name)
     }
 
+    /// Whether it is about the peer itself, and changes no SA of both ends.
+    pub(crate) fn is_about_peer(&self) -> bool {
+        matches!(
+            self,
+            Self::Liveness | Self::UpdateAddresses | Self::ReturnRoutability
+        )
+    }
+
     /// The name in lists of tasks.
     pub(crate) fn name(&self) -> &'static str {
         match self {

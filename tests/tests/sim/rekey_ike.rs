@@ -282,3 +282,23 @@ fn thousands_of_rekeyings_survive_loss_reordering_and_collisions() {
         "{given_up} worlds gave a peer up"
     );
 }
+
+#[test]
+fn a_peer_that_dies_while_it_replaces_an_ike_sa_is_asked_whether_it_lives() {
+    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
+    let mut config = world::carol(TUNNEL1);
+    config.dpd_delay = Duration::from_secs(5);
+    world.hosts[1].endpoint.add_connection(config);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    world.rekey_ike(0);
+    let answered = |world: &World| world.logged(1, "generating CREATE_CHILD_SA response 0");
+    assert!(world.run_until(MINUTE, answered));
+    world.tamper = Some(Box::new(|_| false));
+    world.run_for(Duration::from_secs(11));
+    assert!(
+        world.logged(1, "sending DPD request"),
+        "{:#?}",
+        world.hosts[1].log
+    );
+}

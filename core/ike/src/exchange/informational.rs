@@ -17,13 +17,14 @@ impl IkeSa {
     /// Starts what waits first, if the window is free.
     pub(crate) fn start_next_task(&mut self, shared: &mut Shared) {
         while self.is_established() && !self.window.is_busy() && self.active.is_none() {
-            // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2).
-            // Its answers may be lost for want of an address that the peer knows, though.
+            // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2). Whether the peer lives,
+            // and where, is to be known all the same.
             let replaced = self.answering.as_ref().is_some_and(|creation| creation.is_ike());
-            if replaced && self.tasks.front() != Some(&Task::UpdateAddresses) {
-                return;
-            }
-            let Some(task) = self.tasks.pop_front() else {
+            let next = self
+                .tasks
+                .iter()
+                .position(|task| !replaced || task.is_about_peer());
+            let Some(task) = next.and_then(|at| self.tasks.remove(at)) else {
                 return;
             };
             self.active = Some(task.clone());
