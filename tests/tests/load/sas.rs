@@ -50,7 +50,11 @@ pub(crate) fn endpoint(registry: &Arc<Registry>, settings: Settings, seed: u64, 
 fn auth(id: Option<&str>) -> Vec<AuthConfig> {
     let class = AuthClass::Psk;
     let id = id.map(Identity::parse);
-    vec![AuthConfig { class, id }]
+    vec![AuthConfig {
+        class,
+        id,
+        ..AuthConfig::default()
+    }]
 }
 
 fn connection(
