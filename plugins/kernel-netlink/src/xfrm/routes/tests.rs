@@ -2,8 +2,8 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use iana::TrafficSelector;
-use plugin_api::PluginError;
 use plugin_api::kernel::{Direction, LocalAddress, NextHop, PolicyPriority, SaMode};
+use plugin_api::{ErrorKind, PluginError};
 
 use super::*;
 use crate::testing::Recorder;
@@ -45,7 +45,11 @@ impl KernelNet for Net {
     }
 
     fn add_route(&self, route: &Route) -> Result<(), PluginError> {
-        self.routes.lock().unwrap().push(route.clone());
+        let mut routes = self.routes.lock().unwrap();
+        if routes.contains(route) {
+            return Err(PluginError::new(ErrorKind::AlreadyExists, "there"));
+        }
+        routes.push(route.clone());
         Ok(())
     }
 
