@@ -181,24 +181,6 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn virtual_ips(&mut self, setup: &Setup) {
-        let setup = Setup {
-            virtual_ip: Some(self.initiator),
-            ..setup.clone()
-        };
-        self.fresh("virtual IP, and again", &setup, cells::virtual_ip);
-        for (side, who) in SIDES {
-            self.cell(
-                &format!("virtual IP: rekey CHILD_SA from {who}"),
-                &setup,
-                |pair| cells::rekey_child(pair, side),
-            );
-            self.cell(&format!("virtual IP: rekey IKE_SA from {who}"), &setup, |pair| {
-                cells::rekey_ike(pair, side)
-            });
-        }
-    }
-
     fn refusals(&mut self, setup: &Setup) {
         let wrong = Setup {
             our_psk: OUR_PSK,
