@@ -94,12 +94,17 @@ impl Machine {
         }
     }
 
-    /// Runs its swanctl, which must end in 0.
-    pub(crate) fn swanctl(&self, arguments: &str) -> String {
-        let said = match &self.kind {
+    /// Runs its swanctl.
+    pub(crate) fn try_swanctl(&self, arguments: &str) -> Result<String, String> {
+        match &self.kind {
             Kind::Ours(host) => host.succeed(&format!("swanctl {arguments}")),
             Kind::Theirs(host) => host.succeed(arguments),
-        };
+        }
+    }
+
+    /// Runs its swanctl, which must end in 0.
+    pub(crate) fn swanctl(&self, arguments: &str) -> String {
+        let said = self.try_swanctl(arguments);
         said.unwrap_or_else(|error| panic!("{}: {error}\n{}", self.name, self.log()))
     }
 
@@ -190,6 +195,8 @@ impl Machine {
                 .map(|policy| policy.direction.as_str())
                 .collect();
             directions.sort_unstable();
+            // Of several pairs of selectors each has its own.
+            directions.dedup();
             let forwards = inbound.mode == "tunnel";
             let expected: &[&str] = if forwards {
                 &["fwd", "in", "out"]

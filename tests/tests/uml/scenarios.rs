@@ -1,8 +1,13 @@
 //! What tunnels in the kernel do, with our daemon on both hosts and with strongSwan's on either.
 
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
 use super::host::{Machine, Who};
 use super::net::{Hidden, cable, command, hidden};
-use super::setup::{CAROL, MOON, conf};
+use super::setup::{CAROL, End, MOON, conf};
 use super::tables::{policies, states};
 use super::wire::Wire;
 
@@ -269,4 +274,113 @@ fn a_killed_daemon_leaves_nothing_to_the_next() {
     // INITIAL_CONTACT ends what moon still had.
     pair.expect_one();
     all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
+}
+
+/// What somebody may be at when the daemon dies.
+const AT: [&str; 4] = [
+    "--initiate --child net",
+    "--rekey --child net",
+    "--rekey --ike net",
+    "--terminate --ike net",
+];
+
+#[test]
+fn a_daemon_killed_at_any_moment_leaves_one_tunnel_or_none() {
+    const KILLS: u64 = 12;
+    let Some(pair) = pair([Who::Us; 2]) else { return };
+    pair.load(ESP, "", "");
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).unwrap();
+    println!("seed {}", u64::from_le_bytes(seed));
+    let mut random = ChaCha8Rng::seed_from_u64(u64::from_le_bytes(seed));
+    for kill in 0..KILLS {
+        let at = AT[usize::try_from(kill).unwrap() % AT.len()];
+        if at != AT[0] {
+            pair.carol.swanctl(AT[0]);
+        }
+        let wait = Duration::from_millis(u64::from(random.next_u32() % 300));
+        println!("kill {kill}: {wait:?} into {at}");
+        std::thread::scope(|scope| {
+            // The command fails, with the daemon, or has succeeded before.
+            scope.spawn(|| pair.carol.try_swanctl(at));
+            // Not for something to happen: this is the moment.
+            std::thread::sleep(wait);
+            pair.carol.restart();
+        });
+        pair.carol.expect_nothing();
+        pair.carol.load(&conf(CAROL, MOON, ESP, "", ""));
+        pair.carol.swanctl(AT[0]);
+        pair.expect_one();
+        all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
+        pair.carol.swanctl("--terminate --ike net");
+    }
+}
+
+#[test]
+fn a_road_warrior_gets_an_address_and_gives_it_back() {
+    for who in EVERYONE {
+        let Some(pair) = pair(who) else { return };
+        let pool = "pools {\n rw {\n  addrs = 10.4.0.0/24\n }\n}\n";
+        let moon = conf(MOON, CAROL.alone().at("%any"), ESP, "pools = rw", "");
+        pair.moon.load(&format!("{moon}{pool}"));
+        pair.carol
+            .load(&conf(CAROL.alone(), MOON, ESP, "vips = 0.0.0.0", ""));
+        pair.carol.swanctl("--initiate --child net");
+        pair.expect_one();
+        let carol = pair.carol.namespace();
+        assert!(
+            carol.ip("addr").unwrap().contains("inet 10.4.0.1/32"),
+            "{}",
+            pair.carol.tables()
+        );
+        let routes = carol.ip("route show table 220").unwrap();
+        assert!(
+            routes.contains("10.1.0.0/16 ") && routes.contains(" src 10.4.0.1"),
+            "{}",
+            pair.carol.tables()
+        );
+        all_esp(&pair.ping("10.4.0.1", "10.1.0.2"), 4);
+        pair.carol.swanctl("--terminate --ike net");
+        assert!(
+            !carol.ip("addr").unwrap().contains("10.4.0.1"),
+            "{}",
+            pair.carol.tables()
+        );
+        pair.carol.expect_nothing();
+    }
+}
+
+/// Packets of both families, in packets of either.
+#[test]
+fn networks_of_both_families_are_joined_over_either() {
+    for who in [[Who::Us, Who::Us], [Who::Them, Who::Us], [Who::Us, Who::Them]] {
+        let Some(pair) = pair(who) else { return };
+        for (host, outer, inner) in [
+            (&pair.moon, "fd00::2", "fd01::2"),
+            (&pair.carol, "fd00::3", "fd03::1"),
+        ] {
+            for (address, device) in [(outer, "eth0"), (inner, "eth1")] {
+                let line = format!("addr add {address}/64 dev {device} nodad");
+                host.namespace().ip(&line).unwrap();
+            }
+        }
+        let both = |end: End, network| End { network, ..end };
+        let moon = both(MOON, "10.1.0.0/16,fd01::/64");
+        let carol = both(CAROL, "10.3.0.0/16,fd03::/64");
+        for (moon, carol) in [(moon, carol), (moon.at("fd00::2"), carol.at("fd00::3"))] {
+            pair.moon.load(&conf(moon, carol, ESP, "", ""));
+            pair.carol.load(&conf(carol, moon, ESP, "", ""));
+            pair.carol.swanctl("--initiate --child net");
+            pair.expect_one();
+            assert_eq!(
+                policies(pair.carol.namespace()).len(),
+                6,
+                "{}",
+                pair.carol.tables()
+            );
+            all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
+            all_esp(&pair.ping("fd03::1", "fd01::2"), 4);
+            pair.carol.swanctl("--terminate --ike net");
+        }
+    }
 }

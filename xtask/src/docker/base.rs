@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::unistd::geteuid;
+
 use super::engine::{docker, docker_in_view, quiet};
 use crate::install;
 
@@ -103,6 +105,9 @@ fn is_there(tag: &str) -> bool {
 
 /// Unpacks the packages of a slim Debian into an archive.
 fn bootstrap(archive: &Path) -> Result<(), String> {
+    if !geteuid().is_root() {
+        return Err(format!("making {DEBIAN} of packages needs root"));
+    }
     install::ensure(&[install::BOOTSTRAP, install::PEERS])?;
     let parent = archive.parent().unwrap_or(Path::new("/"));
     let failed = |error| format!("{}: {error}", parent.display());
