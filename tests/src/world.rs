@@ -367,7 +367,7 @@ impl World {
             match output {
                 // A socket does not send from an address that is not there.
                 Output::Transmit(datagram)
-                    if !self.hosts[index].kernel.addresses.contains(&datagram.local.ip()) => {}
+                    if !self.hosts[index].kernel.own.contains(&datagram.local.ip()) => {}
                 Output::Transmit(mut datagram) => {
                     self.hosts[index].sent.push(datagram.octets.len());
                     if self.tamper.as_mut().is_none_or(|tamper| tamper(&mut datagram)) {
