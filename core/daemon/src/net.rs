@@ -209,38 +209,36 @@ impl Sockets {
         let remote = SockaddrStorage::from(transmit.remote);
         let fd = socket.socket.as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let sent = match transmit.local.ip() {
-            ip if ip.is_unspecified() => sendmsg(fd, &vectors, &[], flags, Some(&remote)),
+        let (v4, v6);
+        let (tos, class) = (transmit.dscp << 2, i32::from(transmit.dscp) << 2);
+        let mut control = Vec::with_capacity(2);
+        match transmit.local.ip() {
+            ip if ip.is_unspecified() => {}
             IpAddr::V4(ip) => {
-                let source = libc::in_pktinfo {
+                v4 = libc::in_pktinfo {
                     ipi_ifindex: 0,
                     ipi_spec_dst: libc::in_addr {
                         s_addr: u32::from(ip).to_be(),
                     },
                     ipi_addr: libc::in_addr { s_addr: 0 },
                 };
-                sendmsg(
-                    fd,
-                    &vectors,
-                    &[ControlMessage::Ipv4PacketInfo(&source)],
-                    flags,
-                    Some(&remote),
-                )
+                control.push(ControlMessage::Ipv4PacketInfo(&v4));
             }
             IpAddr::V6(ip) => {
-                let source = libc::in6_pktinfo {
+                v6 = libc::in6_pktinfo {
                     ipi6_addr: libc::in6_addr { s6_addr: ip.octets() },
                     ipi6_ifindex: 0,
                 };
-                sendmsg(
-                    fd,
-                    &vectors,
-                    &[ControlMessage::Ipv6PacketInfo(&source)],
-                    flags,
-                    Some(&remote),
-                )
+                control.push(ControlMessage::Ipv6PacketInfo(&v6));
             }
-        };
+        }
+        if transmit.dscp != 0 {
+            control.push(match ipv6 {
+                true => ControlMessage::Ipv6TClass(&class),
+                false => ControlMessage::Ipv4Tos(&tos),
+            });
+        }
+        let sent = sendmsg(fd, &vectors, &control, flags, Some(&remote));
         sent.map(drop).map_err(io::Error::from)
     }
 

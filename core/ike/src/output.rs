@@ -58,6 +58,8 @@ pub struct Transmit {
     pub remote: SocketAddr,
     /// Whether four zero octets go before the message (RFC 3948, 2.2).
     pub non_esp_marker: bool,
+    /// Differentiated services code point of the packet (RFC 2474).
+    pub dscp: u8,
     /// The message.
     pub octets: Vec<u8>,
 }

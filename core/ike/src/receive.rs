@@ -313,6 +313,7 @@ pub(crate) fn send_stateless(
         local,
         remote,
         non_esp_marker,
+        dscp: 0,
         octets,
     });
 }

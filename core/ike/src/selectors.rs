@@ -106,6 +106,55 @@ mod tests {
     }
 
     #[test]
+    fn narrowing_looks_at_protocols_and_ports() {
+        let of = |text: &str| config::selector::list(text).expect("selectors");
+        let narrowed = |own: &str, peer: &str| {
+            let address = [IpAddr::from([10, 9, 9, 9])];
+            list(&narrow(
+                &resolve(&of(own), &address),
+                &resolve(&of(peer), &address),
+            ))
+        };
+        for (own, peer, both) in [
+            ("10.1.0.0/16[tcp/http]", "10.1.0.0/16", "10.1.0.0/16[tcp/http]"),
+            ("10.1.0.0/16", "10.1.2.3[udp/53]", "10.1.2.3/32[udp/domain]"),
+            (
+                "10.1.0.0/16[tcp]",
+                "10.0.0.0/8[tcp/1000-2000]",
+                "10.1.0.0/16[tcp/1000-2000]",
+            ),
+            (
+                "10.1.0.0/16[tcp/80-100]",
+                "10.1.0.0/16[tcp/90-200]",
+                "10.1.0.0/16[tcp/90-100]",
+            ),
+            ("10.1.0.0/16[tcp/80]", "10.1.0.0/16[udp/80]", ""),
+            ("10.1.0.0/16[tcp/80]", "10.1.0.0/16[tcp/443]", ""),
+            (
+                "10.1.0.0/16[icmp/2048]",
+                "0.0.0.0/0[icmp]",
+                "10.1.0.0/16[icmp/8(0)]",
+            ),
+            (
+                "10.1.0.0/16[udp/opaque]",
+                "10.1.0.0/16[udp]",
+                "10.1.0.0/16[udp/OPAQUE]",
+            ),
+            ("dynamic[47]", "0.0.0.0/0", "10.9.9.9/32[gre]"),
+            ("2001:db8::/32", "10.0.0.0/8", ""),
+            (
+                "10.1.0.0/16[tcp/80],10.2.0.0/16",
+                "10.2.1.0/24,10.1.1.0/24[tcp]",
+                "10.1.1.0/24[tcp/http] 10.2.1.0/24",
+            ),
+        ] {
+            assert_eq!(narrowed(own, peer), both, "{own} and {peer}");
+            let commuted = narrowed(peer, own);
+            assert_eq!(commuted.len(), both.len(), "{peer} and {own}");
+        }
+    }
+
+    #[test]
     fn an_answer_must_lie_within_what_was_asked_for() {
         assert!(within(&[subnet("10.1.2.0/24")], &[subnet("10.1.0.0/16")]));
         assert!(!within(&[subnet("10.0.0.0/8")], &[subnet("10.1.0.0/16")]));

@@ -241,6 +241,7 @@ fn forged(request: &Transmit, nonce: Option<&[u8]>) -> Transmit {
         local: request.remote,
         remote: request.local,
         non_esp_marker: false,
+        dscp: 0,
         octets: wire::write_plain(&header, &[notify]),
     }
 }

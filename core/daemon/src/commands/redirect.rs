@@ -12,7 +12,7 @@ use super::{Answer, success};
 use crate::run::Daemon;
 
 /// Whom to send; all that is given has to match.
-struct Selector<'a> {
+pub(super) struct Selector<'a> {
     ike: Option<&'a str>,
     ike_id: Option<u32>,
     peer_ip: Option<TrafficSelector>,
@@ -20,7 +20,7 @@ struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    fn of(request: &'a Message) -> Result<Self, String> {
+    pub(super) fn of(request: &'a Message) -> Result<Self, String> {
         let ike_id = request.get_str("ike-id").map(|text| {
             text.parse()
                 .map_err(|_| format!("ike-id = {text} is not a number"))
@@ -53,7 +53,7 @@ impl<'a> Selector<'a> {
         by_name().or_else(by_id).or_else(by_address).or_else(by_identity)
     }
 
-    fn matches(&self, sa: &IkeSaInfo) -> bool {
+    pub(super) fn matches(&self, sa: &IkeSaInfo) -> bool {
         let address = TrafficSelector::host(sa.remote.ip());
         self.ike.is_none_or(|name| name == &*sa.name)
             && self.ike_id.is_none_or(|id| id == sa.unique_id)

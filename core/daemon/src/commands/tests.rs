@@ -10,7 +10,7 @@ use super::daemon::span;
 use super::message::Extra;
 use super::sas::tests::tunnel1;
 use super::terminate::{Target, by_stroke_name};
-use super::{conns, resolve};
+use super::{conns, redirect, resolve};
 use crate::testing::{TestKernel, TestNet, child_config, daemon, lines, peer_config};
 
 #[test]
@@ -237,6 +237,76 @@ fn what_does_not_exist_is_named_in_the_words_of_each_client() {
             "unknown = yes"
         ]
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_redirect_is_said_in_the_words_of_vici() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let gateway = ("gateway", "192.0.2.9");
+    for (keys, error) in [
+        (&[("ike", "x")][..], "missing target gateway"),
+        (&[("ike", "x"), ("gateway", "")], "missing target gateway"),
+        (
+            &[("ike", "x"), ("gateway", "10.0.0.0/8")],
+            "unsupported gateway identity",
+        ),
+        (
+            &[("ike", "x"), ("gateway", "C=CH, CN=gw")],
+            "unsupported gateway identity",
+        ),
+        (&[gateway], "missing redirect selector"),
+        (&[gateway, ("ike-id", "x")], "ike-id = x is not a number"),
+        (&[gateway, ("peer-ip", "10.1")], "invalid peer IP selector"),
+        (&[gateway, ("peer-id", "")], "invalid peer identity selector"),
+    ] {
+        let answer = ask(&mut daemon, "redirect", keys).1.unwrap();
+        assert_eq!(answer, ["success = no", &format!("errmsg = {error}")], "{keys:?}");
+    }
+    for selector in [
+        ("ike", "x"),
+        ("ike-id", "7"),
+        ("peer-ip", "10.1.0.0/16"),
+        ("peer-ip", "10.1.0.1-10.1.0.9"),
+        ("peer-id", "*.example.com"),
+    ] {
+        let answer = ask(&mut daemon, "redirect", &[gateway, selector]).1.unwrap();
+        let expected = [
+            "success = no",
+            "errmsg = no matching SAs to redirect found",
+            "matches = 0",
+        ];
+        assert_eq!(answer, expected, "{selector:?}");
+    }
+}
+
+#[test]
+fn clients_to_redirect_are_selected_by_all_that_is_given() {
+    let sa = tunnel1(Instant::now());
+    let matches = |keys: &[(&str, &str)]| {
+        let request = keys
+            .iter()
+            .fold(Message::new(), |message, (key, value)| message.value(key, value));
+        redirect::Selector::of(&request).unwrap().matches(&sa)
+    };
+    for keys in [
+        &[("ike", "Tunnel1")][..],
+        &[("ike-id", "1")],
+        &[("peer-ip", "192.168.0.2")],
+        &[("peer-ip", "192.168.0.0/24"), ("ike", "Tunnel1")],
+        &[("peer-ip", "192.168.0.1-192.168.0.2")],
+        &[("peer-id", "moon.strongswan.org")],
+        &[("peer-id", "*.strongswan.org"), ("ike-id", "1")],
+    ] {
+        assert!(matches(keys), "{keys:?}");
+    }
+    for keys in [
+        &[("ike", "Tunnel2")][..],
+        &[("ike", "Tunnel1"), ("ike-id", "2")],
+        &[("peer-ip", "192.168.0.3-192.168.0.9")],
+        &[("peer-id", "carol.strongswan.org")],
+    ] {
+        assert!(!matches(keys), "{keys:?}");
+    }
 }
 
 #[test]

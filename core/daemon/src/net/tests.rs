@@ -71,12 +71,45 @@ fn a_message_leaves_from_the_address_and_port_it_names() {
         local,
         remote: peer.local_addr().unwrap(),
         non_esp_marker: true,
+        dscp: 0,
         octets: b"message".to_vec(),
     };
     sockets.send(&transmit).unwrap();
     let mut octets = [0; 64];
     let (len, from) = peer.recv_from(&mut octets).unwrap();
     assert_eq!((&octets[..len], from), (&b"\0\0\0\0message"[..], local));
+}
+
+#[test]
+fn a_packet_has_the_code_point_of_its_connection() {
+    use std::io::IoSliceMut;
+
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
+
+    let sockets = Sockets::open(&random_ports()).unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    setsockopt(&peer, sockopt::IpRecvTos, &true).unwrap();
+    for dscp in [0, 0b10_1110] {
+        let transmit = Transmit {
+            local: SocketAddr::from(([127, 0, 0, 1], sockets.ports().0)),
+            remote: peer.local_addr().unwrap(),
+            non_esp_marker: false,
+            dscp,
+            octets: b"message".to_vec(),
+        };
+        sockets.send(&transmit).unwrap();
+        let mut octets = [0; 64];
+        let mut vectors = [IoSliceMut::new(&mut octets)];
+        let mut space = nix::cmsg_space!([u8; 64]);
+        let flags = MsgFlags::empty();
+        let message = recvmsg::<SockaddrIn>(peer.as_raw_fd(), &mut vectors, Some(&mut space), flags).unwrap();
+        let received = message.cmsgs().unwrap().find_map(|control| match control {
+            ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
+            _ => None,
+        });
+        assert_eq!(received, Some(dscp << 2));
+    }
 }
 
 #[test]

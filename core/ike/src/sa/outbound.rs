@@ -202,6 +202,7 @@ impl IkeSa {
                 local,
                 remote,
                 non_esp_marker,
+                dscp: self.dscp(),
                 octets,
             });
         }
@@ -222,9 +223,14 @@ impl IkeSa {
             local: self.local,
             remote: self.remote,
             non_esp_marker: false,
+            dscp: self.dscp(),
             octets: vec![0xff],
         });
         self.rest_keepalive(shared);
+    }
+
+    fn dscp(&self) -> u8 {
+        self.config.as_ref().map_or(0, |config| config.dscp)
     }
 
     /// Waits with the next keepalive, since something was sent, or stops them.

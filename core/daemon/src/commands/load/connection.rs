@@ -156,7 +156,6 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     peer.lifetime = times.lifetime();
     peer.local_auth = in_order(local);
     peer.remote_auth = in_order(remote);
-    notes.add("dscp", peer.dscp == 0);
     Ok(peer)
 }
 

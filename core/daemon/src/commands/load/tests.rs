@@ -276,6 +276,36 @@ proptest! {
 }
 
 #[test]
+fn post_quantum_preshared_keys_are_loaded_and_listed() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let text = FULL.replacen(
+        "version = 2",
+        "version = 2 ppk_id = ppk-1 ppk_required = yes childless = prefer",
+        1,
+    );
+    assert_eq!(load(&mut daemon, &text), "success = yes");
+    let peer = &daemon.endpoint.connections()[0];
+    assert_eq!(peer.ppk_id, Some(config::identity::Identity::parse("ppk-1")));
+    assert!(peer.ppk_required);
+    assert_eq!(peer.childless, config::connection::Childless::Prefer);
+    let listed = listed(&mut daemon);
+    assert!(
+        listed.contains("full.ppk_id = ppk-1, full.ppk_required = yes, full.local-1"),
+        "{listed}"
+    );
+    let secret = Message::new()
+        .value("type", "PPK")
+        .value("data", "x")
+        .list("owners", ["ppk-1"]);
+    assert_eq!(
+        answer(&ask_message(&mut daemon, "load-shared", &secret)),
+        "success = yes"
+    );
+    let owner = config::identity::Identity::parse("ppk-1");
+    assert!(daemon.endpoint.secrets_mut().ppk(&owner).is_some());
+}
+
+#[test]
 fn a_listing_goes_on_where_its_page_ended() {
     let mut daemon = daemon(Arc::new(TestKernel::default()));
     for name in ["a", "b", "c"] {
