@@ -74,7 +74,9 @@ fn establish(mut world: World, texts: &[(usize, &str)]) -> Option<(bool, World)>
 fn it_is_used_by_those_who_both_have_it_and_missed_by_those_who_need_it() {
     let unsupported = "PPK required but peer does not support PPK";
     let using = "using PPK for PPK_ID 'ppk-1'";
-    let cases: [([Uses; 2], Option<bool>, &[(usize, &str)]); 9] = [
+    /// What both ends have, whether it is used if they agree at all, and what each of them then says.
+    type Case<'a> = ([Uses; 2], Option<bool>, &'a [(usize, &'a str)]);
+    let cases: [Case<'_>; 9] = [
         ([Nothing, Nothing], Some(false), &[]),
         ([Nothing, Optional], Some(false), &[]),
         ([Nothing, Required], None, &[(1, unsupported)]),

@@ -40,7 +40,7 @@ fn child(peer: &PeerConfig, change: impl FnOnce(&mut ChildConfig)) -> PeerConfig
 
 fn fixed(subnet: &str, prefix: u8) -> Vec<SelectorSpec> {
     vec![SelectorSpec::Fixed(TrafficSelector::subnet(
-        subnet.parse().unwrap(),
+        subnet.parse().expect("an address"),
         prefix,
     ))]
 }
