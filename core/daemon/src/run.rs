@@ -78,7 +78,7 @@ impl Daemon {
             let commands_wait = turn.commands_wait(Instant::now());
             if commands_wait.is_none()
                 && !turn.is_idle()
-                && let Ok(command) = input.commands.try_recv()
+                && let Some(command) = input.commands.try_next()
             {
                 self.run_command(&command, &mut turn);
                 continue;
@@ -109,7 +109,7 @@ impl Daemon {
                     turn.other();
                     self.handle_datagram(&datagram);
                 }
-                Some(command) = input.commands.recv(), if commands_wait.is_none() => {
+                Some(command) = input.commands.next(), if commands_wait.is_none() => {
                     self.run_command(&command, &mut turn);
                 }
                 () = sleep_until(wakeup) => {}

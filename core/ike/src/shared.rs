@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) wishes: Vec<Wish>,
     /// Identity pairs of the established IKE_SAs by their unique numbers, for INITIAL_CONTACT.
     pub(crate) established: BTreeMap<u32, (Identity, Identity)>,
+    /// The same of those that have a successor and wait for their end.
+    pub(crate) superseded: BTreeMap<u32, (Identity, Identity)>,
     /// Those of them with CHILD_SAs in whose place another IKE_SA's send.
     pub(crate) overlapping: BTreeSet<SaKey>,
     /// Who waits for which job and which kernel operations.
@@ -168,6 +170,7 @@ impl Shared {
             policies: Policies::default(),
             wishes: Vec::new(),
             established: BTreeMap::new(),
+            superseded: BTreeMap::new(),
             overlapping: BTreeSet::new(),
             jobs: BTreeMap::new(),
             kernel_ops: BTreeMap::new(),

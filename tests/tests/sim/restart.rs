@@ -153,6 +153,26 @@ fn a_peer_that_was_killed_and_is_back_at_once_leaves_one_pair() {
 }
 
 #[test]
+fn a_peer_that_is_killed_in_the_middle_of_its_rekeying_leaves_one_ike_sa() {
+    let mut world = established(carol(TUNNEL1), moon(TUNNEL1));
+    world.rekey_ike(1);
+    // Moon has made the successor and waits for the DELETE of its predecessor, which carol never sends.
+    assert!(world.run_until(MINUTE, |world| world.sas(0).len() == 2));
+    world.reboot(1, &seed_settings(), vec![carol(TUNNEL1)], 78);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, |world| {
+        world.live_sa(1).is_some_and(|sa| !sa.children.is_empty())
+    }));
+    assert_eq!(
+        world.sas(0).len(),
+        1,
+        "INITIAL_CONTACT says that carol has nothing else"
+    );
+    assert!(world.is_established());
+    world.assert_consistent();
+}
+
+#[test]
 fn a_child_sa_that_the_peer_closes_is_made_anew_or_trapped() {
     for (action, established) in [
         (Action::Start, true),

@@ -420,6 +420,7 @@ impl Endpoint {
             && self.census.is_empty()
             && self.shared.jobs.is_empty()
             && self.shared.established.is_empty()
+            && self.shared.superseded.is_empty()
             && self.shared.overlapping.is_empty()
             && self.shared.reqids.is_empty()
             && self.shared.pools.are_idle()

@@ -92,6 +92,10 @@ impl Endpoint {
                 remote,
                 except,
             } => {
+                // A peer that was restarted will not delete what it had rekeyed either.
+                for key in self.superseded_between(&local, &remote) {
+                    self.with_sa(key, |sa, _| sa.destroy());
+                }
                 for key in self.between(&local, &remote, except) {
                     self.with_sa(key, |sa, shared| {
                         log!(
@@ -170,6 +174,14 @@ impl Endpoint {
             .iter()
             .filter(|(key, ends)| **key != except && ends.0 == *local && ends.1 == *remote)
             .filter(|(key, _)| family(key) == own)
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
+    /// The IKE_SAs between two identities that have a successor already.
+    fn superseded_between(&self, local: &Identity, remote: &Identity) -> Vec<SaKey> {
+        let all = self.shared.superseded.iter();
+        all.filter(|(_, ends)| ends.0 == *local && ends.1 == *remote)
             .map(|(key, _)| *key)
             .collect()
     }

@@ -13,6 +13,7 @@ impl IkeSa {
         // One that was rekeyed does not go down: its successor has taken over.
         let ends = shared.established.remove(&self.unique_id);
         let in_office = ends.is_some();
+        shared.superseded.remove(&self.unique_id);
         shared.overlapping.remove(&self.unique_id);
         if let Some((local, remote)) = ends
             && !shared.overlapping.is_empty()
