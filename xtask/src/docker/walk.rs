@@ -73,16 +73,13 @@ fn says(host: &str, line: &str, expected: &[&str]) -> Result<String, String> {
 fn start() -> Result<(), String> {
     for host in ["moon", "carol"] {
         says(host, "ipsec start", &["Starting ", " IPsec [starter]..."])?;
-        let console = docker(&["logs", host])?;
         for expected in [
             "ipsec_starter[",
             ") started after ",
             // The daemon's own, by the filelog of its strongswan.conf.
             "00[DMN] Starting IKE charon daemon",
         ] {
-            if !console.contains(expected) {
-                return Err(format!("the console of {host} has no '{expected}':\n{console}"));
-            }
+            Log::console(host)?.wait_for(expected)?;
         }
     }
     Ok(())
@@ -215,28 +212,43 @@ fn road_warrior() -> Result<(), String> {
     stop()
 }
 
-/// `swanctl --log` on a host, as long as this lives.
+/// Lines that a command goes on to print, as long as this lives.
 struct Log {
     child: Child,
     lines: Receiver<String>,
+    what: String,
 }
 
 impl Log {
-    fn follow(host: &str) -> Result<Self, String> {
-        let failed = |error| format!("swanctl --log on {host}: {error}");
-        let mut child = on(host, "swanctl --log")
+    fn of(mut command: Command, what: String) -> Result<Self, String> {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(failed)?;
-        let output = child.stdout.take().ok_or("swanctl --log has no output")?;
+            .map_err(|error| format!("{what}: {error}"))?;
+        let output = child
+            .stdout
+            .take()
+            .ok_or_else(|| format!("{what} has no output"))?;
         let (line, lines) = channel();
         thread::spawn(move || {
             let mut written = BufReader::new(output).lines().map_while(Result::ok);
             // Until the reader is gone.
             written.try_for_each(|text| line.send(text))
         });
-        let mut log = Self { child, lines };
+        Ok(Self { child, lines, what })
+    }
+
+    /// What the console of a host has shown, and will.
+    fn console(host: &str) -> Result<Self, String> {
+        let mut command = Command::new("docker");
+        command.args(["logs", "--follow", host]).stdin(Stdio::null());
+        Self::of(command, format!("the console of {host}"))
+    }
+
+    /// `swanctl --log` on a host.
+    fn follow(host: &str) -> Result<Self, String> {
+        let mut log = Self::of(on(host, "swanctl --log"), format!("swanctl --log on {host}"))?;
         // It follows once it shows a line that is caused after it began; asking for the log's level is none, a status is.
         log.provoke(host)?;
         Ok(log)
@@ -250,14 +262,14 @@ impl Log {
                 return Ok(());
             }
         }
-        Err(format!("swanctl --log on {host} shows nothing"))
+        Err(format!("{} shows nothing", self.what))
     }
 
     fn wait_for(&mut self, text: &str) -> Result<(), String> {
         println!("waiting for '{text}'");
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.map_err(|_| format!("swanctl --log does not show '{text}'"))?;
+            let line = line.map_err(|_| format!("{} does not show '{text}'", self.what))?;
             println!("{}", line.trim_end());
             if line.contains(text) {
                 return Ok(());
