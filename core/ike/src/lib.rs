@@ -22,6 +22,7 @@ mod sa;
 mod selectors;
 mod settings;
 mod shared;
+mod standing;
 mod tally;
 mod task;
 mod timer;

@@ -22,6 +22,7 @@ use crate::output::{CommandId, Destination, Job, JobId, KernelId, KernelOp, Outb
 use crate::pool::Pools;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
+use crate::standing::Standing;
 use crate::tally::{Counter, Tally};
 use crate::trap::Policies;
 
@@ -49,9 +50,9 @@ pub(crate) struct Shared {
     /// What an IKE_SA wants of the others; done when it has handled its input.
     pub(crate) wishes: Vec<Wish>,
     /// Identity pairs of the established IKE_SAs by their unique numbers, for INITIAL_CONTACT.
-    pub(crate) established: BTreeMap<u32, (Identity, Identity)>,
+    pub(crate) established: Standing,
     /// The same of those that have a successor and wait for their end.
-    pub(crate) superseded: BTreeMap<u32, (Identity, Identity)>,
+    pub(crate) superseded: Standing,
     /// Those of them with CHILD_SAs in whose place another IKE_SA's send.
     pub(crate) overlapping: BTreeSet<SaKey>,
     /// Who waits for which job and which kernel operations.
@@ -169,8 +170,8 @@ impl Shared {
             reqids: Reqids::default(),
             policies: Policies::default(),
             wishes: Vec::new(),
-            established: BTreeMap::new(),
-            superseded: BTreeMap::new(),
+            established: Standing::default(),
+            superseded: Standing::default(),
             overlapping: BTreeSet::new(),
             jobs: BTreeMap::new(),
             kernel_ops: BTreeMap::new(),

@@ -237,7 +237,8 @@ fn a_packet_for_a_trap_brings_the_tunnel_up() {
 
 #[test]
 fn what_the_kernel_says_of_lifetimes_rekeys() {
-    for who in EVERYONE {
+    // strongSwan lets the kernel end what it has rekeyed, hours later.
+    for who in [[Who::Us, Who::Us], [Who::Them, Who::Us]] {
         let Some(pair) = pair(who) else { return };
         pair.moon.load(&conf(MOON, CAROL, ESP, "", ""));
         let lifetimes = "rekey_packets = 20\n rand_packets = 0\n life_packets = 10000";
@@ -255,6 +256,10 @@ fn what_the_kernel_says_of_lifetimes_rekeys() {
             (log.contains("creating rekey job for CHILD_SA ESP/0x") && log.contains("CHILD_SA closed"))
                 .then_some(())
         });
+        // What has been replaced takes packets for some seconds more.
+        for host in pair.both() {
+            host.until("single pair", || (host.believed().len() == 1).then_some(()));
+        }
         pair.expect_one();
         assert_ne!(pair.carol.believed(), before);
         all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);

@@ -107,7 +107,8 @@ fn site_to_site() -> Result<(), String> {
         "carol",
         "ipsec statusall",
         &[
-            "Listening IP addresses:\n  192.168.0.3",
+            "Listening IP addresses:\n",
+            "  192.168.0.3\n",
             "Tunnel1:  192.168.0.3...192.168.0.2  IKEv2",
             "local:  [carol.strongswan.org] uses pre-shared key authentication",
             "remote: [moon.strongswan.org] uses pre-shared key authentication",

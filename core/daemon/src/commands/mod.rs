@@ -101,6 +101,8 @@ impl Daemon {
             }
         };
         let answer = answer.unwrap_or_else(|error| failure(&error));
+        // What a client has been told is done, so is what the kernel has to do for it.
+        self.drain();
         reply.done(&answer.encode_or_empty());
     }
 }

@@ -12,12 +12,7 @@ impl IkeSa {
         if shared.reqids.users(&agreed.local_ts, &agreed.remote_ts) == 0 {
             return SendFrom::Now;
         }
-        let own = shared.established.get(&self.unique_id);
-        let again = own.is_some_and(|own| {
-            let mut all = shared.established.iter();
-            all.any(|(key, ends)| *key != self.unique_id && ends == own)
-        });
-        if !again {
+        if !self.has_another(shared) {
             return SendFrom::Now;
         }
         shared.overlapping.insert(self.unique_id);

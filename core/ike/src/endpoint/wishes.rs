@@ -59,7 +59,7 @@ impl Endpoint {
             }
             Wish::Redundant(key) => self.with_sa(key, |sa, shared| sa.be_redundant(shared)),
             Wish::HandOver(old) => {
-                if let Some((local, remote)) = self.shared.established.get(&old).cloned() {
+                if let Some((local, remote)) = self.shared.established.get(old).cloned() {
                     self.take_over(&local, &remote);
                 }
                 self.with_sa(old, IkeSa::answer_delete);
@@ -155,7 +155,7 @@ impl Endpoint {
             ..
         } = &self.shared;
         let between = |key: &&SaKey| {
-            let ends = established.get(key);
+            let ends = established.get(**key);
             ends.is_some_and(|(own, peer)| own == local && peer == remote)
         };
         for key in overlapping.iter().filter(between).copied().collect::<Vec<_>>() {
@@ -167,22 +167,16 @@ impl Endpoint {
 
     /// The established IKE_SAs between two identities that use the same family of addresses as the one left out.
     fn between(&self, local: &Identity, remote: &Identity, except: SaKey) -> Vec<SaKey> {
-        let family = |key| self.sas.get(key).map(|entry| entry.sa.remote.is_ipv4());
-        let own = family(&except);
-        self.shared
-            .established
-            .iter()
-            .filter(|(key, ends)| **key != except && ends.0 == *local && ends.1 == *remote)
-            .filter(|(key, _)| family(key) == own)
-            .map(|(key, _)| *key)
-            .collect()
+        let family = |key| self.sas.get(&key).map(|entry| entry.sa.remote.is_ipv4());
+        let own = family(except);
+        let ends = (local.clone(), remote.clone());
+        let same = self.shared.established.between(&ends);
+        same.filter(|key| *key != except && family(*key) == own).collect()
     }
 
     /// The IKE_SAs between two identities that have a successor already.
     fn superseded_between(&self, local: &Identity, remote: &Identity) -> Vec<SaKey> {
-        let all = self.shared.superseded.iter();
-        all.filter(|(_, ends)| ends.0 == *local && ends.1 == *remote)
-            .map(|(key, _)| *key)
-            .collect()
+        let ends = (local.clone(), remote.clone());
+        self.shared.superseded.between(&ends).collect()
     }
 }

@@ -46,10 +46,8 @@ impl IkeSa {
         let id = id_payload(&local_id);
         let mut payloads = vec![Payload::Id(IdKind::Initiator, id.clone())];
         if let Some(remote_id) = remote_id.as_ref().filter(|id| !id.is_any()) {
-            let unknown = !shared
-                .established
-                .values()
-                .any(|(own, peer)| *own == local_id && peer == remote_id);
+            let ends = (local_id.clone(), remote_id.clone());
+            let unknown = shared.established.between(&ends).next().is_none();
             if config.unique != UniquePolicy::Never && unknown {
                 payloads.push(status(NotifyType::INITIAL_CONTACT, Vec::new()));
             }

@@ -32,11 +32,12 @@ impl IkeSa {
             .config
             .as_ref()
             .is_some_and(|config| config.unique == UniquePolicy::Keep);
-        let (Some(local), Some(remote)) = (&self.local_id, &self.remote_id) else {
+        let (Some(local), Some(remote)) = (self.local_id.clone(), self.remote_id.clone()) else {
             return false;
         };
-        let mut others = shared.established.iter();
-        keeps && others.any(|(key, (own, peer))| *key != self.unique_id && own == local && peer == remote)
+        let ends = (local, remote);
+        let mut same = shared.established.between(&ends);
+        keeps && same.any(|key| key != self.unique_id)
     }
 
     fn ask_others(&mut self, shared: &mut Shared, unchecked: Unchecked) {

@@ -11,9 +11,9 @@ impl IkeSa {
     pub(crate) fn clean_up(&mut self, shared: &mut Shared) {
         self.end_handshake(shared, false);
         // One that was rekeyed does not go down: its successor has taken over.
-        let ends = shared.established.remove(&self.unique_id);
+        let ends = shared.established.remove(self.unique_id);
         let in_office = ends.is_some();
-        shared.superseded.remove(&self.unique_id);
+        shared.superseded.remove(self.unique_id);
         shared.overlapping.remove(&self.unique_id);
         if let Some((local, remote)) = ends
             && !shared.overlapping.is_empty()

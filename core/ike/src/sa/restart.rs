@@ -114,10 +114,10 @@ impl IkeSa {
     }
 
     /// Whether there is another IKE_SA between the same identities.
-    fn has_another(&self, shared: &Shared) -> bool {
-        let own = shared.established.get(&self.unique_id);
-        let mut all = shared.established.iter();
-        own.is_some() && all.any(|(key, ends)| *key != self.unique_id && Some(ends) == own)
+    pub(crate) fn has_another(&self, shared: &Shared) -> bool {
+        let established = &shared.established;
+        let own = established.get(self.unique_id);
+        own.is_some_and(|own| established.between(own).any(|key| key != self.unique_id))
     }
 
     /// The peer has deleted a CHILD_SA.

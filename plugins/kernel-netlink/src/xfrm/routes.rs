@@ -76,7 +76,9 @@ impl PolicyRoutes {
                 gateway: hop
                     .gateway
                     // On link with the peer, the peer is the next hop, unless it is where the packets go anyway.
-                    .or_else(|| (!policy.dst_ts.contains_address(policy.dst)).then_some(policy.dst)),
+                    .or_else(|| (!policy.dst_ts.contains_address(policy.dst)).then_some(policy.dst))
+                    // Of packets within those of the other family the policy knows the way; the route leads to it.
+                    .filter(|gateway| gateway.is_ipv4() == destination.is_ipv4()),
                 source: Some(source),
                 interface: hop.interface,
             }),

@@ -270,7 +270,7 @@ impl IkeSa {
     /// Parts with everything that its successor takes over.
     fn bequeath(&mut self, shared: &mut Shared) -> Estate {
         self.transition_to(IkeSaState::succeed);
-        if let Some(ends) = shared.established.remove(&self.unique_id) {
+        if let Some(ends) = shared.established.remove(self.unique_id) {
             shared.superseded.insert(self.unique_id, ends);
         }
         let closing: Vec<u32> = self

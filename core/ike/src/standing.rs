@@ -1,0 +1,86 @@
+//! Which IKE_SAs stand between which identities, so that those of one pair are found among any number of others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use config::identity::Identity;
+
+use crate::lookup::SaKey;
+
+/// The identities of both ends, the own one first.
+pub(crate) type Ends = (Identity, Identity);
+
+/// IKE_SAs by their numbers and by the identities of their ends.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    ends: BTreeMap<SaKey, Arc<Ends>>,
+    keys: BTreeMap<Arc<Ends>, BTreeSet<SaKey>>,
+}
+
+impl Standing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn insert(&mut self, key: SaKey, ends: Ends) {
+        self.remove(key);
+        let ends = match self.keys.get_key_value(&ends) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::new(ends),
+        };
+        self.keys.entry(Arc::clone(&ends)).or_default().insert(key);
+        self.ends.insert(key, ends);
+    }
+
+    pub(crate) fn remove(&mut self, key: SaKey) -> Option<Ends> {
+        let ends = self.ends.remove(&key)?;
+        if let Some(keys) = self.keys.get_mut(&ends) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.keys.remove(&ends);
+            }
+        }
+        Some(Arc::unwrap_or_clone(ends))
+    }
+
+    pub(crate) fn get(&self, key: SaKey) -> Option<&Ends> {
+        self.ends.get(&key).map(|ends| &**ends)
+    }
+
+    /// Those between the same identities.
+    pub(crate) fn between(&self, ends: &Ends) -> impl Iterator<Item = SaKey> {
+        self.keys.get(ends).into_iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(peer: &str) -> Ends {
+        (Identity::parse("moon"), Identity::parse(peer))
+    }
+
+    #[test]
+    fn those_of_a_pair_are_found_until_they_go() {
+        let mut standing = Standing::default();
+        standing.insert(1, ends("carol"));
+        standing.insert(2, ends("dave"));
+        standing.insert(3, ends("carol"));
+        assert_eq!(standing.between(&ends("carol")).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(standing.remove(1), Some(ends("carol")));
+        assert_eq!(standing.remove(1), None);
+        assert_eq!(standing.between(&ends("carol")).collect::<Vec<_>>(), [3]);
+        standing.insert(3, ends("dave"));
+        assert_eq!(standing.between(&ends("carol")).next(), None);
+        assert_eq!(standing.between(&ends("dave")).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!((standing.get(3), standing.len()), (Some(&ends("dave")), 2));
+        standing.remove(2);
+        standing.remove(3);
+        assert!(standing.is_empty() && standing.keys.is_empty());
+    }
+}
