@@ -20,7 +20,7 @@ use crate::loaded::{built, features};
 const SAS: u32 = 100_000;
 
 /// How often each is measured, and for how long.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const MEASURED: Duration = Duration::from_secs(2);
 
 /// What the rate may lose.
