@@ -94,6 +94,12 @@ pub(crate) enum Wish {
         remote: Identity,
         except: u32,
     },
+    /// The peer at this address answers no more: what it had rekeyed it will not delete.
+    PeerDead {
+        local: Identity,
+        remote: Identity,
+        address: IpAddr,
+    },
     /// Only the newest IKE_SA of a configuration and these identities shall stay.
     Replace {
         config: Arc<PeerConfig>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::connection::{Action, ChildConfig, Host, PeerConfig};
-use ike::{CommandId, IkeSaState};
+use ike::{CommandId, IkeSaState, Settings};
 use plugin_api::kernel::KernelEvent;
 use pqswan_tests::kernel::Fate;
 use pqswan_tests::world::{World, carol, moon};
@@ -26,7 +26,11 @@ fn with(peer: PeerConfig, dpd: Action, close: Action) -> PeerConfig {
 
 /// An established tunnel, which carol has initiated; carol's connection is this one.
 fn established(carols: PeerConfig, moons: PeerConfig) -> World {
-    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 5);
+    established_with(&seed_settings(), carols, moons)
+}
+
+fn established_with(settings: &Settings, carols: PeerConfig, moons: PeerConfig) -> World {
+    let mut world = World::moon_and_carol(TUNNEL1, settings, calm(), 5);
     world.hosts[0].endpoint.add_connection(moons);
     world.hosts[1].endpoint.add_connection(carols);
     world.initiate(1);
@@ -169,6 +173,30 @@ fn a_peer_that_is_killed_in_the_middle_of_its_rekeying_leaves_one_ike_sa() {
         "INITIAL_CONTACT says that carol has nothing else"
     );
     assert!(world.is_established());
+    world.assert_consistent();
+}
+
+#[test]
+fn of_a_peer_that_dies_in_the_middle_of_its_rekeying_nothing_stays_once_it_is_found_dead() {
+    // Soon enough that what was rekeyed still waits for its DELETE.
+    let mut impatient = seed_settings();
+    impatient.retransmit.timeout = 0.3;
+    impatient.retransmit.tries = 3;
+    let carols = PeerConfig {
+        dpd_delay: Duration::from_secs(1),
+        ..with(carol(TUNNEL1), Action::Start, Action::None)
+    };
+    let mut world = established_with(&impatient, carols, moon(TUNNEL1));
+    world.rekey_ike(0);
+    // Carol has made the successor and waits for the DELETE of its predecessor, which moon never sends.
+    assert!(world.run_until(MINUTE, |world| world.sas(1).len() == 2));
+    reboot_moon(&mut world);
+    assert!(world.run_until(5 * MINUTE, |world| world.logged(1, "restarting CHILD_SA Tunnel1")));
+    assert!(
+        world.sas(1).iter().all(|sa| sa.state == IkeSaState::Connecting),
+        "the predecessor goes with its successor"
+    );
+    assert!(world.run_until(MINUTE, World::is_established));
     world.assert_consistent();
 }
 

@@ -110,6 +110,19 @@ impl Endpoint {
                     });
                 }
             }
+            Wish::PeerDead {
+                local,
+                remote,
+                address,
+            } => {
+                for key in self.superseded_between(&local, &remote) {
+                    self.with_sa(key, |sa, _| {
+                        if sa.remote.ip() == address {
+                            sa.destroy();
+                        }
+                    });
+                }
+            }
             Wish::Replace {
                 config,
                 local,

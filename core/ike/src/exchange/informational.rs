@@ -274,6 +274,14 @@ impl IkeSa {
                         "rekeying IKE_SA failed, peer not responding"
                     );
                 }
+                if let Some((local, remote)) = shared.established.get(self.unique_id).cloned() {
+                    let address = self.remote.ip();
+                    shared.wishes.push(Wish::PeerDead {
+                        local,
+                        remote,
+                        address,
+                    });
+                }
                 self.reestablish(shared, Gone::Dead);
                 self.destroy();
             }
