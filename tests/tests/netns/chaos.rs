@@ -84,7 +84,6 @@ fn is_back(pair: &Pair, what: &str) -> Duration {
 }
 
 #[test]
-#[ignore = "what a peer had rekeyed when it died stays until its timeout, longer than this waits; run with --ignored"]
 fn a_daemon_killed_at_any_moment_leaves_nothing_and_comes_back() {
     let Some(pair) = attentive() else { return };
     let seed = std::env::var("PQSWAN_SEED")
