@@ -1,23 +1,15 @@
 //! Daemons that are killed at any moment, and started again.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "how long it takes to be back is what is measured"
-)]
+#![allow(clippy::disallowed_methods, reason = "the moment of the kill is a time")]
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use xtask::host::Host;
 
-use super::pair::{Pair, ask, hosts, start};
+use super::pair::{Pair, hosts, start};
 
 const ROUNDS: u32 = 50;
-
-/// A second until the peer is asked, four tries, and as much again for the start of a daemon on a machine with other
-/// things to do.
-const BACK: Duration = Duration::from_secs(20);
 
 /// What is under way when the kill comes: the host that starts it, and how.
 const ACTIONS: [(usize, &str); 6] = [
@@ -42,45 +34,6 @@ fn attentive() -> Option<Pair> {
     pair.start();
     pair.up();
     Some(pair)
-}
-
-/// Numbers of IKE_SAs that are up or connecting, and of CHILD_SAs.
-fn count(host: &Host) -> (String, usize) {
-    let status = ask(host, "ipsec status");
-    let children = status
-        .lines()
-        .filter(|line| line.contains(" INSTALLED, "))
-        .count();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("Security Associations"))
-        .unwrap_or_default();
-    (line.to_owned(), children)
-}
-
-/// Waits until both have one pair and it carries a ping; carol is asked for one if she has nothing.
-fn is_back(pair: &Pair, what: &str) -> Duration {
-    let begin = Instant::now();
-    loop {
-        let (moon, carol) = (count(&pair.moon), count(&pair.carol));
-        let one = ("Security Associations (1 up, 0 connecting):".to_owned(), 1);
-        if moon == one && carol == one {
-            let pinged = pair.carol.run("ping -c 1 -W 1 10.1.0.2").expect("ping");
-            if pinged.code == Some(0) {
-                return begin.elapsed();
-            }
-        }
-        if carol.0.contains("(0 up, 0 connecting)") {
-            // It may be in vain while moon's daemon starts.
-            let _ = pair.carol.run("ipsec up Tunnel1").expect("ipsec");
-        }
-        if begin.elapsed() > BACK {
-            pair.expect(
-                &format!("{what}: moon {moon:?}, carol {carol:?}"),
-                "one pair on both ends",
-            );
-        }
-    }
 }
 
 #[test]
@@ -117,7 +70,10 @@ fn a_daemon_killed_at_any_moment_leaves_nothing_and_comes_back() {
         let left = victim.namespace.ip("route show table 220").unwrap_or_default();
         assert_eq!(left, "", "{what}: routes without their tunnel");
         start(victim);
-        longest = longest.max(is_back(&pair, &what));
+        longest = longest.max(pair.one_pair_is_back(&what, || {
+            // It may be in vain while moon's daemon starts.
+            let _ = pair.carol.run("ipsec up Tunnel1").expect("ipsec");
+        }));
     }
     println!("{ROUNDS} times back within {longest:?}");
 }

@@ -1,10 +1,15 @@
 //! moon and carol, with the files of the walk-through.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 use xtask::host::Host;
 use xtask::netns::Network;
+
+/// Until a tunnel is back after anything: some seconds until the loss is noticed, and as much again for the start of a
+/// daemon on a machine with other things to do.
+const BACK: Duration = Duration::from_secs(20);
 
 pub(crate) struct Pair {
     pub(crate) moon: Host,
@@ -77,6 +82,31 @@ impl Pair {
         );
     }
 
+    /// Waits until both hosts have one IKE_SA with one CHILD_SA, and a ping comes back, and says how long that took.
+    /// `otherwise` is done whenever carol has nothing and does nothing about it.
+    #[allow(clippy::disallowed_methods, reason = "a tool with a deadline")]
+    pub(crate) fn one_pair_is_back(&self, what: &str, otherwise: impl Fn()) -> Duration {
+        let begin = Instant::now();
+        loop {
+            let counts = [count(&self.moon), count(&self.carol)];
+            if counts.iter().all(|count| *count == (1, 0, 1)) {
+                let pinged = self.carol.run("ping -c 1 -W 1 10.1.0.2").expect("ping");
+                if pinged.code == Some(0) {
+                    return begin.elapsed();
+                }
+            }
+            if (counts[1].0, counts[1].1) == (0, 0) {
+                otherwise();
+            }
+            if begin.elapsed() > BACK {
+                self.expect(
+                    &format!("{what}: IKE_SAs up, connecting, CHILD_SAs of moon and carol: {counts:?}"),
+                    "one pair on both ends",
+                );
+            }
+        }
+    }
+
     /// Fails with both logs unless the text holds what is expected.
     pub(crate) fn expect(&self, text: &str, expected: &str) {
         let log = |host: &Host| host.read("charon.log");
@@ -97,6 +127,23 @@ impl Pair {
             );
         }
     }
+}
+
+/// Numbers of IKE_SAs that are up and connecting, and of CHILD_SAs.
+fn count(host: &Host) -> (usize, usize, usize) {
+    let status = ask(host, "ipsec status");
+    let children = status
+        .lines()
+        .filter(|line| line.contains(" INSTALLED, "))
+        .count();
+    let mut numbers = status
+        .lines()
+        .find(|line| line.starts_with("Security Associations"))
+        .into_iter()
+        .flat_map(|line| line.split(|other: char| !other.is_ascii_digit()))
+        .filter_map(|number| number.parse().ok());
+    let mut next = || numbers.next().expect("numbers of IKE_SAs");
+    (next(), next(), children)
 }
 
 pub(crate) fn start(host: &Host) {

@@ -18,21 +18,6 @@ fn ping_until_answered(pair: &Pair) {
     pair.expect(&out.text, "1 received");
 }
 
-/// One IKE_SA with one CHILD_SA on either host, and packets go both ways.
-fn expect_one_pair(pair: &Pair) {
-    ping_until_answered(pair);
-    for host in [&pair.moon, &pair.carol] {
-        let status = ask(host, "ipsec status");
-        pair.expect(&status, "Security Associations (1 up, 0 connecting):");
-        assert_eq!(
-            status.matches(":  INSTALLED, TUNNEL, reqid ").count(),
-            1,
-            "{status}"
-        );
-    }
-    pair.ping();
-}
-
 #[test]
 fn the_first_ping_starts_a_routed_tunnel_and_later_ones_pass() {
     let Some(pair) = hosts() else { return };
@@ -59,7 +44,7 @@ fn the_first_ping_starts_a_routed_tunnel_and_later_ones_pass() {
         pair.expect(&log, line);
     }
     pair.expect(&ask(&pair.carol, "ping -c 3 -i 0.2 10.1.0.2"), " 0% packet loss");
-    expect_one_pair(&pair);
+    pair.one_pair_is_back("a tunnel that nobody brought up by hand", || {});
     let dropped = pair.carol.run("ping -c 1 -W 1 10.9.0.1").unwrap();
     assert_ne!(dropped.code, Some(0), "{}", dropped.text);
 
@@ -95,8 +80,8 @@ fn a_started_tunnel_comes_up_when_its_peer_does() {
     let again = "peer not responding, trying again (3/0)";
     pair.carol.wait_for_log(0, again).unwrap();
     start(&pair.moon);
-    pair.carol.wait_for_log(0, "CHILD_SA Tunnel1{").unwrap();
-    expect_one_pair(&pair);
+    pair.carol.wait_for_log(0, "established with SPIs").unwrap();
+    pair.one_pair_is_back("a tunnel that nobody brought up by hand", || {});
 }
 
 #[test]
@@ -116,17 +101,17 @@ fn a_peer_that_was_killed_is_restarted_and_one_pair_is_left() {
     for line in [
         "giving up after 3 retransmits",
         "restarting CHILD_SA Tunnel1",
-        "CHILD_SA Tunnel1{",
+        "established with SPIs",
     ] {
         pair.carol.wait_for_log(before, line).unwrap();
     }
-    expect_one_pair(&pair);
+    pair.one_pair_is_back("a tunnel that nobody brought up by hand", || {});
     // The same where both ends want it back: moon starts the tunnel herself, carol notices that moon was away.
     change(&pair.moon, "auto=add", "auto=start");
     let before = pair.moon.read("charon.log").len();
     pair.moon.kill("starter.charon").unwrap();
     pair.moon.kill("charon").unwrap();
     start(&pair.moon);
-    pair.moon.wait_for_log(before, "CHILD_SA Tunnel1{").unwrap();
-    expect_one_pair(&pair);
+    pair.moon.wait_for_log(before, "established with SPIs").unwrap();
+    pair.one_pair_is_back("a tunnel that nobody brought up by hand", || {});
 }
