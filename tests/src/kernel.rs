@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use iana::TrafficSelector;
 use ike::{Destination, KernelAnswer, KernelFailure, KernelOp, KernelResult};
@@ -39,6 +40,10 @@ pub struct Kernel {
     pub unrouted: Vec<(IpAddr, IpAddr)>,
     /// Does not move SAs.
     pub immovable: bool,
+    /// How many packets an SA has carried, and when the last.
+    pub carried: BTreeMap<u32, (u64, Instant)>,
+    /// How often the usage of an SA was asked for.
+    pub queries: usize,
     /// Fail the n-th operation from now on that adds something.
     pub fail_add: Option<usize>,
 }
@@ -52,10 +57,10 @@ impl Kernel {
         }
     }
 
-    pub fn run(&mut self, ops: Vec<KernelOp>) -> KernelResult {
+    pub fn run(&mut self, now: Instant, ops: Vec<KernelOp>) -> KernelResult {
         let mut answers = Vec::new();
         for op in ops {
-            match self.one(op) {
+            match self.one(now, op) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     return Err(KernelFailure {
@@ -68,7 +73,7 @@ impl Kernel {
         Ok(answers)
     }
 
-    fn one(&mut self, op: KernelOp) -> Result<KernelAnswer, PluginError> {
+    fn one(&mut self, now: Instant, op: KernelOp) -> Result<KernelAnswer, PluginError> {
         if matches!(
             op,
             KernelOp::AllocateSpi { .. } | KernelOp::AddSa(_) | KernelOp::AddPolicy(_)
@@ -157,7 +162,13 @@ impl Kernel {
                 KernelAnswer::Done
             }
             KernelOp::QuerySa(id) if self.sas.contains_key(&id.spi) => {
-                KernelAnswer::Usage(SaUsage::default())
+                self.queries += 1;
+                let carried = self.carried.get(&id.spi);
+                KernelAnswer::Usage(carried.map_or_else(SaUsage::default, |(packets, last)| SaUsage {
+                    octets: 100 * packets,
+                    packets: *packets,
+                    last_use: Some(now - *last),
+                }))
             }
             KernelOp::QuerySa(_) => KernelAnswer::Failed,
         })

@@ -207,6 +207,16 @@ impl World {
         fate
     }
 
+    /// A packet goes from a host to the other by the CHILD_SA in use, and both kernels count it.
+    pub fn carry(&mut self, from: usize, to: usize) {
+        let spi = self.live_child(from).expect("a CHILD_SA").spi_out;
+        for host in [from, to] {
+            let carried = self.hosts[host].kernel.carried.entry(spi);
+            let (packets, last) = carried.or_insert((0, self.now));
+            (*packets, *last) = (*packets + 1, self.now);
+        }
+    }
+
     /// A host's kernel says something by itself.
     pub fn kernel_event(&mut self, host: usize, event: KernelEvent) {
         self.hosts[host].endpoint.handle_kernel_event(self.now, event);
@@ -382,7 +392,7 @@ impl World {
                     self.hosts[index].jobs.push_back((self.now + delay, id, job));
                 }
                 Output::Kernel(id, ops) => {
-                    let result = self.hosts[index].kernel.run(ops);
+                    let result = self.hosts[index].kernel.run(self.now, ops);
                     self.hosts[index]
                         .endpoint
                         .handle_kernel_done(self.now, id, result);

@@ -6,6 +6,7 @@ mod sim {
     mod childless;
     mod flood;
     mod handshake;
+    mod inactivity;
     mod lengths;
     mod misbehaviour;
     mod mobike;

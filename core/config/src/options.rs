@@ -39,6 +39,8 @@ pub struct Options {
     pub prefer_best_path: bool,
     pub prefer_configured_proposals: bool,
     pub close_ike_on_child_failure: bool,
+    /// Close the IKE_SA if its only CHILD_SA is closed because it is idle.
+    pub inactivity_close_ike: bool,
     pub make_before_break: bool,
     pub replay_window: u32,
     pub user: Option<String>,
@@ -93,6 +95,7 @@ impl Options {
                 false,
                 &mut warnings,
             ),
+            inactivity_close_ike: settings.get_bool("charon.inactivity_close_ike", false, &mut warnings),
             make_before_break: settings.get_bool("charon.make_before_break", false, &mut warnings),
             replay_window: count(settings, "charon.replay_window", 32, 4096, &mut warnings) as u32,
             user: settings.get("charon.user").map(str::to_owned),

@@ -38,6 +38,7 @@ pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelF
         prefer_best_path: options.prefer_best_path,
         prefer_configured_proposals: options.prefer_configured_proposals,
         close_ike_on_child_failure: options.close_ike_on_child_failure,
+        inactivity_close_ike: options.inactivity_close_ike,
         make_before_break: options.make_before_break,
         replay_window: options.replay_window,
         force_udp_encap: kernel.require_udp_encap,

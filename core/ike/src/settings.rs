@@ -51,6 +51,8 @@ pub struct Settings {
     pub prefer_configured_proposals: bool,
     /// Close the IKE_SA if its first CHILD_SA fails.
     pub close_ike_on_child_failure: bool,
+    /// Close the IKE_SA if its only CHILD_SA is closed because it is idle.
+    pub inactivity_close_ike: bool,
     /// Reauthenticate by establishing the new IKE_SA before the old one is deleted.
     pub make_before_break: bool,
     /// Packets in the replay window of CHILD_SAs, unless their configuration says otherwise.
@@ -116,6 +118,7 @@ impl Default for Settings {
             prefer_best_path: false,
             prefer_configured_proposals: true,
             close_ike_on_child_failure: false,
+            inactivity_close_ike: false,
             make_before_break: false,
             replay_window: 32,
             force_udp_encap: false,

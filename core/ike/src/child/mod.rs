@@ -1,5 +1,6 @@
 //! CHILD_SAs: a pair of ESP SAs with their policies.
 
+mod inactivity;
 pub(crate) mod negotiate;
 mod overlap;
 mod state;
@@ -21,6 +22,8 @@ use plugin_api::kernel::{
 };
 
 pub use state::ChildState;
+
+use inactivity::Use;
 
 use crate::event::ChildSaInfo;
 use crate::output::KernelOp;
@@ -55,6 +58,8 @@ pub(crate) struct ChildSa {
     pub(crate) successor: Option<u32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
     pub(crate) timer: Timer,
+    /// Of one that is closed when it is idle for long.
+    usage: Option<Use>,
 }
 
 /// Where the half that sends stands. A responder has the old CHILD_SA send until that is deleted: only then it knows that
@@ -119,6 +124,7 @@ impl ChildSa {
             overlaps: false,
             successor: None,
             timer: Timer::OFF,
+            usage: None,
         }
     }
 
@@ -278,6 +284,7 @@ impl ChildSa {
     pub(crate) fn on_installed(&mut self, now: Instant) {
         self.transition_to(ChildState::installed);
         self.installed = Some(now);
+        self.usage = Use::new(now, self.config.inactivity);
     }
 
     /// What asks for the usage of both SAs.
@@ -286,6 +293,13 @@ impl ChildSa {
             KernelOp::QuerySa(self.inbound()),
             KernelOp::QuerySa(self.outbound()),
         ]
+    }
+
+    /// What asks for the usage of the SAs that the kernel has.
+    fn query_installed(&self) -> Vec<KernelOp> {
+        let mut ops = self.query();
+        ops.truncate(self.sa_count());
+        ops
     }
 
     /// What the kernel has to do so that nothing of it remains.

@@ -84,6 +84,7 @@ impl IkeSa {
             }
             KernelWork::Install => self.on_child_installed(shared, result),
             KernelWork::CloseByUs(id) => self.on_closed_by_us(shared, id, result),
+            KernelWork::FindUse(id) => self.on_use_found(shared, id, result),
             KernelWork::CloseByPeer(ids) => self.on_closed_by_peer(shared, &ids, result),
             KernelWork::ReserveCreated(side) => {
                 let spi = self.reserved(shared, result);

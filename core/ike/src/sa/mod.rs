@@ -139,6 +139,8 @@ pub(crate) enum KernelWork {
     CloseByPeer(Vec<u32>),
     /// A CHILD_SA that this end deletes is being removed.
     CloseByUs(u32),
+    /// The usage of a CHILD_SA that may be idle was asked for.
+    FindUse(u32),
     /// An SPI for a further CHILD_SA was asked for.
     ReserveCreated(Side),
     /// A further CHILD_SA is being installed.

@@ -26,7 +26,12 @@ impl IkeSa {
             ]
             .into_iter()
             .chain(self.later.iter().map(|(timer, _)| (*timer, "task")))
-            .chain(self.children.iter().map(|child| (child.timer, "CHILD_SA"))),
+            .chain(self.children.iter().flat_map(|child| {
+                [
+                    (child.timer, "CHILD_SA"),
+                    (child.inactivity_timer(), "inactivity"),
+                ]
+            })),
         )
     }
 
@@ -105,6 +110,7 @@ impl IkeSa {
         if self.lifetime.liveness.expire(now) {
             self.check_liveness(shared);
         }
+        self.suspect_inactivity(shared);
         let mut due = std::mem::take(&mut self.later);
         due.retain_mut(|(timer, task)| {
             let due = timer.expire(now);
