@@ -13,9 +13,11 @@ mod netns {
     mod daemon;
     mod failures;
     mod families;
+    mod inactivity;
     mod kems;
     mod metrics;
     mod moving;
+    mod names;
     #[path = "../../../plugins/metrics/tests/openmetrics/mod.rs"]
     mod openmetrics;
     mod operation;

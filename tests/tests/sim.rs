@@ -10,6 +10,7 @@ mod sim {
     mod lengths;
     mod misbehaviour;
     mod mobike;
+    mod names;
     mod nat;
     mod ppk;
     mod reauth;

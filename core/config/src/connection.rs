@@ -92,7 +92,7 @@ pub enum Host {
     Address(IpAddr),
     /// Any address of a subnet or range.
     Range(IpAddr, IpAddr),
-    /// A name to be resolved.
+    /// A name, which is looked up when it is needed, and again from time to time.
     Name(String),
 }
 

@@ -146,6 +146,6 @@ pub fn host(text: &str) -> Host {
     }
     match addresses_of(text) {
         Some(range) => Host::Range(range.start, range.end),
-        None => Host::Name(text.trim_start_matches('%').to_owned()),
+        None => Host::Name(text.to_owned()),
     }
 }

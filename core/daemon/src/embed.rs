@@ -154,6 +154,7 @@ impl Daemon {
             logger,
             bus: Bus::default(),
             operations: Default::default(),
+            names: Default::default(),
             credentials: Default::default(),
             plugins: Default::default(),
             paths: crate::paths::Paths::of(Path::new("/usr/libexec/ipsec/charon")),

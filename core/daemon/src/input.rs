@@ -31,6 +31,8 @@ pub enum Input {
     Resolved(u64, Vec<(String, Vec<IpAddr>)>),
     /// The addresses of the names in a connection, for an IKE_SA that is sent elsewhere.
     WayFound(u32, Arc<PeerConfig>, Vec<(String, Vec<IpAddr>)>),
+    /// The addresses of a name in connections.
+    Named(String, Vec<IpAddr>),
     /// The last script has run that comes before the end.
     Stopped,
     /// A line was logged, and somebody listens.

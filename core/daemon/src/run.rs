@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::bus::Bus;
 use crate::commands::Operations;
+use crate::commands::names::Names;
 use crate::commands::sas::Describe;
 use crate::host::DaemonHost;
 use crate::input::{self, Command, Input};
@@ -36,6 +37,8 @@ pub struct Daemon {
     pub(crate) logger: Arc<Logger>,
     pub(crate) bus: Bus,
     pub(crate) operations: Operations,
+    /// What names in connections stand for.
+    pub(crate) names: Names,
     /// Certificates, private keys and authorities.
     pub(crate) credentials: credentials::Store,
     pub(crate) plugins: LoadedPlugins,
@@ -252,6 +255,7 @@ impl Daemon {
             }
             Input::Resolved(operation, names) => self.resolved(operation, &names),
             Input::WayFound(sa, peer, names) => self.way_found(sa, &peer, &names),
+            Input::Named(name, addresses) => self.name_resolved(&name, addresses),
             Input::Log(record) => self.bus.log(&record),
             // The loop looks for it.
             Input::Stopped => {}
@@ -286,12 +290,16 @@ impl Daemon {
         if self.operations.deadline().is_some_and(|when| when <= now) {
             self.expire_operations(now);
         }
+        if self.names.deadline().is_some_and(|when| when <= now) {
+            self.look_up_names(now);
+        }
     }
 
     fn next_wakeup(&self) -> Option<Instant> {
         [
             self.endpoint.poll_timeout().map(|(when, _)| when),
             self.operations.deadline(),
+            self.names.deadline(),
         ]
         .into_iter()
         .flatten()

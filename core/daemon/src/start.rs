@@ -17,6 +17,7 @@ use plugin_api::{Host, KernelIpsec, Random, RandomQuality, Running};
 use crate::addresses::VirtualAddresses;
 use crate::args;
 use crate::bus::Bus;
+use crate::commands::names::Names;
 use crate::commands::{Operations, load_secrets};
 use crate::host::DaemonHost;
 use crate::input::{self, Input};
@@ -184,6 +185,7 @@ fn run(
         logger: Arc::clone(logger),
         bus: Bus::new(std::mem::take(&mut plugins.listeners)),
         operations: Operations::default(),
+        names: Names::default(),
         credentials: credentials::Store::default(),
         plugins,
         paths,

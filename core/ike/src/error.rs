@@ -41,6 +41,9 @@ pub enum Error {
     /// The selectors have nothing in common with the configured ones.
     #[error("traffic selectors unacceptable")]
     TsUnacceptable,
+    /// It is not known yet what the names in connections stand for.
+    #[error("names of connections are being looked up")]
+    NotYet,
     /// The peer answered with an error.
     #[error("received {0} notify error")]
     Notified(NotifyType),
@@ -72,7 +75,7 @@ impl Error {
             },
             Self::AuthenticationFailed => Some(NotifyType::AUTHENTICATION_FAILED),
             Self::TsUnacceptable => Some(NotifyType::TS_UNACCEPTABLE),
-            Self::Notified(_) => None,
+            Self::NotYet | Self::Notified(_) => None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod event;
 mod exchange;
 mod extension;
 mod lookup;
+mod names;
 mod output;
 mod pool;
 mod proposals;

@@ -18,6 +18,7 @@ use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::extension::redirect::Luggage;
 use crate::lookup::SaKey;
+use crate::names::Names;
 use crate::output::{CommandId, Destination, Job, JobId, KernelId, KernelOp, Outbox};
 use crate::pool::Pools;
 use crate::sa::IkeSa;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) registry: Arc<Registry>,
     pub(crate) connections: Vec<Arc<PeerConfig>>,
+    /// What names in them stand for.
+    pub(crate) names: Names,
     pub(crate) secrets: SecretStore,
     /// Virtual addresses for peers.
     pub(crate) pools: Pools,
@@ -166,6 +169,7 @@ impl Shared {
             settings,
             registry,
             connections: Vec::new(),
+            names: Names::default(),
             secrets: SecretStore::default(),
             pools: Pools::default(),
             attributes: Vec::new(),

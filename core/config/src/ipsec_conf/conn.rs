@@ -227,6 +227,16 @@ pub fn to_peer_config(
     Ok(Converted { peer, messages })
 }
 
+/// The hosts that `left` or `right` names, and whether any other will do too: a name or address behind a `%` only says
+/// whom to initiate to.
+fn ends(text: &str) -> (Vec<Host>, bool) {
+    let preferred = text.strip_prefix('%').filter(|_| {
+        let host = selector::host(text);
+        !matches!(host, Host::Any | Host::Any4 | Host::Any6)
+    });
+    (selector::hosts(preferred.unwrap_or(text)), preferred.is_some())
+}
+
 /// Which side is this host: `left`, unless only `right` has an address of ours.
 fn sides(
     settings: &BTreeMap<String, String>,
@@ -235,10 +245,7 @@ fn sides(
     messages: &mut Vec<(i8, String)>,
 ) -> (&'static str, &'static str) {
     let is_ours = |side: &str| {
-        let hosts = settings
-            .get(side)
-            .map(|text| selector::hosts(text))
-            .unwrap_or_default();
+        let hosts = settings.get(side).map(|text| ends(text).0).unwrap_or_default();
         hosts
             .iter()
             .any(|host| matches!(host, Host::Address(address) if is_local(*address)))
@@ -289,8 +296,14 @@ impl Reader<'_> {
 
     fn peer(&self, name: &str, source: &str, uniqueids: &str) -> Result<PeerConfig, Error> {
         let hosts = |side: &str| {
-            self.side(side, "")
-                .map_or_else(|| vec![Host::Any], selector::hosts)
+            let Some(text) = self.side(side, "") else {
+                return vec![Host::Any];
+            };
+            let (mut hosts, any) = ends(text);
+            if any || self.yes(&format!("{side}allowany"), false) {
+                hosts.extend(["0.0.0.0/0", "::/0"].map(selector::host));
+            }
+            hosts
         };
         let port = |side: &str| {
             self.side(side, "ikeport")

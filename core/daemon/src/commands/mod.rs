@@ -11,6 +11,7 @@ mod install;
 mod load;
 pub mod message;
 mod metrics;
+pub(crate) mod names;
 mod operation;
 mod page;
 mod pools;

@@ -88,7 +88,7 @@ pub(super) fn look_up(
     start(names, running, done)
 }
 
-fn start(
+pub(super) fn start(
     names: Vec<String>,
     running: usize,
     done: impl FnOnce(Names) + Send + 'static,

@@ -51,6 +51,7 @@ impl Daemon {
             self.logger.log(Group::Cfg, 1, text);
         }
         self.add_pools_of(name, &converted.peer.pools, source);
+        self.follow_names(&converted.peer);
         let text = match self.endpoint.add_connection(converted.peer) {
             AddOutcome::Added | AddOutcome::Replaced => format!("added configuration '{name}'"),
             AddOutcome::ChildOf(parent) => format!("added child to existing configuration '{parent}'"),

@@ -1,5 +1,6 @@
 //! The connections that an [`Endpoint`] has.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::connection::{ChildConfig, PeerConfig, VICI};
@@ -106,6 +107,18 @@ impl Endpoint {
             .iter()
             .position(|known| known.name == name && known.source == source)?;
         Some(connections.remove(index))
+    }
+
+    /// What a name in connections stands for, nothing if it could not be looked up. It is for whoever drives the Endpoint
+    /// to look names up before peers come, and again from time to time; until a name is known, requests that only
+    /// connections with it could answer are ignored, so that their peers repeat them.
+    pub fn set_addresses_of(&mut self, name: &str, addresses: Vec<IpAddr>) {
+        self.shared.names.set(name.to_owned(), addresses);
+    }
+
+    /// No connection has this name any more.
+    pub fn forget_name(&mut self, name: &str) {
+        self.shared.names.forget(name);
     }
 
     /// All connections, in the order in which they were added.

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
 use crate::exchange::ike_sa_init_responder::accepts_proposal;
 use crate::exchange::{AfterAuth, OfferedChild, Phase, error_notify, find};
+use crate::names::Fit;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
 use crate::task::Task;
@@ -436,12 +437,12 @@ impl IkeSa {
             self.local.ip(),
             self.remote.ip()
         );
-        let mut candidates: Vec<(Match, Arc<PeerConfig>)> = Vec::new();
-        for config in shared
-            .connections
-            .iter()
-            .filter(|config| self.fits_addresses(config))
-        {
+        let mut candidates: Vec<((Match, Fit), Arc<PeerConfig>)> = Vec::new();
+        for config in &shared.connections {
+            let fit = self.fits_addresses(shared, config);
+            if !matches!(fit, Fit::Yes(_)) {
+                continue;
+            }
             let remote_match = config
                 .remote_auth
                 .first()
@@ -456,7 +457,7 @@ impl IkeSa {
                 .as_ref()
                 .is_some_and(|proposal| accepts_proposal(shared, config, proposal));
             if remote_match != Match::No && local_fits && accepted {
-                candidates.push((remote_match, Arc::clone(config)));
+                candidates.push(((remote_match, fit), Arc::clone(config)));
             }
         }
         if candidates.is_empty() {

@@ -1,8 +1,9 @@
 //! IKE_SA_INIT as responder: choosing a proposal, answering the public value.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use config::connection::{IkeVersion, PeerConfig};
+use config::connection::PeerConfig;
 use crypto::proposal::Proposal;
 use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Protocol, TransformType};
 use plugin_api::Secret;
@@ -12,6 +13,7 @@ use crate::alert::Alert;
 use crate::error::Error;
 use crate::exchange::ike_sa_init::{push_vendor_id, signature_hashes, status};
 use crate::exchange::{Phase, find};
+use crate::names::Fit;
 use crate::output::Job;
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound};
@@ -91,18 +93,32 @@ impl IkeSa {
         Ok(())
     }
 
-    /// The first connection between these addresses that has a proposal in common with the peer.
+    /// The connection that suits these addresses best and has a proposal in common with the peer; of equals the first.
     fn choose_config(
         &self,
         shared: &mut Shared,
         supplied: &[Proposal],
     ) -> Result<(Arc<PeerConfig>, Proposal), Error> {
-        let candidates: Vec<_> = shared
-            .connections
-            .iter()
-            .filter(|config| self.fits_addresses(config))
-            .cloned()
-            .collect();
+        let fitting = shared.connections.iter().filter_map(|config| {
+            let fit = self.fits_addresses(shared, config);
+            (fit != Fit::No).then(|| (fit, Arc::clone(config)))
+        });
+        let mut candidates: Vec<_> = fitting.collect();
+        // Stable, so that the order of the configuration decides among equals.
+        candidates.sort_by_key(|(fit, _)| Reverse(*fit));
+        let unknown = candidates.iter().any(|(fit, _)| *fit == Fit::Unknown);
+        candidates.retain(|(fit, _)| *fit != Fit::Unknown);
+        if candidates.is_empty() && unknown {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "ignoring IKE_SA_INIT from {}, the names of connections are being looked up",
+                self.remote.ip()
+            );
+            return Err(Error::NotYet);
+        }
         if candidates.is_empty() {
             let (local, remote) = (self.local.ip(), self.remote.ip());
             log!(
@@ -115,7 +131,7 @@ impl IkeSa {
             return Err(Error::NoProposalChosen);
         }
         let mut refused = Vec::new();
-        for config in candidates {
+        for (_, config) in candidates {
             let (configured, _) = proposals::of_connection(shared, &config);
             let how = proposals::selection(shared, self.peer.strongswan, self.peer.intermediate, false);
             match crypto::select::select(&configured, supplied, &how) {
@@ -154,17 +170,9 @@ impl IkeSa {
         Err(Error::NoProposalChosen)
     }
 
-    /// Whether a connection is between these two addresses, in a version that is spoken here.
-    pub(crate) fn fits_addresses(&self, config: &PeerConfig) -> bool {
-        config.version != IkeVersion::V1
-            && config
-                .local_addrs
-                .iter()
-                .any(|host| host.matches(self.local.ip()))
-            && config
-                .remote_addrs
-                .iter()
-                .any(|host| host.matches(self.remote.ip()))
+    /// How well a connection suits the addresses of both ends.
+    pub(crate) fn fits_addresses(&self, shared: &Shared, config: &PeerConfig) -> Fit {
+        shared.names.fit(config, self.local.ip(), self.remote.ip())
     }
 
     /// Parameters are taken from the configuration already, its name only once the peer is known.

@@ -66,6 +66,7 @@ impl Daemon {
             let text = format!("connection '{name}': {key} has no effect yet");
             self.logger.log(Group::Cfg, 1, text);
         }
+        self.follow_names(&peer);
         let new = peer.clone();
         let (verb, old) = match self.endpoint.put_connection(peer) {
             PutOutcome::Added => ("added", None),
