@@ -14,8 +14,8 @@ use config::secret::{SecretKind, SharedSecret};
 use crypto::registry::Registry;
 use iana::TrafficSelector;
 use ike::{
-    ChildState, CommandError, CommandId, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job, JobId,
-    Output, Randomness, Settings, Transmit,
+    ChildState, CommandError, CommandId, Destination, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job,
+    JobId, Output, Randomness, Settings, Transmit,
 };
 use plugin_api::kernel::KernelEvent;
 use rand_chacha::ChaCha8Rng;
@@ -406,7 +406,7 @@ impl World {
                 Output::CommandDone(id, result) => self.hosts[index].done.push((id, result)),
                 Output::CommandMoved(..) => {}
                 Output::Resolve(sa, peer) => {
-                    let found = self.resolve(index, &peer.remote_addrs[0]);
+                    let found = self.resolve(index, &peer);
                     self.hosts[index].endpoint.handle_resolved(self.now, sa, found);
                 }
                 Output::Log(line) => {
@@ -421,14 +421,22 @@ impl World {
     }
 
     /// The way from a host to another end.
-    fn resolve(&self, index: usize, there: &End) -> Result<(IpAddr, IpAddr), String> {
+    fn resolve(&self, index: usize, peer: &PeerConfig) -> Result<(IpAddr, IpAddr), String> {
+        let there = &peer.remote_addrs[0];
         let remote = match there {
             End::Address(address) => Some(*address),
             End::Name(name) => self.names.get(name).copied(),
             _ => None,
         };
         let remote = remote.ok_or_else(|| format!("unable to resolve {there}"))?;
-        Ok((self.hosts[index].address, remote))
+        if let Some(End::Address(local)) = peer.local_addrs.first() {
+            return Ok((*local, remote));
+        }
+        let source = self.hosts[index]
+            .kernel
+            .source(&Destination { remote, local: None });
+        let local = source.ok_or_else(|| format!("no own address to reach {remote} from"))?;
+        Ok((local, remote))
     }
 
     /// Whether both hosts have exactly one established IKE_SA with one CHILD_SA, and agree on it.

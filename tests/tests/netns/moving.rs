@@ -156,6 +156,53 @@ fn a_tunnel_moves_to_ipv6_and_back() {
     pair.ping();
 }
 
+/// Without MOBIKE nobody can say that an address has changed, so the old path dies, and who notices starts anew.
+#[test]
+fn without_mobike_a_liveness_check_restarts_the_tunnel_from_the_new_address() {
+    let Some(pair) = super::pair::hosts() else { return };
+    let any = "left=%any\n    mobike=no\n    dpdaction=restart\n    dpddelay=1s\n    keyingtries=%forever";
+    pair.carol.edit("ipsec.conf", "left=192.168.0.3", any).unwrap();
+    let anyone = "right=%any\n    mobike=no";
+    pair.moon.edit("ipsec.conf", "right=192.168.0.3", anyone).unwrap();
+    pair.carol
+        .set("charon {\n retransmit_timeout = 0.1\n retransmit_tries = 3\n}\n")
+        .unwrap();
+    pair.start();
+    pair.up();
+    pair.ping();
+    let marks = [&pair.moon, &pair.carol].map(|host| host.read("charon.log").len());
+    // Not of the same network, or it would go with the first.
+    for change in ["add 192.168.0.4/25", "del 192.168.0.3/24"] {
+        let line = format!("addr {change} dev eth0");
+        pair.carol.namespace.ip(&line).expect("a change of addresses");
+    }
+    for text in [
+        "sending DPD request",
+        "giving up after 3 retransmits",
+        "restarting CHILD_SA Tunnel1",
+        "IKE_SA Tunnel1[2] established between 192.168.0.4[carol.strongswan.org]",
+    ] {
+        pair.carol.wait_for_log(marks[1], text).unwrap_or_else(|error| {
+            pair.expect(&error, text);
+        });
+    }
+    pair.carol.wait_for_log(marks[1], "CHILD_SA Tunnel1{").unwrap();
+    pair.ping();
+    let (moon, carol) = (
+        &pair.moon.read("charon.log")[marks[0]..],
+        &pair.carol.read("charon.log")[marks[1]..],
+    );
+    for log in [moon, carol] {
+        assert!(!log.contains("moving IKE_SA"), "{log}");
+        assert!(!log.contains("N(UPD_SA_ADDR)"), "{log}");
+    }
+    // moon has replaced the one that can no longer be reached.
+    for host in [&pair.moon, &pair.carol] {
+        let status = ask(host, "ipsec status");
+        pair.expect(&status, "Security Associations (1 up, 0 connecting):");
+    }
+}
+
 /// The SPIs of carol's IKE_SA and CHILD_SA.
 fn spis(pair: &Pair) -> Vec<String> {
     let status = ask(&pair.carol, "ipsec statusall");

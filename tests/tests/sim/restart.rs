@@ -7,7 +7,7 @@ use config::connection::{Action, ChildConfig, Host, PeerConfig};
 use ike::{CommandId, IkeSaState, Settings};
 use plugin_api::kernel::KernelEvent;
 use pqswan_tests::kernel::Fate;
-use pqswan_tests::world::{World, carol, moon};
+use pqswan_tests::world::{CAROL, World, carol, moon};
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
 
@@ -317,5 +317,62 @@ fn a_hard_limit_makes_the_child_sa_anew_once() {
     assert_eq!(world.sas(1)[0].state, IkeSaState::Established);
     assert_ne!(world.sas(1)[0].children[0].spi_in, child.spi_in);
     assert!(world.logged(1, "scheduling CHILD_SA recreate after hard expire"));
+    world.assert_consistent();
+}
+
+/// carol, who says from nowhere that she comes from an address of hers, and moon, who takes whoever comes.
+fn without_mobike() -> World {
+    let road = PeerConfig {
+        local_addrs: vec![Host::Any],
+        mobike: false,
+        keying_tries: None,
+        ..with(carol(TUNNEL1), Action::Start, Action::None)
+    };
+    let home = PeerConfig {
+        remote_addrs: vec![Host::Any],
+        mobike: false,
+        ..moon(TUNNEL1)
+    };
+    established(road, home)
+}
+
+const ELSEWHERE: &str = "192.168.0.4";
+
+#[test]
+fn without_mobike_the_tunnel_is_restarted_from_the_new_address() {
+    let mut world = without_mobike();
+    let mark = world.hosts[1].log.len();
+    world.readdress(1, &[ELSEWHERE]);
+    let moved = |world: &World| {
+        let away = world.sas(1).iter().all(|sa| sa.local.ip().to_string() != CAROL);
+        world.is_established() && away
+    };
+    assert!(
+        world.run_until(10 * MINUTE, moved),
+        "{:#?}",
+        &world.hosts[1].log[mark..]
+    );
+    assert!(world.logged(1, "restarting CHILD_SA Tunnel1"));
+    assert!(
+        !world.logged(1, "trying again"),
+        "the first attempt leaves from there"
+    );
+    assert_eq!(world.sas(0)[0].remote.ip().to_string(), ELSEWHERE);
+    world.assert_consistent();
+}
+
+#[test]
+fn an_attempt_that_began_without_an_address_goes_on_from_the_one_that_comes() {
+    let mut world = without_mobike();
+    world.readdress(1, &[]);
+    let trying = |world: &World| world.logged(1, "peer not responding, trying again (2/0)");
+    assert!(world.run_until(20 * MINUTE, trying));
+    world.readdress(1, &[ELSEWHERE]);
+    assert!(
+        world.run_until(10 * MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
+    assert_eq!(world.sas(0)[0].remote.ip().to_string(), ELSEWHERE);
     world.assert_consistent();
 }

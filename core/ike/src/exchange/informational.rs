@@ -291,7 +291,8 @@ impl IkeSa {
 
     fn try_again(&mut self, shared: &mut Shared) {
         if self.return_home(shared) {
-            return self.try_anew(shared);
+            self.prepare_anew(shared);
+            return self.connect(shared);
         }
         let tries = self.config.as_ref().map_or(Some(1), |config| config.keying_tries);
         if tries.is_some_and(|tries| self.attempts >= tries) || self.initiate.is_none() {
@@ -314,15 +315,15 @@ impl IkeSa {
             1,
             "peer not responding, trying again ({attempt}/{of})"
         );
-        self.try_anew(shared);
+        self.prepare_anew(shared);
+        self.find_way(shared);
     }
 
-    fn try_anew(&mut self, shared: &mut Shared) {
+    fn prepare_anew(&mut self, shared: &mut Shared) {
         if let Some(child) = self.phase.take_child() {
             shared.out.kernel(child.remove());
         }
         self.start_over(shared);
-        self.connect(shared);
     }
 
     /// A command that wants the IKE_SA gone.

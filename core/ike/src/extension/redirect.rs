@@ -141,6 +141,11 @@ impl Redirects {
         }
     }
 
+    /// Where it was sent, if it does not go where the configuration leads.
+    pub(crate) fn gateway(&self, remote: IpAddr) -> Option<Host> {
+        self.followed.home.is_some().then_some(Host::Address(remote))
+    }
+
     /// Whether another IKE_SA is being established in its place.
     pub(crate) fn is_moving(&self) -> bool {
         self.moving
@@ -304,6 +309,9 @@ impl IkeSa {
 
     /// The way to the gateway is known, or there is none.
     pub(crate) fn on_resolved(&mut self, shared: &mut Shared, found: Result<(IpAddr, IpAddr), String>) {
+        if std::mem::take(&mut self.finds_way) {
+            return self.on_way_found(shared, found);
+        }
         let Some((gateway, moment)) = self.redirects.pending.take() else {
             return;
         };

@@ -116,6 +116,8 @@ pub(crate) struct IkeSa {
     pub(crate) ppk: bool,
     /// Where it was sent, as a client.
     pub(crate) redirects: Redirects,
+    /// It connects as soon as the way to its peer is known.
+    pub(crate) finds_way: bool,
     /// What configuration payloads have given to both ends.
     pub(crate) given: Given,
     /// The attempt to establish it.
@@ -212,6 +214,7 @@ impl IkeSa {
             instead_of: None,
             ppk: false,
             redirects: Redirects::default(),
+            finds_way: false,
             given: Given::default(),
             handshake: None,
             requests: Reassembly::default(),

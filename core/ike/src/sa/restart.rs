@@ -1,10 +1,10 @@
 //! What comes after SAs that this end did not want to lose: `dpd_action` where the peer is dead, `close_action` where it
 //! has deleted them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use config::connection::{Action, ChildConfig, Host};
+use config::connection::{Action, ChildConfig, Host, PeerConfig};
 
 use crate::child::{ChildSa, ChildState};
 use crate::endpoint::Initiate;
@@ -90,6 +90,37 @@ impl IkeSa {
             luggage: None,
             addresses: self.given.own.clone(),
         })));
+    }
+
+    /// Connects once more, by the way that there is now: names may stand for other addresses, and routes leave from others.
+    pub(crate) fn find_way(&mut self, shared: &mut Shared) {
+        let Some(config) = self.config.clone() else {
+            return self.destroy();
+        };
+        let to = self.redirects.gateway(self.remote.ip());
+        let there = match to {
+            Some(gateway) => Arc::new(PeerConfig {
+                remote_addrs: vec![gateway],
+                ..PeerConfig::clone(&config)
+            }),
+            None => config,
+        };
+        self.finds_way = true;
+        shared.out.resolve(self.unique_id, there);
+    }
+
+    /// The way is known; if there is none, the one of before may still be good, as where only the peer knew it.
+    pub(crate) fn on_way_found(&mut self, shared: &mut Shared, found: Result<(IpAddr, IpAddr), String>) {
+        match (found, &mut self.initiate) {
+            (Ok((local, remote)), Some(what)) => {
+                what.local.set_ip(local);
+                what.remote.set_ip(remote);
+                (self.local, self.remote) = (what.local, what.remote);
+            }
+            (Ok(_), None) => {}
+            (Err(problem), _) => log!(shared, self, Ike, 2, "{problem}, using old addresses"),
+        }
+        self.connect(shared);
     }
 
     /// The CHILD_SAs that somebody wanted of this IKE_SA and that are not made yet.
@@ -187,7 +218,8 @@ impl IkeSa {
     /// and needs nothing that only an initiator can ask for.
     fn what_to_restart(&self) -> Option<Initiate> {
         if let Some(mut what) = self.initiate.clone() {
-            self.redirects.send_home(&mut what, self.local.ip());
+            let own = self.mobike.way_out.unwrap_or(self.local.ip());
+            self.redirects.send_home(&mut what, own);
             return Some(what);
         }
         let peer = self.config.clone()?;
@@ -195,7 +227,7 @@ impl IkeSa {
         let symmetric = peer.vips.is_empty() && peer.pools.is_empty();
         (reachable && symmetric).then(|| Initiate {
             child: None,
-            local: SocketAddr::new(self.local.ip(), peer.local_port),
+            local: SocketAddr::new(self.mobike.way_out.unwrap_or(self.local.ip()), peer.local_port),
             remote: SocketAddr::new(self.remote.ip(), peer.remote_port),
             peer,
         })
