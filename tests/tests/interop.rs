@@ -12,6 +12,7 @@
 
 mod interop {
     mod cells;
+    mod extensions;
     mod matrix;
     mod pair;
     mod scenario;

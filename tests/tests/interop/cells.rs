@@ -281,13 +281,13 @@ pub(crate) fn no_common_esp(pair: &mut Pair) -> Result {
     pair.expect_sas(1, 0)
 }
 
-const CHILD_CLOSED: [&str; 2] = ["CHILD_SA closed", "} closed"];
+pub(crate) const CHILD_CLOSED: [&str; 2] = ["CHILD_SA closed", "} closed"];
 const CHILD_REFUSED: [&str; 2] = ["no CHILD_SA built", "CHILD_SA rekeying failed"];
 const IKE_DELETED: [&str; 2] = ["IKE_SA deleted", "] deleted"];
 const IKE_REFUSED: [&str; 2] = ["IKE_SA rekeying failed", "peer seems to not support IKE rekeying"];
 
 /// Waits for one of the texts, unless one of those comes that mean it will never come.
-fn wait_or(pair: &Pair, mark: Mark, side: Side, texts: &[&str], refusals: &[&str]) -> Result {
+pub(crate) fn wait_or(pair: &Pair, mark: Mark, side: Side, texts: &[&str], refusals: &[&str]) -> Result {
     let found = pair.wait_any(mark, side, &[texts, refusals].concat())?;
     if texts.contains(&found) {
         Ok(())
@@ -297,7 +297,7 @@ fn wait_or(pair: &Pair, mark: Mark, side: Side, texts: &[&str], refusals: &[&str
 }
 
 /// Initiates in vain.
-fn refused(pair: &Pair) -> Result {
+pub(crate) fn refused(pair: &Pair) -> Result {
     let said = pair.initiate(pair.initiator)?;
     if said.contains("successfully") {
         return Err(format!("it came up:\n{said}"));

@@ -36,6 +36,8 @@ pub(crate) struct Pair {
     pub(crate) virtual_ip: Option<Side>,
     /// Whether it has an IKE_SA.
     pub(crate) tunnel: bool,
+    /// Whether our connections come from a swanctl.conf.
+    swanctl: bool,
     /// How many additional key exchanges it has.
     pub(crate) additional: usize,
     connections: usize,
@@ -71,6 +73,7 @@ impl Pair {
             name: String::new(),
             virtual_ip: None,
             tunnel: false,
+            swanctl: false,
             additional: 0,
             connections: 0,
         })
@@ -119,9 +122,7 @@ impl Pair {
         self.virtual_ip = setup.virtual_ip;
         self.connections += 1;
         self.name = format!("c{}", self.connections);
-        self.additional = (1..=7)
-            .filter(|n| setup.our_ike.contains(&format!("-ke{n}_")))
-            .count();
+        self.additional = additional(&setup.our_ike);
         self.ours.write("ipsec.conf", &setup.ipsec_conf(&self.name))?;
         self.ours.write("ipsec.secrets", &setup.ipsec_secrets())?;
         let mark = self.mark();
@@ -131,17 +132,40 @@ impl Pair {
         self.theirs.load(&setup.swanctl_conf(&self.name))
     }
 
+    /// The same with a swanctl.conf each, of a connection of this name.
+    pub(crate) fn configure_both(
+        &mut self,
+        proposal: &str,
+        conf: impl Fn(Side, &str) -> String,
+    ) -> Result<(), String> {
+        if self.tunnel {
+            super::cells::delete_ike(self, Side::Us)?;
+        }
+        self.additional = additional(proposal);
+        self.connections += 1;
+        self.name = format!("c{}", self.connections);
+        self.swanctl = true;
+        self.ours.write("swanctl.conf", &conf(Side::Us, &self.name))?;
+        let file = self.ours.path("swanctl.conf");
+        let load = format!("swanctl --load-all --clear --noprompt --file {}", file.display());
+        self.ours.succeed(&load)?;
+        self.theirs.load(&conf(Side::Them, &self.name))
+    }
+
+    /// Runs the swanctl of a side, whatever comes of it.
+    pub(crate) fn swanctl_of(&self, side: Side, arguments: &str) -> Result<String, String> {
+        Ok(match side {
+            Side::Us => self.ours.run(&format!("swanctl {arguments}"))?.text,
+            Side::Them => self.theirs.swanctl(arguments)?.text,
+        })
+    }
+
     /// Brings the CHILD_SA up from a side, with an IKE_SA if there is none. Returns what it said.
     pub(crate) fn initiate(&self, side: Side) -> Result<String, String> {
         let name = &self.name;
         match side {
-            Side::Us => self.ours.succeed(&format!("ipsec up {name}")),
-            Side::Them => {
-                let said = self
-                    .theirs
-                    .swanctl(&format!("--initiate --child {name} --timeout 30"))?;
-                Ok(said.text)
-            }
+            Side::Us if !self.swanctl => self.ours.succeed(&format!("ipsec up {name}")),
+            _ => self.swanctl_of(side, &format!("--initiate --child {name} --timeout 30")),
         }
     }
 
@@ -149,8 +173,8 @@ impl Pair {
     pub(crate) fn up(&self, side: Side) -> Result<(), String> {
         let said = self.initiate(side)?;
         let success = match side {
-            Side::Us => "established successfully",
-            Side::Them => "initiate completed successfully",
+            Side::Us if !self.swanctl => "established successfully",
+            _ => "initiate completed successfully",
         };
         expect(&said, success)
     }
@@ -198,6 +222,11 @@ impl Pair {
             ))
         }
     }
+}
+
+/// How many additional key exchanges a proposal has.
+fn additional(proposal: &str) -> usize {
+    (1..=7).filter(|n| proposal.contains(&format!("-ke{n}_"))).count()
 }
 
 /// Fails unless the text holds what is expected.

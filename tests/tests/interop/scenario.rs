@@ -3,6 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use nix::unistd::geteuid;
@@ -13,10 +14,24 @@ use super::matrix::{Column, Outcome, failures, table};
 use super::pair::{Pair, Side, has_ml};
 use super::setup::{OUR_PSK, Setup, long, long_offer, proposals};
 
+/// One table after the other: each is six pairs of hosts.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn every_cell_is_green() {
+    fill("interop", |run| run.all());
+}
+
+#[test]
+fn every_cell_of_extensions_is_green() {
+    fill("interop-extensions", |run| run.extensions());
+}
+
+/// Takes every peer in both roles through cells, at once, and prints the table.
+fn fill(name: &str, cells: fn(&mut Run<'_>)) {
     let Some(peers) = peers() else { return };
-    let output = xtask::root().join("target/interop");
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = xtask::root().join("target").join(name);
     // Of an earlier run.
     let _ = fs::remove_dir_all(&output);
     let columns = std::thread::scope(|scope| {
@@ -25,7 +40,7 @@ fn every_cell_is_green() {
             .flat_map(|peer| [Side::Us, Side::Them].map(|initiator| (peer, initiator)))
             .map(|(peer, initiator)| {
                 let output = &output;
-                scope.spawn(move || Run::new(peer, initiator, output).all())
+                scope.spawn(move || Run::new(peer, initiator, output).through(cells))
             })
             .collect();
         let columns = threads.into_iter().map(|thread| thread.join());
@@ -61,9 +76,9 @@ fn peers() -> Option<Vec<Peer>> {
 }
 
 /// A peer in one role, on its way through the cells.
-struct Run<'p> {
-    peer: &'p Peer,
-    initiator: Side,
+pub(crate) struct Run<'p> {
+    pub(crate) peer: &'p Peer,
+    pub(crate) initiator: Side,
     ml: bool,
     /// In both strongswan.conf.
     settings: String,
@@ -94,9 +109,16 @@ impl<'p> Run<'p> {
     }
 
     #[allow(clippy::disallowed_methods)] // says how long it took
-    fn all(mut self) -> Column {
+    fn through(mut self, cells: fn(&mut Run<'_>)) -> Column {
         let start = Instant::now();
         fs::create_dir_all(&self.logs).expect("a folder for logs");
+        cells(&mut self);
+        self.renew("");
+        self.column.took = start.elapsed();
+        self.column
+    }
+
+    fn all(&mut self) {
         let list = proposals(&self.peer.suite);
         let first = Setup::new(list[0]);
         self.lifecycle(&first);
@@ -108,9 +130,6 @@ impl<'p> Run<'p> {
         for proposal in list {
             self.proposal(proposal);
         }
-        self.renew("");
-        self.column.took = start.elapsed();
-        self.column
     }
 
     fn lifecycle(&mut self, setup: &Setup) {
@@ -229,7 +248,7 @@ impl<'p> Run<'p> {
     }
 
     /// From here on other daemons, with these settings.
-    fn renew(&mut self, settings: &str) {
+    pub(crate) fn renew(&mut self, settings: &str) {
         if let Some(pair) = self.pair.take() {
             self.keep_logs(&pair);
         }
@@ -257,11 +276,14 @@ impl<'p> Run<'p> {
         });
     }
 
-    fn run(&mut self, name: &str, setup: &Setup, check: impl FnOnce(&mut Pair) -> Result<(), String>) {
+    pub(crate) fn run(
+        &mut self,
+        name: &str,
+        setup: &Setup,
+        check: impl FnOnce(&mut Pair) -> Result<(), String>,
+    ) {
         if setup.our_ike.contains("mlkem") && !self.ml {
-            let why = "there is no plugin for ML-KEM".to_owned();
-            self.column.cells.push((name.to_owned(), Outcome::Skipped(why)));
-            return;
+            return self.skip(name, "there is no plugin for ML-KEM");
         }
         let pair = match self.pair.take() {
             Some(pair) => Ok(pair),
@@ -294,6 +316,12 @@ impl<'p> Run<'p> {
         self.column.cells.push((name.to_owned(), outcome));
     }
 
+    /// A cell that cannot be, and why.
+    pub(crate) fn skip(&mut self, name: &str, why: &str) {
+        let outcome = Outcome::Skipped(why.to_owned());
+        self.column.cells.push((name.to_owned(), outcome));
+    }
+
     fn keep_logs(&self, pair: &Pair) {
         for (name, log) in [
             ("ours.log", pair.ours.read("charon.log")),
@@ -306,4 +334,4 @@ impl<'p> Run<'p> {
     }
 }
 
-const SIDES: [(Side, &str); 2] = [(Side::Us, "us"), (Side::Them, "them")];
+pub(crate) const SIDES: [(Side, &str); 2] = [(Side::Us, "us"), (Side::Them, "them")];

@@ -88,6 +88,29 @@ fn a_client_is_sent_on_as_it_comes() {
 }
 
 #[test]
+fn a_gateway_may_be_another_address_of_the_same_host() {
+    const OTHER: &str = "192.168.0.8";
+    for authenticated in [false, true] {
+        let mut world = three();
+        world.hosts[0].endpoint.add_connection(PeerConfig {
+            local_addrs: vec![End::Any],
+            ..moon(PROPOSAL)
+        });
+        world.readdress(0, &[MOON, OTHER]);
+        send_to(&mut world, 0, Some(OTHER), authenticated);
+        world.initiate(1);
+        let there = |world: &World| {
+            let there = |sa: &ike::IkeSaInfo| sa.remote.ip() == address(OTHER) && sa.children.len() == 1;
+            world.sas(0).len() == 1 && world.sas(1).iter().all(there) && world.is_established()
+        };
+        assert!(world.run_until(MINUTE, there), "{:#?}", world.hosts[1].log);
+        let redirects = world.hosts[1].log.iter();
+        let redirects = redirects.filter(|line| line.contains("redirected to"));
+        assert_eq!(redirects.count(), 1);
+    }
+}
+
+#[test]
 fn a_gateway_may_be_named() {
     let mut world = three();
     world.names.insert("sun.example.com".into(), address(SUN));

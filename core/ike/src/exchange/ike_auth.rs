@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
 use crate::exchange::ike_sa_init_responder::accepts_proposal;
-use crate::exchange::{AfterAuth, OfferedChild, Phase, error_notify, find};
+use crate::exchange::{AfterAuth, OfferedChild, Phase, find};
 use crate::names::Fit;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
@@ -195,11 +195,13 @@ impl IkeSa {
     /// Whether the response proves who the responder is.
     fn verify_response(&mut self, shared: &mut Shared, inbound: &Inbound) -> Result<Identity, Error> {
         let auth = find!(inbound.payloads, Payload::Auth(auth) => auth);
-        if auth.is_none()
-            && let Some(notify) = error_notify(&inbound.payloads)
+        let fatal = |kind: NotifyType| kind.is_error() && (auth.is_none() || !concerns_child(kind));
+        if let Some(notify) = find!(inbound.payloads, Payload::Notify(notify) if fatal(notify.kind) => notify)
         {
             log!(shared, self, Ike, 1, "received {} notify error", notify.kind);
-            self.alert(shared, Alert::LocalAuthFailed);
+            if auth.is_none() {
+                self.alert(shared, Alert::LocalAuthFailed);
+            }
             return Err(Error::Notified(notify.kind));
         }
         let (Some(auth), Some(id)) = (
@@ -565,6 +567,21 @@ impl IkeSa {
         let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
         self.kernel_work.insert(id, KernelWork::ReserveSpi);
     }
+}
+
+/// Whether an error in an IKE_AUTH response leaves the IKE_SA as it is; after any other the responder has none
+/// (RFC 7296, 2.21.2 and 3.10.1).
+fn concerns_child(kind: NotifyType) -> bool {
+    matches!(
+        kind,
+        NotifyType::NO_PROPOSAL_CHOSEN
+            | NotifyType::SINGLE_PAIR_REQUIRED
+            | NotifyType::NO_ADDITIONAL_SAS
+            | NotifyType::INTERNAL_ADDRESS_FAILURE
+            | NotifyType::FAILED_CP_REQUIRED
+            | NotifyType::TS_UNACCEPTABLE
+            | NotifyType::INVALID_SELECTORS
+    )
 }
 
 pub(crate) fn id_payload(identity: &Identity) -> Id {

@@ -39,6 +39,13 @@ pub struct Redirection {
     pub authenticated: bool,
 }
 
+impl Redirection {
+    /// Whether a client at this address of ours has yet to go there.
+    fn concerns(&self, local: IpAddr) -> bool {
+        self.gateway != Host::Address(local)
+    }
+}
+
 /// The data of REDIRECT and REDIRECTED_FROM; the nonce is that of the request, in IKE_SA_INIT.
 fn encode(gateway: &Host, nonce: &[u8]) -> Option<Vec<u8>> {
     let (kind, name) = match gateway {
@@ -482,7 +489,7 @@ impl IkeSa {
             .settings
             .redirection
             .clone()
-            .filter(|to| to.authenticated)?;
+            .filter(|to| to.authenticated && to.concerns(self.local.ip()))?;
         let data = encode(&to.gateway, &[]).filter(|_| self.peer.redirection)?;
         log!(shared, self, Ike, 0, "redirecting peer to {}", to.gateway);
         self.on_redirect_answered(shared);
@@ -516,7 +523,7 @@ impl Endpoint {
         payloads: &[Payload],
     ) -> bool {
         let to = self.shared.settings.redirection.as_ref();
-        let Some(to) = to.filter(|to| !to.authenticated) else {
+        let Some(to) = to.filter(|to| !to.authenticated && to.concerns(local.ip())) else {
             return false;
         };
         let understands = |kind| matches!(kind, NotifyType::REDIRECT_SUPPORTED | NotifyType::REDIRECTED_FROM);
