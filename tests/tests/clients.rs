@@ -10,6 +10,7 @@
 
 mod clients {
     mod credentials;
+    mod leases;
     mod mask;
     mod pair;
     mod python;

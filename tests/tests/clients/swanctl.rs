@@ -283,7 +283,7 @@ fn those_of_debian_say_the_same_of_us_as_of_their_own() {
 }
 
 /// Our swanctl with a daemon of strongSwan.
-fn ours(pair: &Pair, line: &str) -> Said {
+pub(crate) fn ours(pair: &Pair, line: &str) -> Said {
     let folder = pair.theirs.log_file().with_file_name("").display().to_string();
     let said = pair
         .ours
