@@ -31,6 +31,8 @@ const STRONGSWAN: [u8; 16] = [
 pub struct Puppet {
     /// moon is its only host.
     pub world: World,
+    /// Further notifies of its IKE_SA_INIT.
+    pub extensions: Vec<Payload>,
     registry: Arc<Registry>,
     /// What moon has sent.
     received: Rc<RefCell<Vec<Vec<u8>>>>,
@@ -111,6 +113,7 @@ impl Puppet {
         }));
         Self {
             world,
+            extensions: Vec::new(),
             registry,
             received,
             keys: None,
@@ -222,6 +225,7 @@ impl Puppet {
         if intermediate {
             payloads.push(Self::notify(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, &[]));
         }
+        payloads.append(&mut self.extensions);
         payloads.push(Payload::VendorId(VendorId {
             data: STRONGSWAN.to_vec(),
         }));

@@ -626,6 +626,8 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         dscp: 0,
         vips: Vec::new(),
         pools: Vec::new(),
+        dns_wanted: Vec::new(),
+        dns: Vec::new(),
         profile: None,
         source: "world.rs".to_owned(),
     }

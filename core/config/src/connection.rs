@@ -58,6 +58,10 @@ pub struct PeerConfig {
     pub vips: Vec<IpAddr>,
     /// Pools that the peer's virtual IPs come from.
     pub pools: Vec<String>,
+    /// DNS servers to ask for, as initiator; unspecified addresses stand for any of their family.
+    pub dns_wanted: Vec<IpAddr>,
+    /// DNS servers that the peer is told of, as responder.
+    pub dns: Vec<IpAddr>,
     /// Pins the wire profile; otherwise the selected proposal decides.
     pub profile: Option<Profile>,
     /// Where the connection was read, `ipsec.conf:12`, for messages; or [`VICI`].

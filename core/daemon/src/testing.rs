@@ -215,6 +215,8 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         dscp: 0,
         vips: Vec::new(),
         pools: Vec::new(),
+        dns_wanted: Vec::new(),
+        dns: Vec::new(),
         profile: None,
         source: "ipsec.conf:1".into(),
     }

@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ike::{Event, Transmit};
+use iana::{ExchangeType, NotifyType};
+use ike::{Event, Settings, Transmit};
 use pqswan_tests::netem::Conditions;
+use pqswan_tests::puppet::Puppet;
 use pqswan_tests::world::{CAROL, MOON, World};
+use wire::payload::Payload;
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
 
@@ -339,4 +342,72 @@ fn nobody_moves_to_an_address_that_is_no_hosts() {
     world.tamper = None;
     world.readdress(1, &["203.0.113.9"]);
     arrives(&mut world, MINUTE, "203.0.113.9", MOON);
+}
+
+/// A path that works is left for the one that routes prefer, if that is wanted.
+#[test]
+fn the_preferred_path_is_taken_only_if_that_is_wanted() {
+    for prefer in [false, true] {
+        let mut world = tunnelled(&[MOON], &[CAROL], calm(), 1);
+        world.hosts[1].endpoint.set_settings(Settings {
+            prefer_best_path: prefer,
+            ..seed_settings()
+        });
+        world.readdress(1, &[ELSEWHERE, CAROL]);
+        let there = if prefer { ELSEWHERE } else { CAROL };
+        arrives(&mut world, MINUTE, there, MOON);
+        world.run_for(MINUTE);
+        assert!(is_at(&world, there, MOON));
+        assert_eq!(world.logged(1, "moving IKE_SA"), prefer);
+        // The same if only routes have changed.
+        world.readdress(1, &[CAROL, ELSEWHERE]);
+        arrives(&mut world, MINUTE, CAROL, MOON);
+    }
+}
+
+/// A peer may demand that no NAT is on its way (RFC 4555, 3.9).
+#[test]
+fn an_update_that_has_passed_a_nat_is_refused_if_its_sender_allows_none() {
+    const ESP: &str = "aes256gcm16";
+    let pair = |from: &str| {
+        let addresses = [from, MOON].map(|address| match ip(address) {
+            IpAddr::V4(v4) => v4.octets(),
+            IpAddr::V6(_) => unreachable!("IPv4 only"),
+        });
+        [&addresses.concat()[..], &500_u16.to_be_bytes().repeat(2)].concat()
+    };
+    let mut puppet = Puppet::new(ESP, &[]);
+    // Without NAT detection there is no MOBIKE.
+    puppet.extensions = [
+        NotifyType::NAT_DETECTION_SOURCE_IP,
+        NotifyType::NAT_DETECTION_DESTINATION_IP,
+    ]
+    .map(|kind| Puppet::notify(kind, &[7; 20]))
+    .to_vec();
+    let (suite, sk, init) = puppet.init("aes256gcm16-sha512-x25519", true);
+    let mut request = puppet.auth_request(&suite, &sk, &init, ESP);
+    request.push(Puppet::notify(NotifyType::MOBIKE_SUPPORTED, &[]));
+    let answer = puppet.ask(ExchangeType::IKE_AUTH, request);
+    let has = |answer: &[Payload], kind: NotifyType| {
+        let mut payloads = answer.iter();
+        payloads.any(|payload| matches!(payload, Payload::Notify(notify) if notify.kind == kind))
+    };
+    assert!(has(&answer, NotifyType::MOBIKE_SUPPORTED), "{answer:?}");
+    for (from, passed) in [("10.0.0.7", true), (CAROL, false)] {
+        let update = vec![
+            Puppet::notify(NotifyType::UPDATE_SA_ADDRESSES, &[]),
+            Puppet::notify(NotifyType::NO_NATS_ALLOWED, &pair(from)),
+        ];
+        let answer = puppet.ask(ExchangeType::INFORMATIONAL, update);
+        assert_eq!(
+            has(&answer, NotifyType::UNEXPECTED_NAT_DETECTED),
+            passed,
+            "{from}: {answer:?}"
+        );
+    }
+    assert!(
+        puppet
+            .world
+            .logged(0, "peer allows no NATs, but the packet from ")
+    );
 }

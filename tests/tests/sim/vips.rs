@@ -153,6 +153,48 @@ fn a_road_warrior_gets_an_address_and_sends_from_it() {
 }
 
 #[test]
+fn a_connection_asks_for_dns_servers_and_tells_of_them() {
+    for (vips, pools) in [(&["0.0.0.0"][..], &["rw"][..]), (&[], &[])] {
+        let gateway = PeerConfig {
+            dns: vec![ip("10.1.0.1"), ip("fec1::1")],
+            ..gateway(pools)
+        };
+        let road_warrior = PeerConfig {
+            dns_wanted: vec![ip("0.0.0.0"), ip("10.1.0.9")],
+            ..road_warrior(vips)
+        };
+        let mut world = pair(gateway, road_warrior);
+        pool(&mut world, "rw", "10.3.0.0/24", &[("dns", "10.1.0.1")]);
+        world.initiate(1);
+        assert!(
+            world.run_until(MINUTE, World::is_established),
+            "{:#?}",
+            world.hosts[1].log
+        );
+        let (asked, told) = if vips.is_empty() {
+            ("CPRQ(DNS DNS)", "CPRP(DNS DNS6)")
+        } else {
+            ("CPRQ(ADDR DNS DNS)", "CPRP(ADDR DNS DNS6)")
+        };
+        for text in [asked, told] {
+            assert!(world.logged(1, text), "{text}: {:#?}", world.hosts[1].log);
+        }
+        assert_eq!(world.sas(1)[0].dns, [ip("10.1.0.1"), ip("fec1::1")]);
+        let told = |event: &Event| matches!(event, Event::DnsServers(_, true));
+        assert!(world.hosts[1].events.iter().any(told));
+    }
+    // Who does not ask is not told.
+    let gateway = PeerConfig {
+        dns: vec![ip("10.1.0.1")],
+        ..gateway(&[])
+    };
+    let mut world = pair(gateway, road_warrior(&[]));
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    assert!(!world.logged(0, "CPRP"));
+}
+
+#[test]
 fn both_families_get_an_address_from_the_pool_of_theirs() {
     let mut world = pair(gateway(&["six", "four"]), road_warrior(&["0.0.0.0", "::"]));
     let both = |child: &mut ChildConfig, local: bool| {

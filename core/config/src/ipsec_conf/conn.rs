@@ -355,6 +355,8 @@ impl Reader<'_> {
                 .unwrap_or(0),
             vips: self.vips()?,
             pools: self.pools(name)?,
+            dns_wanted: self.dns_wanted()?,
+            dns: self.dns()?,
             profile: None,
             source: source.to_owned(),
         })
@@ -390,6 +392,34 @@ impl Reader<'_> {
         };
         self.get(&key)
             .map_or(Ok(Vec::new()), |text| items(text).map(pool).collect())
+    }
+
+    /// The DNS servers that this end asks for.
+    fn dns_wanted(&self) -> Result<Vec<IpAddr>, Error> {
+        let key = format!("{}dns", self.local);
+        let server = |text: &str| {
+            match text {
+            "%config" | "%config4" => Ok([0; 4].into()),
+            "%config6" => Ok([0; 16].into()),
+            _ => text.parse().map_err(|_| Error {
+                text: format!("bad value {key}={text}, expected %config4, %config6 or an address, as this end asks for it"),
+            }),
+        }
+        };
+        self.get(&key)
+            .map_or(Ok(Vec::new()), |text| items(text).map(server).collect())
+    }
+
+    /// The DNS servers that the peer is told of.
+    fn dns(&self) -> Result<Vec<IpAddr>, Error> {
+        let key = format!("{}dns", self.remote);
+        let server = |text: &str| {
+            text.parse().map_err(|_| Error {
+                text: format!("bad value {key}={text}, expected an address, as the peer is told of it"),
+            })
+        };
+        self.get(&key)
+            .map_or(Ok(Vec::new()), |text| items(text).map(server).collect())
     }
 
     fn auth(&self, side: &str) -> Result<AuthConfig, Error> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::connection::{Action, AuthClass, Fragmentation, Host, Mode, SelectorSpec};
+use crate::connection::{Action, AuthClass, Fragmentation, Host, Mode, PeerConfig, SelectorSpec};
 use std::time::Duration;
 
 const CAROL: &str = "config setup
@@ -308,13 +308,14 @@ fn the_files_of_the_demo_have_three_tunnels_on_both_hosts() {
     }
 }
 
-/// The conn of a file of that text, as the host 192.168.0.2 has it.
-fn sourceips(left: &str, right: &str) -> Result<(Vec<IpAddr>, Vec<String>), String> {
+/// The conn of a file with these settings of both ends, as the host 192.168.0.2 has it.
+fn with_ends(key: &str, left: &str, right: &str) -> Result<PeerConfig, String> {
+    let (left_key, right_key) = (format!("left{key}"), format!("right{key}"));
     let settings = [
         ("left", "192.168.0.2"),
         ("right", "%any"),
-        ("leftsourceip", left),
-        ("rightsourceip", right),
+        (&left_key, left),
+        (&right_key, right),
     ];
     let settings = settings
         .into_iter()
@@ -323,8 +324,32 @@ fn sourceips(left: &str, right: &str) -> Result<(Vec<IpAddr>, Vec<String>), Stri
         .collect();
     let is_local = |address: IpAddr| address == IpAddr::from([192, 168, 0, 2]);
     let converted = to_peer_config("rw", &settings, "ipsec.conf:1", "yes", &is_local, true);
-    let peer = converted.map_err(|error| error.to_string())?.peer;
-    Ok((peer.vips, peer.pools))
+    Ok(converted.map_err(|error| error.to_string())?.peer)
+}
+
+fn sourceips(left: &str, right: &str) -> Result<(Vec<IpAddr>, Vec<String>), String> {
+    with_ends("sourceip", left, right).map(|peer| (peer.vips, peer.pools))
+}
+
+#[test]
+fn the_own_end_asks_for_dns_servers_and_the_other_is_told_of_them() {
+    let servers = |left: &str, right: &str| {
+        let peer = with_ends("dns", left, right)?;
+        let text = |servers: Vec<IpAddr>| servers.iter().map(IpAddr::to_string).collect::<Vec<_>>();
+        Ok::<_, String>([text(peer.dns_wanted), text(peer.dns)])
+    };
+    let both = servers("%config4, %config6,10.1.0.1", "10.1.0.1,fec1::1").expect("servers");
+    assert_eq!(
+        both,
+        [vec!["0.0.0.0", "::", "10.1.0.1"], vec!["10.1.0.1", "fec1::1"]]
+    );
+    for (left, right, why) in [
+        ("moon", "", "bad value leftdns=moon, expected %config4, %config6"),
+        ("", "%config4", "bad value rightdns=%config4, expected an address"),
+    ] {
+        let error = with_ends("dns", left, right).expect_err("refused");
+        assert!(error.starts_with(why), "{error}");
+    }
 }
 
 #[test]

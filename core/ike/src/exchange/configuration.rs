@@ -88,14 +88,14 @@ impl IkeSa {
         }
     }
 
-    /// The initiator's request: its addresses, and DNS servers if somebody has a use for them.
+    /// The initiator's request: its addresses, and DNS servers if somebody has a use for them or it is configured so.
     pub(crate) fn request_configuration(
         &self,
         shared: &Shared,
         config: &PeerConfig,
         payloads: &mut Vec<Payload>,
     ) {
-        if config.vips.is_empty() {
+        if !requests_configuration(config) {
             return;
         }
         let mut before = self.given.before.clone();
@@ -117,6 +117,11 @@ impl IkeSa {
                 }
             }
         }
+        for server in config.dns_wanted.iter().copied().map(server_attribute) {
+            if !attributes.contains(&server) {
+                attributes.push(server);
+            }
+        }
         payloads.push(Payload::Cp(Cp {
             kind: ConfigurationType::REQUEST,
             attributes,
@@ -125,7 +130,11 @@ impl IkeSa {
 
     /// The responder's reply: the addresses are installed, before any CHILD_SA is.
     pub(crate) fn accept_configuration(&mut self, shared: &mut Shared, inbound: &Inbound) {
-        let Some(config) = self.config.clone().filter(|config| !config.vips.is_empty()) else {
+        let Some(config) = self
+            .config
+            .clone()
+            .filter(|config| requests_configuration(config))
+        else {
             return;
         };
         let Some(attributes) = of_kind(inbound, ConfigurationType::REPLY) else {
@@ -140,7 +149,7 @@ impl IkeSa {
                     }
                 }
                 ConfigurationAttribute::INTERNAL_IP4_DNS | ConfigurationAttribute::INTERNAL_IP6_DNS
-                    if shared.uses_dns =>
+                    if shared.uses_dns || !config.dns_wanted.is_empty() =>
                 {
                     let server = address_of(*kind, value).filter(|server| is_unicast(*server));
                     let known = |server: &IpAddr| self.given.dns.contains(server);
@@ -202,6 +211,13 @@ impl IkeSa {
         };
         let requested = requested(inbound);
         if requested.is_empty() && config.pools.is_empty() {
+            if !config.dns.is_empty() && of_kind(inbound, ConfigurationType::REQUEST).is_some() {
+                let attributes = config.dns.iter().copied().map(server_attribute).collect();
+                answer.push(Payload::Cp(Cp {
+                    kind: ConfigurationType::REPLY,
+                    attributes,
+                }));
+            }
             return true;
         }
         if requested.is_empty() {
@@ -230,9 +246,10 @@ impl IkeSa {
         for attribute in shared.pools.attributes(&self.given.peer) {
             attributes.push(attribute);
         }
-        for attribute in &shared.attributes {
-            if !attributes.contains(attribute) {
-                attributes.push(attribute.clone());
+        let of_connection = config.dns.iter().copied().map(server_attribute);
+        for attribute in of_connection.chain(shared.attributes.iter().cloned()) {
+            if !attributes.contains(&attribute) {
+                attributes.push(attribute);
             }
         }
         answer.push(Payload::Cp(Cp {
@@ -352,6 +369,21 @@ fn address_of(kind: ConfigurationAttribute, value: &[u8]) -> Option<IpAddr> {
             Some(IpAddr::from(<[u8; 4]>::try_from(value).ok()?))
         }
         _ => Some(IpAddr::from(*value.first_chunk::<16>()?)),
+    }
+}
+
+/// Whether an initiator has anything to ask for.
+fn requests_configuration(config: &PeerConfig) -> bool {
+    !config.vips.is_empty() || !config.dns_wanted.is_empty()
+}
+
+/// A DNS server, or any of a family.
+fn server_attribute(server: IpAddr) -> Attribute {
+    match server {
+        IpAddr::V4(v4) if v4.is_unspecified() => (ConfigurationAttribute::INTERNAL_IP4_DNS, Vec::new()),
+        IpAddr::V6(v6) if v6.is_unspecified() => (ConfigurationAttribute::INTERNAL_IP6_DNS, Vec::new()),
+        IpAddr::V4(v4) => (ConfigurationAttribute::INTERNAL_IP4_DNS, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (ConfigurationAttribute::INTERNAL_IP6_DNS, v6.octets().to_vec()),
     }
 }
 

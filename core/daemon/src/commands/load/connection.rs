@@ -77,6 +77,8 @@ fn defaults(name: &str) -> PeerConfig {
         dscp: 0,
         vips: Vec::new(),
         pools: Vec::new(),
+        dns_wanted: Vec::new(),
+        dns: Vec::new(),
         profile: None,
         source: VICI.to_owned(),
     }
