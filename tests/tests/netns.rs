@@ -9,6 +9,7 @@
 )]
 
 mod netns {
+    mod bad_input;
     mod chaos;
     mod daemon;
     mod failures;

@@ -152,6 +152,14 @@ impl AddressPool {
         format!("{} - {}", self.base, self.last())
     }
 
+    /// Where its addresses are written.
+    fn key(&self) -> String {
+        match self.source {
+            PoolSource::Vici => format!("pools.{}.addrs", self.name),
+            PoolSource::IpsecConf => format!("rightsourceip={}", self.name),
+        }
+    }
+
     fn contains(&self, address: IpAddr) -> bool {
         self.size > 0
             && address.is_ipv4() == self.base.is_ipv4()
@@ -366,10 +374,10 @@ impl Pools {
         });
         let text = |other: &AddressPool| {
             let (name, range) = (&pool.name, pool.range());
-            let (other, of_other) = (&other.name, other.range());
+            let (other, of_other, key) = (&other.name, other.range(), pool.key());
             format!(
                 "pool '{name}' ({range}) overlaps pool '{other}' ({of_other}); an address that one has given out is not \
-                 available in the other"
+                 available in the other, change {key} unless that is meant"
             )
         };
         others.map(text).collect()
@@ -457,7 +465,10 @@ impl Pools {
             .map(|index| &self.pools[*index])
             .filter(|pool| !pool.is_open());
         let mut reasons: Vec<String> = bounded
-            .map(|pool| format!("pool '{}' is full, unable to assign address", pool.name))
+            .map(|pool| {
+                let (name, key) = (&pool.name, pool.key());
+                format!("pool '{name}' is full, unable to assign address; widen {key}")
+            })
             .collect();
         for name in names {
             if self.named(std::slice::from_ref(name)).is_empty() {

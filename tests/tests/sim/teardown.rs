@@ -102,6 +102,7 @@ fn a_peer_that_never_answers_is_given_up_after_165_seconds() {
     assert!(world.logged(1, "retransmit 5 of request with message ID 0"));
     assert!(world.logged(1, "giving up after 5 retransmits"));
     assert!(world.logged(1, "establishing IKE_SA failed, peer not responding"));
+    assert!(world.logged(1, "nothing came back from 192.168.0.2: check right of 'Tunnel1'"));
     world.assert_no_trace();
 }
 
@@ -203,4 +204,15 @@ fn an_ike_sa_that_is_destroyed_by_force_is_gone_before_the_peer_answers() {
     world.drain(1);
     assert!(world.logged(1, "destroying IKE_SA in state REKEYING without notification"));
     assert!(world.sas(1).is_empty());
+}
+
+#[test]
+fn a_peer_that_is_heard_on_one_port_only_is_said_to_be() {
+    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
+    world.tamper = Some(Box::new(|datagram| datagram.remote.port() != 4500));
+    world.initiate(1);
+    world.run_for(5 * MINUTE);
+    let text = "192.168.0.2 has answered IKE_SA_INIT, but not the request on UDP port 4500";
+    assert!(world.logged(1, text), "{:#?}", world.hosts[1].log);
+    world.assert_no_trace();
 }

@@ -1,5 +1,6 @@
 //! INFORMATIONAL (RFC 7296, 1.4): the end of an IKE_SA, liveness, notifies; and what this end does next.
 
+use config::connection::VICI;
 use iana::{ExchangeType, NotifyType, Protocol};
 use wire::payload::{Delete, Notify, Payload};
 
@@ -303,6 +304,7 @@ impl IkeSa {
                 1,
                 "establishing IKE_SA failed, peer not responding"
             );
+            self.say_what_to_check(shared);
             self.alert(shared, Alert::PeerInitUnreachable);
             return self.destroy();
         }
@@ -317,6 +319,38 @@ impl IkeSa {
         );
         self.prepare_anew(shared);
         self.find_way(shared);
+    }
+
+    /// What may be the reason that the peer does not answer.
+    fn say_what_to_check(&self, shared: &mut Shared) {
+        let Some(config) = self.config.clone() else { return };
+        let (name, peer) = (&config.name, self.remote.ip());
+        let ports = (shared.settings.port, shared.settings.port_nat_t);
+        if self.spi_r != 0 {
+            let port = self.remote.port();
+            return log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "{peer} has answered IKE_SA_INIT, but not the request on UDP port {port}: check that what is between lets that port \
+                 and fragments pass, or lower charon.fragment_size"
+            );
+        }
+        let key = if config.source == VICI {
+            "remote_addrs"
+        } else {
+            "right"
+        };
+        log!(
+            shared,
+            self,
+            Ike,
+            1,
+            "nothing came back from {peer}: check {key} of '{name}', that a daemon runs there, and that UDP ports {} and {} reach it",
+            ports.0,
+            ports.1
+        );
     }
 
     fn prepare_anew(&mut self, shared: &mut Shared) {

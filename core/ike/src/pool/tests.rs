@@ -82,7 +82,7 @@ fn a_full_pool_gives_out_what_has_been_unused_longest_and_then_nothing() {
     assert_eq!(
         refused,
         Err(vec![
-            "pool 'rw' is full, unable to assign address".to_owned(),
+            "pool 'rw' is full, unable to assign address; widen pools.rw.addrs".to_owned(),
             "there is no pool 'missing', load it before connections name it".to_owned(),
         ])
     );
@@ -180,7 +180,8 @@ fn pools_that_overlap_are_named_and_never_give_an_address_out_twice() {
     let said = pools.overlaps("b", PoolSource::Vici);
     assert_eq!(said.len(), 1);
     assert!(
-        said[0].starts_with("pool 'b' (10.3.0.2 - 10.3.0.4) overlaps pool 'a' (10.3.0.1 - 10.3.0.3)"),
+        said[0].starts_with("pool 'b' (10.3.0.2 - 10.3.0.4) overlaps pool 'a' (10.3.0.1 - 10.3.0.3)")
+            && said[0].ends_with("change pools.b.addrs unless that is meant"),
         "{}",
         said[0]
     );
