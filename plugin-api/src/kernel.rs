@@ -15,6 +15,12 @@ pub struct KernelFeatures {
     pub require_udp_encap: bool,
     /// Accepts padding for traffic flow confidentiality.
     pub tfc: bool,
+    /// Compares packets with marks, and sets them.
+    pub marks: bool,
+    /// Knows interfaces: by their id, and by the name that a policy is for.
+    pub interfaces: bool,
+    /// Hands SAs and policies to network devices.
+    pub hw_offload: bool,
 }
 
 /// What an SA is known by.
@@ -100,6 +106,78 @@ pub struct SaParameters {
     pub tfc: u32,
     /// Mark and mask.
     pub mark: Option<(u32, u32)>,
+    /// What is rarely asked for.
+    pub options: SaOptions,
+}
+
+/// Who encrypts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HwOffload {
+    /// The host.
+    #[default]
+    No,
+    /// The network device computes, the host does the rest.
+    Crypto,
+    /// The network device does all of it.
+    Packet,
+    /// As much as the network device can.
+    Auto,
+}
+
+/// Which way the DSCP is copied between the headers of a tunnel (RFC 4301, 5.1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyDscp {
+    /// To the outer header.
+    #[default]
+    Out,
+    /// To the inner header.
+    In,
+    /// Both ways.
+    Yes,
+    /// Neither.
+    No,
+}
+
+impl CopyDscp {
+    /// Whether an outer header has that of the inner one.
+    pub fn out(self) -> bool {
+        matches!(self, Self::Out | Self::Yes)
+    }
+
+    /// Whether an inner header gets that of the outer one.
+    pub fn inward(self) -> bool {
+        matches!(self, Self::In | Self::Yes)
+    }
+}
+
+/// What may be asked for an SA besides; the default asks for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaOptions {
+    /// The id of the interface that it belongs to; 0 is none.
+    pub if_id: u32,
+    /// Mark and mask that its packets get: inbound the decrypted ones, outbound the encrypted ones.
+    pub set_mark: Option<(u32, u32)>,
+    /// Who encrypts.
+    pub hw_offload: HwOffload,
+    /// Whether the outer header has the DF bit of the inner one; else packets may be fragmented.
+    pub copy_df: bool,
+    /// Whether congestion is told between the headers (RFC 6040).
+    pub copy_ecn: bool,
+    /// Which way the DSCP is copied.
+    pub copy_dscp: CopyDscp,
+}
+
+impl Default for SaOptions {
+    fn default() -> Self {
+        Self {
+            if_id: 0,
+            set_mark: None,
+            hw_offload: HwOffload::No,
+            copy_df: true,
+            copy_ecn: true,
+            copy_dscp: CopyDscp::Out,
+        }
+    }
 }
 
 /// What an SA carried so far.
@@ -173,6 +251,21 @@ pub struct PolicyParameters {
     pub mode: SaMode,
     /// Mark and mask.
     pub mark: Option<(u32, u32)>,
+    /// What is rarely asked for.
+    pub options: PolicyOptions,
+}
+
+/// What may be asked for a policy besides; the default asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PolicyOptions {
+    /// The id of the interface that it belongs to; 0 is none.
+    pub if_id: u32,
+    /// Its [rank](PolicyParameters::rank), the lower the sooner; 0 lets it follow from the rest.
+    pub priority: u32,
+    /// Only packets by this interface are its; empty is any.
+    pub interface: String,
+    /// Who encrypts.
+    pub hw_offload: HwOffload,
 }
 
 /// A port or ICMP type, and which of its bits count.
@@ -203,6 +296,9 @@ impl PolicyParameters {
     /// Its place among all policies that a packet meets, the lowest first. The numbers are those of strongSwan, so that
     /// one configuration decides alike with every back end.
     pub fn rank(&self) -> u32 {
+        if self.options.priority != 0 {
+            return self.options.priority;
+        }
         let base = match self.priority {
             PolicyPriority::Pass => 200_000,
             PolicyPriority::Default | PolicyPriority::Routed => 400_000,
@@ -214,6 +310,7 @@ impl PolicyParameters {
         base - (u32::from(src_prefix) + u32::from(dst_prefix)) * 512
             - if self.protocol() == 0 { 0 } else { 256 }
             - 4 * (src_ports.count_ones() + dst_ports.count_ones())
+            - if self.options.interface.is_empty() { 0 } else { 2 }
             - u32::from(self.priority != PolicyPriority::Routed)
     }
 }
@@ -341,8 +438,9 @@ pub trait KernelIpsec: Send + Sync + 'static {
     fn enable_udp_decap(&self, socket: RawFd, ipv6: bool, port: u16) -> Result<(), PluginError>;
 
     /// An ESP packet that came in by UDP, for back ends that decrypt by themselves; called from a thread that only
-    /// receives, so it must not wait. `packet` starts with the SPI and is overwritten.
-    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, packet: &mut [u8]);
+    /// receives, so it must not wait. `tos` is the octet of the outer header with DSCP and ECN; `packet` starts with the SPI
+    /// and is overwritten.
+    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]);
 }
 
 /// An address of this host.

@@ -96,9 +96,11 @@ fn delete(host: &dyn Host, net: &dyn KernelNet, route: &Route) {
     }
 }
 
-/// Who installs routes, if a policy may have any and `charon.install_routes` allows it.
+/// Who installs routes, if a policy may have any and `charon.install_routes` allows it. What belongs to an interface by its
+/// id is led there by whoever made the interface.
 pub fn wanted(host: &dyn Host, policy: &PolicyParameters) -> Option<Arc<dyn KernelNet>> {
     let concerned = policy.direction == Direction::Out
+        && policy.options.if_id == 0
         && (policy.action != PolicyAction::Protect || policy.mode == SaMode::Tunnel);
     let enabled = || {
         let setting = host.setting("charon.install_routes");

@@ -280,6 +280,12 @@ fn open_socket(ipv6: bool, port: u16, nat_t: bool) -> Result<Bound, Error> {
             let _ = socket.set_send_buffer_size(BUFFER);
         }
         let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+        // Without it, what routers say of congestion does not reach the inner packets.
+        let _ = if ipv6 {
+            socket.set_recv_tclass_v6(true)
+        } else {
+            socket.set_recv_tos_v4(true)
+        };
     }
     socket.bind(&address.into()).map_err(|error| Error::Bind {
         port,

@@ -10,7 +10,7 @@ use std::ptr;
 
 /// Datagrams taken in one call.
 const SLOTS: usize = 16;
-/// Octets of ancillary data: the local address, and the length of segments, with their headers.
+/// Octets of ancillary data: the local address, the length of segments, and DSCP and ECN, with their headers.
 const CONTROL_LEN: usize = 128;
 /// Most octets in one buffer: a UDP datagram, or as many as the kernel joined.
 const BUFFER_LEN: usize = 65_536;
@@ -41,6 +41,8 @@ pub struct Datagrams<'a> {
     pub remote: SocketAddr,
     /// The address they were sent to.
     pub local: Option<IpAddr>,
+    /// DSCP and ECN of their IP headers, if the socket asks for them.
+    pub tos: u8,
     /// Length of each but the last; that of the only one if there is one.
     pub segment: usize,
     /// All octets.
@@ -118,6 +120,7 @@ impl Batch {
         let remote = socket_address(&self.names[index])?;
         let mut local = None;
         let mut segment = len.octets;
+        let mut tos = 0;
         for (level, kind, data) in messages(&self.controls[index].0[..len.control.min(CONTROL_LEN)]) {
             match (level, kind) {
                 // struct in_pktinfo: index, local address, destination address of the header.
@@ -133,6 +136,12 @@ impl Batch {
                         .first_chunk::<16>()
                         .map(|octets| IpAddr::V6(Ipv6Addr::from(*octets)));
                 }
+                (libc::IPPROTO_IP, libc::IP_TOS) => tos = data.first().copied().unwrap_or(0),
+                // An int.
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    let class = data.first_chunk().map_or(0, |octets| i32::from_ne_bytes(*octets));
+                    tos = u8::try_from(class).unwrap_or(0);
+                }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     if let Some(octets) = data.first_chunk::<4>() {
                         segment = usize::try_from(i32::from_ne_bytes(*octets))
@@ -147,6 +156,7 @@ impl Batch {
         Some(Datagrams {
             remote,
             local,
+            tos,
             segment,
             octets: &mut self.octets[start..start + len.octets],
         })
@@ -268,7 +278,9 @@ mod tests {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         nix::sys::socket::setsockopt(&receiver, nix::sys::socket::sockopt::Ipv4PacketInfo, &true).unwrap();
-        for text in ["one", "twenty"] {
+        socket2::SockRef::from(&receiver).set_recv_tos_v4(true).unwrap();
+        for (text, tos) in [("one", 0), ("twenty", 0xb9)] {
+            socket2::SockRef::from(&sender).set_tos_v4(tos).unwrap();
             sender
                 .send_to(text.as_bytes(), receiver.local_addr().unwrap())
                 .unwrap();
@@ -277,10 +289,12 @@ mod tests {
         assert_eq!(batch.receive(receiver.as_fd()).unwrap(), 2);
         let second = batch.slot(1).unwrap();
         assert_eq!(second.octets, b"twenty");
+        assert_eq!(second.tos, 0xb9);
         assert_eq!(second.segment, 6);
         assert_eq!(second.local, Some(IpAddr::from([127, 0, 0, 1])));
         assert_eq!(second.remote, sender.local_addr().unwrap());
-        assert_eq!(batch.slot(0).unwrap().octets, b"one");
+        let first = batch.slot(0).unwrap();
+        assert_eq!((&*first.octets, first.tos), (&b"one"[..], 0));
         assert_eq!(
             batch.receive(receiver.as_fd()).unwrap_err().kind(),
             io::ErrorKind::WouldBlock
@@ -294,12 +308,16 @@ mod tests {
         };
         nix::sys::socket::setsockopt(&receiver, nix::sys::socket::sockopt::Ipv6RecvPacketInfo, &true)
             .unwrap();
+        let options = socket2::SockRef::from(&receiver);
+        options.set_recv_tclass_v6(true).unwrap();
+        options.set_tclass_v6(3).unwrap();
         receiver.send_to(b"six", receiver.local_addr().unwrap()).unwrap();
         let mut batch = Batch::default();
         assert_eq!(batch.receive(receiver.as_fd()).unwrap(), 1);
         let slot = batch.slot(0).unwrap();
         assert_eq!(slot.local, Some("::1".parse().unwrap()));
         assert_eq!(slot.remote, receiver.local_addr().unwrap());
+        assert_eq!(slot.tos, 3);
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl KernelIpsec for TestKernel {
     fn enable_udp_decap(&self, _: RawFd, _: bool, _: u16) -> Result<(), PluginError> {
         Ok(())
     }
-    fn receive_esp(&self, local: SocketAddr, _: SocketAddr, packet: &mut [u8]) {
+    fn receive_esp(&self, local: SocketAddr, _: SocketAddr, _: u8, packet: &mut [u8]) {
         self.esp.lock().unwrap().push((local, packet.to_vec()));
     }
 }

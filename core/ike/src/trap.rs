@@ -398,6 +398,7 @@ impl Template {
                 spi: 0,
                 mode: self.mode,
                 mark: child.marks[usize::from(outbound)],
+                options: Default::default(),
             }
         };
         let compatible = |a: &TrafficSelector, b: &TrafficSelector| {

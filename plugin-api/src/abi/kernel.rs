@@ -1,4 +1,4 @@
-//! `kernel-ipsec/1` and `kernel-net/1`.
+//! `kernel-ipsec/2`, its first version, and `kernel-net/1`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
@@ -8,17 +8,57 @@ use abi_stable::std_types::{ROption, RSliceMut, RStr, RVec};
 use iana::Protocol;
 
 use super::kernel_types::{Address, Endpoint, Features, Hop, Id, Ip, Policy, Sa, Usage, Way};
+use super::kernel_types_2::{Features2, Policy2, Sa2};
 use super::object::interface;
 use super::offer::Checked;
 use super::types::option;
 use crate::feature::Constructor;
 use crate::kernel::{
-    KernelFeatures, LocalAddress, NextHop, PolicyParameters, Route, SaId, SaParameters, SaUsage,
+    KernelFeatures, LocalAddress, NextHop, PolicyOptions, PolicyParameters, Route, SaId, SaOptions,
+    SaParameters, SaUsage,
 };
-use crate::{Host, KernelIpsec, KernelNet, PluginError};
+use crate::{ErrorKind, Host, KernelIpsec, KernelNet, PluginError};
 
 interface! {
     /// Makes a [`KernelIpsec`].
+    KernelIpsecMaker2("kernel-ipsec/2") holds (Constructor<dyn KernelIpsec>, Arc<dyn Host>) {
+        fn make(this) -> KernelIpsec2 {
+            let (make, host) = this;
+            make(Arc::clone(host)).map(KernelIpsec2::new)
+        }
+    }
+}
+
+interface! {
+    /// See [`KernelIpsec`].
+    KernelIpsec2("kernel-ipsec-object/2") holds Arc<dyn KernelIpsec> {
+        fn features(this) -> Features2 { Ok(this.features().into()) }
+        fn allocate_spi(this, src: Ip, dst: Ip, protocol: u8) -> u32 {
+            this.allocate_spi(src.into(), dst.into(), Protocol(protocol))
+        }
+        fn add_sa(this, sa: Sa2<'_>) -> () { this.add_sa(&sa.try_into()?) }
+        fn update_sa(this, id: Id, src: Endpoint, dst: Endpoint, encap: bool) -> () {
+            this.update_sa(&id.into(), src.into(), dst.into(), encap)
+        }
+        fn query_sa(this, id: Id) -> Usage { this.query_sa(&id.into()).map(Usage::from) }
+        fn delete_sa(this, id: Id) -> () { this.delete_sa(&id.into()) }
+        fn flush_sas(this) -> () { this.flush_sas() }
+        fn add_policy(this, policy: Policy2) -> () { this.add_policy(&policy.try_into()?) }
+        fn delete_policy(this, policy: Policy2) -> () { this.delete_policy(&policy.try_into()?) }
+        fn flush_policies(this) -> () { this.flush_policies() }
+        fn bypass_socket(this, socket: i32, ipv6: bool) -> () { this.bypass_socket(socket, ipv6) }
+        fn enable_udp_decap(this, socket: i32, ipv6: bool, port: u16) -> () {
+            this.enable_udp_decap(socket, ipv6, port)
+        }
+        fn receive_esp(this, local: Endpoint, remote: Endpoint, tos: u8, packet: RSliceMut<'_, u8>) -> () {
+            this.receive_esp(local.into(), remote.into(), tos, packet.into_mut_slice());
+            Ok(())
+        }
+    }
+}
+
+interface! {
+    /// Makes a [`KernelIpsec`], of plugins that were built before there was [`KernelIpsecMaker2`].
     KernelIpsecMaker1("kernel-ipsec/1") holds (Constructor<dyn KernelIpsec>, Arc<dyn Host>) {
         fn make(this) -> KernelIpsec1 {
             let (make, host) = this;
@@ -49,7 +89,7 @@ interface! {
             this.enable_udp_decap(socket, ipv6, port)
         }
         fn receive_esp(this, local: Endpoint, remote: Endpoint, packet: RSliceMut<'_, u8>) -> () {
-            this.receive_esp(local.into(), remote.into(), packet.into_mut_slice());
+            this.receive_esp(local.into(), remote.into(), 0, packet.into_mut_slice());
             Ok(())
         }
     }
@@ -86,10 +126,22 @@ interface! {
 }
 
 /// The daemon's side; the host given is that of the plugin, which has its own way to it already.
-pub(super) fn ipsec(maker: Checked<KernelIpsecMaker1>) -> Constructor<dyn KernelIpsec> {
+pub(super) fn ipsec(maker: Checked<KernelIpsecMaker2>) -> Constructor<dyn KernelIpsec> {
     Box::new(move |_host| {
         let table = maker.make()?;
         let features = table.features()?.into();
+        Ok(Arc::new(RemoteIpsec { table, features }))
+    })
+}
+
+/// See [`ipsec`].
+pub(super) fn ipsec_1(maker: Checked<KernelIpsecMaker1>) -> Constructor<dyn KernelIpsec> {
+    Box::new(move |_host| {
+        let table = maker.make()?;
+        let features = KernelFeatures {
+            marks: true,
+            ..table.features()?.into()
+        };
         Ok(Arc::new(RemoteIpsec { table, features }))
     })
 }
@@ -99,38 +151,65 @@ pub(super) fn net(maker: Checked<KernelNetMaker1>) -> Constructor<dyn KernelNet>
     Box::new(move |_host| Ok(Arc::new(RemoteNet(maker.make()?))))
 }
 
-struct RemoteIpsec {
-    table: KernelIpsec1,
+struct RemoteIpsec<T> {
+    table: T,
     features: KernelFeatures,
 }
 
-impl KernelIpsec for RemoteIpsec {
-    fn features(&self) -> KernelFeatures {
-        self.features
-    }
+/// What both versions have in common, and the few functions that they do not.
+macro_rules! remote_ipsec {
+    ($table:ident { $($own:item)* }) => {
+        impl KernelIpsec for RemoteIpsec<$table> {
+            fn features(&self) -> KernelFeatures {
+                self.features
+            }
 
-    fn allocate_spi(&self, src: IpAddr, dst: IpAddr, protocol: Protocol) -> Result<u32, PluginError> {
-        self.table.allocate_spi(src.into(), dst.into(), protocol.0)
-    }
+            fn allocate_spi(&self, src: IpAddr, dst: IpAddr, protocol: Protocol) -> Result<u32, PluginError> {
+                self.table.allocate_spi(src.into(), dst.into(), protocol.0)
+            }
 
+            fn update_sa(
+                &self,
+                id: &SaId,
+                src: SocketAddr,
+                dst: SocketAddr,
+                encap: bool,
+            ) -> Result<(), PluginError> {
+                self.table.update_sa(id.into(), src.into(), dst.into(), encap)
+            }
+
+            fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError> {
+                self.table.query_sa(id.into()).map(Into::into)
+            }
+
+            fn delete_sa(&self, id: &SaId) -> Result<(), PluginError> {
+                self.table.delete_sa(id.into())
+            }
+
+            fn flush_sas(&self) -> Result<(), PluginError> {
+                self.table.flush_sas()
+            }
+
+            fn flush_policies(&self) -> Result<(), PluginError> {
+                self.table.flush_policies()
+            }
+
+            fn bypass_socket(&self, socket: RawFd, ipv6: bool) -> Result<(), PluginError> {
+                self.table.bypass_socket(socket, ipv6)
+            }
+
+            fn enable_udp_decap(&self, socket: RawFd, ipv6: bool, port: u16) -> Result<(), PluginError> {
+                self.table.enable_udp_decap(socket, ipv6, port)
+            }
+
+            $($own)*
+        }
+    };
+}
+
+remote_ipsec! { KernelIpsec2 {
     fn add_sa(&self, sa: &SaParameters) -> Result<(), PluginError> {
         self.table.add_sa(sa.into())
-    }
-
-    fn update_sa(&self, id: &SaId, src: SocketAddr, dst: SocketAddr, encap: bool) -> Result<(), PluginError> {
-        self.table.update_sa(id.into(), src.into(), dst.into(), encap)
-    }
-
-    fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError> {
-        self.table.query_sa(id.into()).map(Into::into)
-    }
-
-    fn delete_sa(&self, id: &SaId) -> Result<(), PluginError> {
-        self.table.delete_sa(id.into())
-    }
-
-    fn flush_sas(&self) -> Result<(), PluginError> {
-        self.table.flush_sas()
     }
 
     fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
@@ -141,22 +220,47 @@ impl KernelIpsec for RemoteIpsec {
         self.table.delete_policy(policy.into())
     }
 
-    fn flush_policies(&self) -> Result<(), PluginError> {
-        self.table.flush_policies()
-    }
-
-    fn bypass_socket(&self, socket: RawFd, ipv6: bool) -> Result<(), PluginError> {
-        self.table.bypass_socket(socket, ipv6)
-    }
-
-    fn enable_udp_decap(&self, socket: RawFd, ipv6: bool, port: u16) -> Result<(), PluginError> {
-        self.table.enable_udp_decap(socket, ipv6, port)
-    }
-
-    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, packet: &mut [u8]) {
+    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]) {
         // A packet that makes the back end panic is lost, as any packet may be.
+        let _ = self.table.receive_esp(local.into(), remote.into(), tos, packet.into());
+    }
+} }
+
+remote_ipsec! { KernelIpsec1 {
+    fn add_sa(&self, sa: &SaParameters) -> Result<(), PluginError> {
+        if sa.options != SaOptions::default() {
+            return Err(older(
+                "if_id_in, if_id_out, set_mark_in, set_mark_out, hw_offload, copy_df, copy_ecn and copy_dscp",
+            ));
+        }
+        self.table.add_sa(sa.into())
+    }
+
+    fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
+        if policy.options != PolicyOptions::default() {
+            return Err(older("if_id_in, if_id_out, priority, interface and hw_offload"));
+        }
+        self.table.add_policy(policy.into())
+    }
+
+    fn delete_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
+        self.table.delete_policy(policy.into())
+    }
+
+    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, _tos: u8, packet: &mut [u8]) {
+        // As above.
         let _ = self.table.receive_esp(local.into(), remote.into(), packet.into());
     }
+} }
+
+/// Something is asked for that the first version cannot carry.
+fn older(keys: &str) -> PluginError {
+    PluginError::new(
+        ErrorKind::NotSupported,
+        format!(
+            "the kernel back end was built for kernel-ipsec/1, which has no {keys}; build it again or remove them"
+        ),
+    )
 }
 
 /// The side without the back end: the daemon's, and that of another plugin.
@@ -189,3 +293,6 @@ impl KernelNet for RemoteNet {
         self.0.delete_route(route.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,9 @@ use iana::{EncryptionAlgorithm, IntegrityAlgorithm, Protocol, TrafficSelector};
 
 use super::types::option;
 use crate::kernel::{
-    Direction, KernelEvent, KernelFeatures, LocalAddress, NextHop, PolicyAction, PolicyParameters,
-    PolicyPriority, Route, SaId, SaLifetime, SaMode, SaParameters, SaUsage, UdpEncap,
+    CopyDscp, Direction, HwOffload, KernelEvent, KernelFeatures, LocalAddress, NextHop, PolicyAction,
+    PolicyOptions, PolicyParameters, PolicyPriority, Route, SaId, SaLifetime, SaMode, SaOptions,
+    SaParameters, SaUsage, UdpEncap,
 };
 use crate::{ErrorKind, PluginError, Secret};
 
@@ -33,7 +34,7 @@ macro_rules! numbers {
     )*};
 }
 
-trait Numbered: Sized {
+pub(super) trait Numbered: Sized {
     fn number(&self) -> u8;
     fn from_number(number: u8) -> Result<Self, PluginError>;
 }
@@ -43,6 +44,8 @@ numbers! {
     Direction { In = 0, Out = 1, Forward = 2 }
     PolicyAction { Protect = 0, Pass = 1, Drop = 2 }
     PolicyPriority { Fallback = 0, Routed = 1, Default = 2, Pass = 3 }
+    HwOffload { No = 0, Crypto = 1, Packet = 2, Auto = 3 }
+    CopyDscp { Out = 0, In = 1, Yes = 2, No = 3 }
 }
 
 /// An address: version 4 in the first four octets, or version 6.
@@ -175,6 +178,7 @@ impl From<KernelFeatures> for Features {
         KernelFeatures {
             require_udp_encap,
             tfc,
+            ..
         }: KernelFeatures,
     ) -> Self {
         Self {
@@ -194,6 +198,7 @@ impl From<Features> for KernelFeatures {
         Self {
             require_udp_encap,
             tfc,
+            ..Self::default()
         }
     }
 }
@@ -355,6 +360,7 @@ impl TryFrom<Sa<'_>> for SaParameters {
             lifetime: sa.lifetime.into(),
             tfc: sa.tfc,
             mark: sa.mark.into_option().map(Into::into),
+            options: SaOptions::default(),
         })
     }
 }
@@ -451,6 +457,7 @@ impl TryFrom<Policy> for PolicyParameters {
             spi: policy.spi,
             mode: SaMode::from_number(policy.mode)?,
             mark: policy.mark.into_option().map(Into::into),
+            options: PolicyOptions::default(),
         })
     }
 }

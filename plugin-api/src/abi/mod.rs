@@ -20,6 +20,7 @@ mod frozen;
 mod host;
 mod kernel;
 mod kernel_types;
+mod kernel_types_2;
 mod key_exchange;
 mod object;
 mod offer;

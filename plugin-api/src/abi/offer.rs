@@ -11,7 +11,7 @@ use abi_stable::std_types::{RString, RVec};
 use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, PseudoRandomFunction};
 
 use super::control::{self, ControlMaker1, ListenerMaker1};
-use super::kernel::{self, KernelIpsecMaker1, KernelNetMaker1};
+use super::kernel::{self, KernelIpsecMaker1, KernelIpsecMaker2, KernelNetMaker1};
 use super::key_exchange::{self, KeyExchange1};
 use super::object::{Interface, Layout, Object};
 use super::random::{self, Nonce1, Random1};
@@ -124,7 +124,7 @@ impl FeatureOffer {
             }
             Implementation::Random(random) => offer(Random1::new(random)),
             Implementation::NonceGenerator(generator) => offer(Nonce1::new(generator)),
-            Implementation::KernelIpsec(make) => offer(KernelIpsecMaker1::new((make, Arc::clone(host)))),
+            Implementation::KernelIpsec(make) => offer(KernelIpsecMaker2::new((make, Arc::clone(host)))),
             Implementation::KernelNet(make) => offer(KernelNetMaker1::new((make, Arc::clone(host)))),
             Implementation::Control(make) => offer(ControlMaker1::new((make, Arc::clone(host)))),
             Implementation::Listener(make) => offer(ListenerMaker1::new((make, Arc::clone(host)))),
@@ -198,9 +198,12 @@ impl FeatureOffer {
             Nonce1::NAME => found
                 .check::<Nonce1>()
                 .map(|t| Implementation::NonceGenerator(Arc::new(random::Remote(t)))),
-            KernelIpsecMaker1::NAME => found
+            KernelIpsecMaker2::NAME => found
                 .check()
                 .map(|t| Implementation::KernelIpsec(kernel::ipsec(t))),
+            KernelIpsecMaker1::NAME => found
+                .check()
+                .map(|t| Implementation::KernelIpsec(kernel::ipsec_1(t))),
             KernelNetMaker1::NAME => found.check().map(|t| Implementation::KernelNet(kernel::net(t))),
             ControlMaker1::NAME => found
                 .check()

@@ -135,6 +135,9 @@ impl KernelIpsec for Libipsec {
         KernelFeatures {
             require_udp_encap: true,
             tfc: false,
+            marks: false,
+            interfaces: false,
+            hw_offload: false,
         }
     }
 
@@ -268,7 +271,7 @@ impl KernelIpsec for Libipsec {
         Ok(())
     }
 
-    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, packet: &mut [u8]) {
-        self.path.receive(local, remote, packet);
+    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]) {
+        self.path.receive(local, remote, tos, packet);
     }
 }

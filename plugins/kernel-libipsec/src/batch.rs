@@ -4,19 +4,18 @@ use std::io::IoSlice;
 use std::ops::Range;
 
 use crate::esp::{HEADROOM, TAILROOM};
-use crate::sad::Endpoints;
-use crate::udp::{MAX_OCTETS, MAX_SEGMENTS};
+use crate::udp::{MAX_OCTETS, MAX_SEGMENTS, Outer};
 
 /// Octets of a slot: any IP packet, and what ESP puts around it.
 pub(crate) const SLOT_LEN: usize = HEADROOM + 65_535 + TAILROOM;
 
-/// Packets for one destination, each in a slot. Slots are of the largest size, of which the system only provides the
+/// Packets with one outer header, each in a slot. Slots are of the largest size, of which the system only provides the
 /// pages that packets touched.
 pub(crate) struct Batch {
     slots: Vec<Box<[u8]>>,
     packets: Vec<Range<usize>>,
     octets: usize,
-    endpoints: Option<Endpoints>,
+    outer: Option<Outer>,
 }
 
 impl Batch {
@@ -27,7 +26,7 @@ impl Batch {
                 .collect(),
             packets: Vec::with_capacity(MAX_SEGMENTS),
             octets: 0,
-            endpoints: None,
+            outer: None,
         }
     }
 
@@ -36,20 +35,20 @@ impl Batch {
     }
 
     /// Whether a packet can go with those that are here already: all of one length, but the last, which may be shorter.
-    pub(crate) fn takes(&self, len: usize, endpoints: &Endpoints) -> bool {
+    pub(crate) fn takes(&self, len: usize, outer: &Outer) -> bool {
         let (Some(first), Some(last)) = (self.packets.first(), self.packets.last()) else {
             return true;
         };
-        self.endpoints.as_ref() == Some(endpoints)
+        self.outer.as_ref() == Some(outer)
             && last.len() == first.len()
             && len <= first.len()
             && self.octets + len <= MAX_OCTETS
     }
 
     /// Adds the packet in the free slot.
-    pub(crate) fn push(&mut self, packet: Range<usize>, endpoints: Endpoints) {
+    pub(crate) fn push(&mut self, packet: Range<usize>, outer: Outer) {
         self.octets += packet.len();
-        self.endpoints = Some(endpoints);
+        self.outer = Some(outer);
         self.packets.push(packet);
     }
 
@@ -70,7 +69,7 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.packets.clear();
         self.octets = 0;
-        self.endpoints = None;
+        self.outer = None;
     }
 
     /// Makes the packet in a slot, of a batch that was emptied since, the one in the free slot.
@@ -82,20 +81,24 @@ impl Batch {
         self.packets.len()
     }
 
-    /// Where the packets go, if there are any.
-    pub(crate) fn endpoints(&self) -> Option<Endpoints> {
-        self.endpoints
+    /// The header of the packets, if there are any.
+    pub(crate) fn outer(&self) -> Option<Outer> {
+        self.outer
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sad::Endpoints;
 
-    fn endpoints(port: u16) -> Endpoints {
-        Endpoints {
-            local: ([192, 0, 2, 1], 4500).into(),
-            remote: ([192, 0, 2, 2], port).into(),
+    fn to(port: u16) -> Outer {
+        Outer {
+            endpoints: Endpoints {
+                local: ([192, 0, 2, 1], 4500).into(),
+                remote: ([192, 0, 2, 2], port).into(),
+            },
+            tos: 0,
         }
     }
 
@@ -103,15 +106,16 @@ mod tests {
     fn packets_of_one_length_go_together_and_a_shorter_one_is_the_last() {
         let mut batch = Batch::new();
         for octet in [1, 2] {
-            assert!(batch.takes(100, &endpoints(1)));
+            assert!(batch.takes(100, &to(1)));
             batch.free_slot()[10] = octet;
-            batch.push(10..110, endpoints(1));
+            batch.push(10..110, to(1));
         }
-        assert!(!batch.takes(100, &endpoints(2)), "another destination");
-        assert!(!batch.takes(101, &endpoints(1)), "longer");
-        assert!(batch.takes(50, &endpoints(1)));
-        batch.push(10..60, endpoints(1));
-        assert!(!batch.takes(50, &endpoints(1)), "after a shorter one");
+        assert!(!batch.takes(100, &to(2)), "another destination");
+        assert!(!batch.takes(100, &Outer { tos: 2, ..to(1) }), "another ECN");
+        assert!(!batch.takes(101, &to(1)), "longer");
+        assert!(batch.takes(50, &to(1)));
+        batch.push(10..60, to(1));
+        assert!(!batch.takes(50, &to(1)), "after a shorter one");
         let mut slices = [IoSlice::new(&[]); MAX_SEGMENTS];
         let lens: Vec<_> = batch
             .datagrams(&mut slices)
@@ -124,12 +128,12 @@ mod tests {
     #[test]
     fn a_packet_that_did_not_fit_is_the_first_of_the_next_batch() {
         let mut batch = Batch::new();
-        batch.push(0..100, endpoints(1));
+        batch.push(0..100, to(1));
         batch.free_slot()[0] = 7;
         let slot = batch.len();
         batch.clear();
         batch.keep(slot);
-        batch.push(0..200, endpoints(1));
+        batch.push(0..200, to(1));
         let mut slices = [IoSlice::new(&[]); MAX_SEGMENTS];
         assert_eq!(batch.datagrams(&mut slices)[0][0], 7);
     }
@@ -137,8 +141,8 @@ mod tests {
     #[test]
     fn a_batch_is_no_longer_than_a_datagram_may_be() {
         let mut batch = Batch::new();
-        while batch.takes(9000, &endpoints(1)) {
-            batch.push(0..9000, endpoints(1));
+        while batch.takes(9000, &to(1)) {
+            batch.push(0..9000, to(1));
         }
         assert_eq!(batch.len(), MAX_OCTETS / 9000);
     }

@@ -25,10 +25,10 @@ use crate::esp::{self, HEADROOM, Header, TAILROOM};
 use crate::events;
 use crate::lifetime::Verdict;
 use crate::packet::{Flow, NEXT_HEADER_NONE};
-use crate::sad::{Endpoints, Sa, Sad};
+use crate::sad::{Sa, Sad};
 use crate::spd::{Spd, Treatment};
 use crate::tun::Tun;
-use crate::udp::{MAX_SEGMENTS, Socket};
+use crate::udp::{MAX_SEGMENTS, Outer, Socket};
 
 /// Everything a packet meets.
 pub struct DataPath {
@@ -54,9 +54,9 @@ pub struct DataPath {
 type Dropped<'a> = (Reason, &'a dyn std::fmt::Display);
 
 impl DataPath {
-    /// Opens a packet from the network and hands it to the kernel.
+    /// Opens a packet from the network, whose outer header has this DSCP and ECN, and hands it to the kernel.
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
-    pub fn receive(&self, local: SocketAddr, remote: SocketAddr, packet: &mut [u8]) {
+    pub fn receive(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]) {
         let now = Instant::now();
         let drop = |reason, what: &dyn std::fmt::Display| self.drops.count(&*self.host, reason, now, what);
         let Some(header) = Header::parse(packet) else {
@@ -115,7 +115,7 @@ impl DataPath {
         if opened.next_header == NEXT_HEADER_NONE {
             return;
         }
-        let inner = &packet[opened.payload];
+        let inner = &mut packet[opened.payload];
         let flow = match Flow::parse(inner) {
             Ok(flow) if flow.next_header() == opened.next_header => flow,
             Ok(_) => {
@@ -135,7 +135,9 @@ impl DataPath {
         if !self.count(&sa, flow.len, now) {
             return drop(Reason::ExpiredSa, &from);
         }
-        if let Err(error) = self.tun.write(&inner[..flow.len]) {
+        let inner = &mut inner[..flow.len];
+        sa.copying.inward(tos, inner);
+        if let Err(error) = self.tun.write(inner) {
             drop(Reason::TunFailed, &error);
         }
     }
@@ -191,13 +193,13 @@ impl DataPath {
             let sealed = self.seal(slot, len, now, &mut |reason, what| {
                 self.drops.count(&*self.host, reason, now, what);
             });
-            if let Some((packet, endpoints)) = sealed {
-                if !batch.takes(packet.len(), &endpoints) {
+            if let Some((packet, outer)) = sealed {
+                if !batch.takes(packet.len(), &outer) {
                     let slot = batch.len();
                     self.flush(batch);
                     batch.keep(slot);
                 }
-                batch.push(packet, endpoints);
+                batch.push(packet, outer);
                 if batch.is_full() {
                     self.flush(batch);
                 }
@@ -214,7 +216,7 @@ impl DataPath {
         len: usize,
         now: Instant,
         drop: &mut dyn FnMut(Reason, &dyn std::fmt::Display),
-    ) -> Option<(Range<usize>, Endpoints)> {
+    ) -> Option<(Range<usize>, Outer)> {
         let mut refuse = |(reason, what): Dropped<'_>| {
             drop(reason, what);
             None
@@ -253,11 +255,12 @@ impl DataPath {
         }
         let (number, next_header) = (sequence.number, flow.next_header());
         let range = HEADROOM..HEADROOM + flow.len;
+        let tos = sa.copying.outer(&slot[range.clone()]);
         match sa
             .protection
             .seal(sa.spi, number, number, next_header, slot, range)
         {
-            Ok(packet) => Some((packet, endpoints)),
+            Ok(packet) => Some((packet, Outer { endpoints, tos })),
             Err(error) => refuse((Reason::Malformed, &error)),
         }
     }
@@ -286,9 +289,10 @@ impl DataPath {
 
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn flush(&self, batch: &mut Batch) {
-        let Some(endpoints) = batch.endpoints() else {
+        let Some(outer) = batch.outer() else {
             return;
         };
+        let endpoints = &outer.endpoints;
         let sockets = self.sockets.load();
         let family = || {
             sockets
@@ -302,7 +306,7 @@ impl DataPath {
             self.drops.count(&*self.host, reason, Instant::now(), what);
         };
         match socket {
-            Some(socket) => self.send(socket, batch, &endpoints, &drop),
+            Some(socket) => self.send(socket, batch, &outer, &drop),
             None => (0..batch.len()).for_each(|_| drop(Reason::NoSocket, &endpoints.remote)),
         }
         batch.clear();
@@ -312,14 +316,14 @@ impl DataPath {
         &self,
         socket: &Socket,
         batch: &Batch,
-        endpoints: &Endpoints,
+        outer: &Outer,
         drop: &dyn Fn(Reason, &dyn std::fmt::Display),
     ) {
         let mut slices = [IoSlice::new(&[]); MAX_SEGMENTS];
         let datagrams = batch.datagrams(&mut slices);
         let mut from = 0;
         while from < datagrams.len() {
-            let Err((sent, error)) = socket.send(&datagrams[from..], endpoints) else {
+            let Err((sent, error)) = socket.send(&datagrams[from..], outer) else {
                 self.sent.fetch_add((datagrams.len() - from) as u64, Relaxed);
                 return;
             };
@@ -340,7 +344,7 @@ impl DataPath {
                 _ => {
                     drop(
                         Reason::SendFailed,
-                        &format_args!("{} to {}: {error}", endpoints.local, endpoints.remote),
+                        &format_args!("{} to {}: {error}", outer.endpoints.local, outer.endpoints.remote),
                     );
                     from += 1;
                 }

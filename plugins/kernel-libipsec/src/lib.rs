@@ -3,13 +3,14 @@
 //! Packets that the routes of [`routes`] lead into the device are matched with a policy ([`spd`]), encrypted with its SA
 //! ([`sad`], [`esp`]) and sent in UDP by the daemon's own socket ([`udp`]); what the daemon receives comes back by
 //! [`backend::Libipsec`] and leaves through the device. [`io`] is that path, [`replay`], [`lifetime`] and [`packet`] are
-//! the checks along it.
+//! the checks along it, and [`headers`] tells what goes from an inner header to an outer one and back.
 
 pub mod backend;
 mod batch;
 pub mod drops;
 pub mod esp;
 mod events;
+pub mod headers;
 pub mod io;
 pub mod lifetime;
 pub mod packet;

@@ -17,6 +17,7 @@ use plugin_api::kernel::{SaId, SaParameters};
 use plugin_api::{ErrorKind, PluginError};
 
 use crate::esp::Protection;
+use crate::headers::Copying;
 use crate::lifetime::Lifetime;
 use crate::packet::Flow;
 use crate::replay::ReplayWindow;
@@ -50,6 +51,8 @@ pub struct Sa {
     former: Mutex<Option<IpAddr>>,
     /// Counters and limits.
     pub lifetime: Lifetime,
+    /// What goes from an inner header to the outer one and back.
+    pub copying: Copying,
     /// What may come out of it, or nothing if its policies say so.
     pub src_ts: Vec<TrafficSelector>,
     /// See `src_ts`.
@@ -85,8 +88,13 @@ impl Sa {
         if parameters.mode != plugin_api::kernel::SaMode::Tunnel {
             return unsupported("user space IPsec knows tunnel mode only; set type=tunnel");
         }
-        if parameters.mark.is_some() {
-            return unsupported("user space IPsec knows no marks; remove mark, mark_in and mark_out");
+        if parameters.mark.is_some() || parameters.options.set_mark.is_some() {
+            return unsupported(
+                "user space IPsec knows no marks; remove mark, mark_in, mark_out, set_mark_in and set_mark_out",
+            );
+        }
+        if parameters.options.if_id != 0 {
+            return unsupported("user space IPsec knows no interfaces; remove if_id_in and if_id_out");
         }
         let Some(encap) = parameters.encap else {
             return unsupported("ESP in user space works only in UDP; set forceencaps=yes (encap = yes)");
@@ -121,6 +129,7 @@ impl Sa {
             endpoints: ArcSwap::from_pointee(endpoints),
             former: Mutex::new(None),
             lifetime: Lifetime::new(parameters.lifetime, now),
+            copying: Copying::from(&parameters.options),
             src_ts: parameters.src_ts.clone(),
             dst_ts: parameters.dst_ts.clone(),
             replay: Mutex::new(ReplayWindow::new(if parameters.inbound {

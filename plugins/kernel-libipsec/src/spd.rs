@@ -84,11 +84,14 @@ impl Spd {
     ///
     /// [`ErrorKind::NotSupported`] for policies that user space cannot hold.
     pub fn add(&self, policy: &PolicyParameters) -> Result<bool, PluginError> {
+        let unsupported = |what: &str| Err(PluginError::new(ErrorKind::NotSupported, what));
         if policy.mark.is_some() {
-            return Err(PluginError::new(
-                ErrorKind::NotSupported,
-                "user space IPsec knows no marks; remove mark, mark_in and mark_out",
-            ));
+            return unsupported("user space IPsec knows no marks; remove mark, mark_in and mark_out");
+        }
+        if policy.options.if_id != 0 || !policy.options.interface.is_empty() {
+            return unsupported(
+                "user space IPsec knows no interfaces; remove if_id_in, if_id_out and interface",
+            );
         }
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         let Some(table) = tables.table(policy.direction) else {

@@ -17,6 +17,15 @@ pub const MAX_SEGMENTS: usize = 64;
 /// Most octets in one call: what an IPv4 datagram holds.
 pub const MAX_OCTETS: usize = 65_535 - 20 - 8;
 
+/// What the headers in front of a packet have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outer {
+    /// Addresses and ports.
+    pub endpoints: Endpoints,
+    /// DSCP and ECN.
+    pub tos: u8,
+}
+
 /// One of the daemon's sockets.
 pub struct Socket {
     fd: OwnedFd,
@@ -44,11 +53,11 @@ impl Socket {
     ///
     /// With how many were sent, the first one that was not. [`io::ErrorKind::WouldBlock`] if the kernel has no room for
     /// it at the moment.
-    pub fn send(&self, datagrams: &[IoSlice<'_>], endpoints: &Endpoints) -> Result<(), (usize, io::Error)> {
+    pub fn send(&self, datagrams: &[IoSlice<'_>], outer: &Outer) -> Result<(), (usize, io::Error)> {
         if let [first, _, ..] = datagrams
             && self.segmentation.load(Relaxed)
         {
-            match self.send_one(datagrams, Some(first.len() as u16), endpoints) {
+            match self.send_one(datagrams, Some(first.len() as u16), outer) {
                 Ok(()) => return Ok(()),
                 // Longer than the path's MTU: segments are not fragmented, single datagrams are.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EMSGSIZE)) => {}
@@ -60,7 +69,7 @@ impl Socket {
             }
         }
         for (sent, datagram) in datagrams.iter().enumerate() {
-            self.send_one(std::slice::from_ref(datagram), None, endpoints)
+            self.send_one(std::slice::from_ref(datagram), None, outer)
                 .map_err(|error| (sent, error))?;
         }
         Ok(())
@@ -70,13 +79,21 @@ impl Socket {
         &self,
         octets: &[IoSlice<'_>],
         segment: Option<u16>,
-        endpoints: &Endpoints,
+        Outer { endpoints, tos }: &Outer,
     ) -> io::Result<()> {
         let mut name = Name::new(endpoints.remote);
         let mut control = Control::default();
         control.push_source(endpoints.local.ip());
         if let Some(segment) = segment {
             control.push(libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+        }
+        if *tos != 0 {
+            let (level, kind) = if endpoints.remote.is_ipv6() {
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+            } else {
+                (libc::IPPROTO_IP, libc::IP_TOS)
+            };
+            control.push(level, kind, libc::c_int::from(*tos));
         }
         // SAFETY: msghdr is a C struct of integers and pointers, for which zeros are valid.
         let mut message: libc::msghdr = unsafe { mem::zeroed() };
@@ -162,7 +179,7 @@ impl Name {
     }
 }
 
-/// Ancillary data: a source address and a segment size fit.
+/// Ancillary data: a source address, a segment size, and DSCP with ECN fit.
 struct Control {
     buffer: [MaybeUninit<libc::cmsghdr>; 8],
     len: usize,
@@ -258,12 +275,15 @@ mod tests {
             }
             source.set_port(port);
             let socket = Socket::new(sender.into(), source.is_ipv6(), port);
-            let endpoints = Endpoints {
-                local: source,
-                remote: receiver.local_addr().unwrap(),
+            let outer = Outer {
+                endpoints: Endpoints {
+                    local: source,
+                    remote: receiver.local_addr().unwrap(),
+                },
+                tos: 0xb9,
             };
             let sent: [&[u8]; 3] = [&[1; 1200], &[2; 1200], &[3; 7]];
-            socket.send(&sent.map(IoSlice::new), &endpoints).expect("sent");
+            socket.send(&sent.map(IoSlice::new), &outer).expect("sent");
             for expected in sent {
                 let mut buffer = [0; 2000];
                 let (len, from) = receiver.recv_from(&mut buffer).expect("a datagram");

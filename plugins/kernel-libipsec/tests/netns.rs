@@ -9,8 +9,9 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use charon_kernel_libipsec::drops::Reason;
+use nix::sys::socket::{setsockopt, sockopt};
 use plugin_api::KernelIpsec;
-use plugin_api::kernel::{KernelEvent, SaLifetime};
+use plugin_api::kernel::{CopyDscp, KernelEvent, SaLifetime};
 
 use world::{CAROL, MOON, Side, Tunnel, World};
 
@@ -59,6 +60,37 @@ fn packets_pass_both_ways_and_both_ends_count_alike() {
     }
     assert!(world.ping(CAROL, MOON), "{}", world.logs());
     assert!(world.log_has(CAROL, "created TUN device: ipsec0"));
+}
+
+#[test]
+fn dscp_and_congestion_are_told_between_the_headers() {
+    const EF: u8 = 46 << 2;
+    const CAPABLE: u8 = 0b10;
+    const CONGESTED: u8 = 0b11;
+    for (copy_dscp, outer, inner) in [
+        (CopyDscp::Out, EF | CAPABLE, EF | CONGESTED),
+        (CopyDscp::No, CAPABLE, EF | CONGESTED),
+        // The outer header's, which nothing has set.
+        (CopyDscp::In, CAPABLE, CONGESTED),
+    ] {
+        let Some(world) = World::new("tos") else { return };
+        let tunnel = Tunnel {
+            copy_dscp,
+            ..Tunnel::default()
+        };
+        world.install(tunnel);
+        let (carol, moon) = (inner_socket(&world, CAROL), inner_socket(&world, MOON));
+        setsockopt(&carol, sockopt::Ipv4Tos, &i32::from(EF | CAPABLE)).expect("an option");
+        setsockopt(&moon, sockopt::IpRecvTos, &true).expect("an option");
+        world.congest(MOON);
+        let mut buffer = [0; 100];
+        carol
+            .send_to(b"urgent", moon.local_addr().expect("bound"))
+            .expect("sent");
+        let (len, _, tos) = world::receive(&moon, &mut buffer).expect("a packet");
+        assert_eq!((&buffer[..len], tos), (&b"urgent"[..], inner), "{copy_dscp:?}");
+        assert_eq!(world.last_tos(MOON), outer, "{copy_dscp:?}");
+    }
 }
 
 #[test]
@@ -112,23 +144,28 @@ fn replayed_forged_and_unknown_packets_are_dropped() {
     let (local, remote, packet) = world.last_packet(MOON);
     let backend = world.backend(MOON);
     let before = world.usage(MOON, CAROL);
-    backend.receive_esp(local, remote, &mut packet.clone());
+    backend.receive_esp(local, remote, 0, &mut packet.clone());
     assert_eq!(backend.drops().total(Reason::Replayed), 1);
 
     let mut unknown = packet.clone();
     unknown[0] ^= 0x40;
-    backend.receive_esp(local, remote, &mut unknown);
+    backend.receive_esp(local, remote, 0, &mut unknown);
     assert_eq!(backend.drops().total(Reason::UnknownSpi), 1);
 
     let mut forged = packet.clone();
     forged[7] = 200;
-    backend.receive_esp(local, remote, &mut forged);
+    backend.receive_esp(local, remote, 0, &mut forged);
     assert_eq!(backend.drops().total(Reason::NotAuthentic), 1);
 
-    backend.receive_esp("10.99.99.99:4500".parse().unwrap(), remote, &mut packet.clone());
+    backend.receive_esp(
+        "10.99.99.99:4500".parse().unwrap(),
+        remote,
+        0,
+        &mut packet.clone(),
+    );
     assert_eq!(backend.drops().total(Reason::WrongDestination), 1);
     for len in 0..8 {
-        backend.receive_esp(local, remote, &mut packet[..len].to_vec());
+        backend.receive_esp(local, remote, 0, &mut packet[..len].to_vec());
     }
     assert_eq!(backend.drops().total(Reason::Malformed), 8);
 

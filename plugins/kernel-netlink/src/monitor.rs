@@ -10,6 +10,7 @@ use netlink_packet_route::RouteNetlinkMessage as Message;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::poll::PollTimeout;
 use nix::sys::eventfd::EventFd;
@@ -26,6 +27,10 @@ use crate::state::{Change, State, address_of, link_of};
 
 /// Changes come in flocks; the daemon is told once of those within this time, but at once of an address that went.
 const COLLECT: Duration = Duration::from_millis(100);
+
+/// Bits of the groups of `linux/rtnetlink.h`, whose own names are those of their numbers.
+const RTMGRP_IPV4_RULE: libc::c_int = 1 << (libc::RTNLGRP_IPV4_RULE - 1);
+const RTMGRP_IPV6_RULE: libc::c_int = 1 << (libc::RTNLGRP_IPV6_RULE - 1);
 
 /// The thread; it ends when this is dropped.
 pub struct Monitor {
@@ -64,6 +69,9 @@ impl Monitor {
         let mut groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
         if settings.process_route {
             groups |= libc::RTMGRP_IPV4_ROUTE | libc::RTMGRP_IPV6_ROUTE;
+        }
+        if settings.process_rules {
+            groups |= RTMGRP_IPV4_RULE | RTMGRP_IPV6_RULE;
         }
         // Before the first look, so that nothing falls between the two.
         let listening =
@@ -189,8 +197,8 @@ impl Listener {
             .unwrap_or_else(PoisonError::into_inner)
             .leaving
             .clear();
-        // Routes are not kept, so one may have changed among what was lost.
-        if self.settings.process_route {
+        // Routes and rules are not kept, so one may have changed among what was lost.
+        if self.settings.process_route || self.settings.process_rules {
             self.roam(false);
         }
     }
@@ -214,6 +222,7 @@ impl Listener {
                 self.tell_all(change);
             }
             Message::NewRoute(route) | Message::DelRoute(route) => self.take_route(&route),
+            Message::NewRule(rule) | Message::DelRule(rule) => self.take_rule(&rule),
             _ => {}
         }
     }
@@ -221,6 +230,12 @@ impl Listener {
     fn take_route(&mut self, route: &RouteMessage) {
         let route = Candidate::of(route);
         if self.settings.process_route && !route.cloned && !self.ignored_tables.contains(&route.table) {
+            self.roam(false);
+        }
+    }
+
+    fn take_rule(&mut self, rule: &RuleMessage) {
+        if table_of(rule) != self.settings.table {
             self.roam(false);
         }
     }
@@ -282,5 +297,29 @@ impl Listener {
             None => (Instant::now() + COLLECT, address),
             Some((due, before)) => (due, before || address),
         });
+    }
+}
+
+/// Where a rule leads; one that leads to our own table is no news.
+fn table_of(rule: &RuleMessage) -> u32 {
+    let table = rule.attributes.iter().find_map(|attribute| match attribute {
+        RuleAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    // Larger ones are in the attribute only.
+    table.unwrap_or(rule.header.table.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_leads_to_the_table_of_its_attribute_or_of_its_header() {
+        let mut rule = RuleMessage::default();
+        rule.header.table = 220;
+        assert_eq!(table_of(&rule), 220);
+        rule.attributes.push(RuleAttribute::Table(1000));
+        assert_eq!(table_of(&rule), 1000);
     }
 }

@@ -17,6 +17,8 @@ pub struct Settings {
     pub process_route: bool,
     /// `charon.plugins.kernel-netlink.roam_events`: whether the daemon is told of changes at all.
     pub roam_events: bool,
+    /// `charon.plugins.kernel-netlink.process_rules`: whether a changed routing rule may mean another way to a peer.
+    pub process_rules: bool,
     /// `charon.plugins.kernel-netlink.fwmark`: which packets the rule leads to our routes.
     pub fwmark: Option<FwMark>,
     /// `charon.plugins.kernel-netlink.mtu` of our routes; 0 leaves it to the interface.
@@ -37,6 +39,9 @@ pub struct XfrmSettings {
     /// `charon.plugins.kernel-netlink.set_proto_port_transport_sa`: whether SAs in transport mode admit nothing but the
     /// protocol and ports of their selectors.
     pub transport_ports: bool,
+    /// `charon.plugins.kernel-netlink.port_bypass`: whether policies let the daemon's ports pass, in place of those of its
+    /// sockets.
+    pub port_bypass: bool,
     /// `charon.plugins.kernel-netlink.policy_update`: whether policies that are there are taken over without a word.
     pub policy_update: bool,
     /// `charon.plugins.kernel-netlink.xfrm_acq_expires`: seconds for which a packet that met a trap asks for nothing more.
@@ -80,6 +85,7 @@ impl Settings {
             ignored_tables,
             process_route: truth(host, "charon.process_route", true),
             roam_events: truth(host, &format!("{PREFIX}.roam_events"), true),
+            process_rules: truth(host, &format!("{PREFIX}.process_rules"), false),
             fwmark: fwmark.map(|text| mark(&fwmark_key, &text)).transpose()?,
             mtu: number(host, &format!("{PREFIX}.mtu"), 0)?,
             mss: number(host, &format!("{PREFIX}.mss"), 0)?,
@@ -110,6 +116,7 @@ impl XfrmSettings {
             spi_range,
             receive_buffer_size: receive_buffer_size(host)?,
             transport_ports: truth(host, &format!("{PREFIX}.set_proto_port_transport_sa"), false),
+            port_bypass: truth(host, &format!("{PREFIX}.port_bypass"), false),
             policy_update: truth(host, &format!("{PREFIX}.policy_update"), false),
             acquire_expires: number(host, &format!("{PREFIX}.xfrm_acq_expires"), 165)?,
             hash_thresholds: [thresholds(host, "ipv4", 32)?, thresholds(host, "ipv6", 128)?],
@@ -192,11 +199,11 @@ mod tests {
         let settings = Settings::read(&host).expect("defaults");
         assert_eq!((settings.table, settings.priority), (220, 220));
         assert_eq!((settings.mtu, settings.mss, settings.fwmark), (0, 0, None));
-        assert!(settings.process_route && settings.roam_events);
+        assert!(settings.process_route && settings.roam_events && !settings.process_rules);
         let xfrm = XfrmSettings::read(&host).expect("defaults");
         assert_eq!(xfrm.spi_range, (0xc000_0000, 0xcfff_ffff));
         assert_eq!((xfrm.acquire_expires, xfrm.hash_thresholds), (165, [None, None]));
-        assert!(!xfrm.transport_ports && !xfrm.policy_update);
+        assert!(!xfrm.transport_ports && !xfrm.policy_update && !xfrm.port_bypass);
     }
 
     #[test]

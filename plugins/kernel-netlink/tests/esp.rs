@@ -15,8 +15,8 @@ use charon_kernel_netlink::net::Netlink;
 use charon_kernel_netlink::xfrm::Xfrm;
 use iana::{EncryptionAlgorithm as Encryption, IntegrityAlgorithm as Integrity, Protocol, TrafficSelector};
 use plugin_api::kernel::{
-    Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode,
-    SaParameters, SaUsage, UdpEncap,
+    CopyDscp, Direction, HwOffload, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId,
+    SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap,
 };
 use plugin_api::{ErrorKind, KernelIpsec, Secret};
 use world::{Daemon, Told, address, ip};
@@ -182,6 +182,7 @@ fn sa(own: &str, peer: &str, inbound: bool) -> SaParameters {
         lifetime: SaLifetime::default(),
         tfc: 0,
         mark: None,
+        options: Default::default(),
     }
 }
 
@@ -205,6 +206,7 @@ fn policies(own: &str, peer: &str) -> [PolicyParameters; 3] {
             spi: spi(src),
             mode: SaMode::Tunnel,
             mark: None,
+            options: Default::default(),
         }
     })
 }
@@ -419,6 +421,109 @@ fn a_moved_sa_keeps_its_counters_its_policies_and_its_peers_trust() {
     assert_eq!(ip("xfrm policy list nosock"), "");
     assert_eq!(ip("route show table 220"), "");
     drop(world.carol.socket);
+}
+
+/// The lines of an SA in `ip -s xfrm state`, in one.
+fn state_of(spi: u32) -> String {
+    let states = ip("-s xfrm state");
+    let known = format!("spi 0x{spi:08x}");
+    let (before, after) = states.split_once(&known).expect("the SA");
+    let start = before.rfind("src ").expect("its first line");
+    let end = after.find("\nsrc ").unwrap_or(after.len());
+    let whole = format!("{}{known}{}", &before[start..], &after[..end]);
+    whole.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_an_sa_is_asked_for_besides_is_in_the_kernel() {
+    let Some(world) = World::new("options") else {
+        return;
+    };
+    let xfrm = &world.carol.xfrm;
+    for inbound in [true, false] {
+        let mut sa = sa(CAROL, MOON, inbound);
+        sa.mark = (!inbound).then_some((0x42, 0xff));
+        sa.options = SaOptions {
+            if_id: if inbound { 0x11 } else { 0x12 },
+            set_mark: Some((0x7, 0xf)),
+            hw_offload: HwOffload::Auto,
+            copy_df: false,
+            copy_ecn: false,
+            copy_dscp: CopyDscp::In,
+        };
+        xfrm.add_sa(&sa).expect("an SA");
+    }
+    let (inbound, outbound) = (state_of(spi(MOON)), state_of(spi(CAROL)));
+    for (state, words) in [
+        (&inbound, "if_id 0x11"),
+        (&outbound, "if_id 0x12"),
+        (&outbound, "mark 0x42/0xff"),
+        (&inbound, "flag noecn decap-dscp af-unspec"),
+        (&outbound, "flag noecn nopmtudisc af-unspec"),
+        (&outbound, "extra_flag dont-encap-dscp"),
+    ] {
+        assert!(state.contains(words), "{words}: {state}");
+    }
+    for state in [&inbound, &outbound] {
+        assert!(state.contains("output-mark 0x7/0xf"), "{state}");
+        // The ends of a veth pair compute nothing; where it is left to them, the host does it.
+        assert!(!state.contains("crypto offload"), "{state}");
+    }
+    let mut moved = id(CAROL, MOON, spi(CAROL));
+    let there: SocketAddr = (address("192.0.2.77"), 4500).into();
+    xfrm.update_sa(&moved, (address(CAROL), 4500).into(), there, false)
+        .expect("moved");
+    moved.dst = there.ip();
+    let after = state_of(spi(CAROL));
+    for words in ["if_id 0x12", "output-mark 0x7/0xf", "extra_flag dont-encap-dscp"] {
+        assert!(after.contains(words), "{words}: {after}");
+    }
+    xfrm.delete_sa(&moved).expect("removed");
+    xfrm.delete_sa(&id(MOON, CAROL, spi(MOON))).expect("removed");
+    assert_eq!(ip("xfrm state"), "");
+    for hw_offload in [HwOffload::Crypto, HwOffload::Packet] {
+        let mut sa = sa(CAROL, MOON, false);
+        sa.options.hw_offload = hw_offload;
+        let refused = xfrm.add_sa(&sa).expect_err("no such device");
+        assert!(refused.message.contains("hw_offload"), "{refused}");
+        assert_eq!(ip("xfrm state"), "");
+    }
+}
+
+#[test]
+fn of_two_tunnels_with_the_same_selectors_the_mark_of_a_packet_chooses() {
+    let Some(world) = World::new("marks") else { return };
+    world.tunnel(|sa| sa.mark = (sa.id.src == address(CAROL) && !sa.inbound).then_some((1, u32::MAX)));
+    let [_, _, mut outbound] = policies(CAROL, MOON);
+    world.carol.xfrm.delete_policy(&outbound).expect("removed");
+    const SECOND: u32 = 0xc000_0003;
+    for (host, own, peer, inbound) in [
+        (&world.carol, CAROL, MOON, false),
+        (&world.moon, MOON, CAROL, true),
+    ] {
+        let mut sa = sa(own, peer, inbound);
+        sa.id.spi = SECOND;
+        sa.mark = (!inbound).then_some((2, u32::MAX));
+        host.xfrm.add_sa(&sa).expect("an SA");
+    }
+    for (mark, spi) in [(1, spi(CAROL)), (2, SECOND)] {
+        (outbound.mark, outbound.spi) = (Some((mark, u32::MAX)), spi);
+        world.carol.xfrm.add_policy(&outbound).expect("a policy");
+    }
+    let carried = |host: &Host, spi| {
+        let usage = host.xfrm.query_sa(&id(CAROL, MOON, spi)).expect("an SA");
+        usage.packets
+    };
+    for (mark, expected) in [(1, (2, 0)), (2, (2, 2))] {
+        let said = ip_like(
+            "ping",
+            &format!("-m {mark} -c 2 -i 0.05 -W 5 -I 10.3.0.1 10.1.0.1"),
+        );
+        assert!(said.contains("2 received"), "{said}");
+        for host in [&world.carol, &world.moon] {
+            assert_eq!((carried(host, spi(CAROL)), carried(host, SECOND)), expected);
+        }
+    }
 }
 
 #[test]

@@ -191,6 +191,33 @@ fn rules_lead_to_our_table_as_long_as_we_live() {
 }
 
 #[test]
+fn rules_of_others_are_news_if_wanted() {
+    for (process_rules, settings) in [
+        (
+            true,
+            &[("charon.plugins.kernel-netlink.process_rules", "yes")][..],
+        ),
+        (false, &[][..]),
+    ] {
+        if !world::enter("news of rules") {
+            return;
+        }
+        let (daemon, told) = Daemon::new(settings);
+        let _net = Netlink::new(daemon).expect("netlink");
+        ip("rule add from 192.0.2.7 lookup 7");
+        if process_rules {
+            let expected = Told::Event(KernelEvent::Roam { address: false });
+            assert_eq!(world::next(&told), expected);
+        }
+        // The next event is about this.
+        ip("addr add 192.0.2.1/24 dev eth0");
+        let next =
+            std::iter::from_fn(|| Some(world::next(&told))).find(|told| matches!(told, Told::Event(_)));
+        assert_eq!(next, Some(Told::Event(KernelEvent::Roam { address: true })));
+    }
+}
+
+#[test]
 fn routes_go_to_our_table_and_next_hops_come_from_others() {
     let Some(world) = World::new("routes") else { return };
     let net = &world.net;

@@ -74,6 +74,7 @@ fn policy(direction: Direction, priority: PolicyPriority, spi: u32) -> PolicyPar
         spi,
         mode: SaMode::Tunnel,
         mark: None,
+        options: Default::default(),
     }
 }
 
@@ -98,6 +99,7 @@ fn policies() -> Vec<String> {
         .collect()
 }
 
+const OUT_SELECTOR: &str = "src 10.3.0.0/16 dst 10.1.0.0/16";
 const OUT: &str = "src 10.3.0.0/16 dst 10.1.0.0/16 | dir out priority ";
 const IN: &str = "src 10.1.0.0/16 dst 10.3.0.0/16 | dir ";
 const IN_TEMPLATE: &str = " | tmpl src 192.0.2.9 dst 192.0.2.1 | proto esp reqid 7 mode tunnel";
@@ -173,6 +175,69 @@ fn ports_marks_shunts_and_transport_mode_are_the_kernels_too() {
     for policy in [&web, &pass, &drop] {
         xfrm.delete_policy(policy).expect("removed");
     }
+    assert_eq!(policies(), Vec::<String>::new());
+}
+
+#[test]
+fn ids_names_and_ranks_are_the_kernels_too() {
+    let Some(World { xfrm, .. }) = World::new("options", &[]) else {
+        return;
+    };
+    let mut by_id = policy(Direction::Out, PolicyPriority::Default, 0x1001);
+    (by_id.options.if_id, by_id.options.priority) = (42, 1000);
+    let mut by_name = policy(Direction::Out, PolicyPriority::Default, 0x1001);
+    by_name.options.interface = "eth0".into();
+    for policy in [&by_id, &by_name] {
+        xfrm.add_policy(policy).expect("added");
+    }
+    let template = " | tmpl src 192.0.2.1 dst 192.0.2.9 | proto esp spi 0x00001001 reqid 7 mode tunnel";
+    let named = format!("{} dev eth0 | dir out priority 383613{template}", OUT_SELECTOR);
+    assert_eq!(
+        policies(),
+        [named.clone(), format!("{OUT}1000{template} | if_id 0x2a")]
+    );
+    let routes = ip("route show table 220");
+    assert_eq!(routes.lines().count(), 1, "none for an interface by id: {routes}");
+    xfrm.delete_policy(&by_id).expect("removed");
+    assert_eq!(policies(), [named]);
+    // What the kernel has for an interface is removed, even if that has another name or is gone.
+    ip("link set eth0 down");
+    ip("link set eth0 name eth9");
+    xfrm.delete_policy(&by_name).expect("removed");
+    assert_eq!(policies(), Vec::<String>::new());
+    let refused = xfrm.add_policy(&by_name).expect_err("no eth0");
+    assert_eq!(refused.kind, ErrorKind::NotFound, "{refused}");
+    assert!(refused.message.contains("no network interface eth0"), "{refused}");
+}
+
+#[test]
+fn ports_of_the_daemon_pass_by_policies_if_wanted() {
+    let settings = &[("charon.plugins.kernel-netlink.port_bypass", "yes")];
+    let Some(World { xfrm, .. }) = World::new("ports", settings) else {
+        return;
+    };
+    let socket = UdpSocket::bind("0.0.0.0:500").expect("a socket");
+    xfrm.bypass_socket(socket.as_raw_fd(), false).expect("bypassed");
+    let any = "src 0.0.0.0/0 dst 0.0.0.0/0 proto udp";
+    let expected = [
+        format!("{any} dport 500 | dir in priority 32"),
+        format!("{any} sport 500 | dir out priority 32"),
+    ];
+    assert_eq!(policies(), expected);
+    let mut drop_all = policy(Direction::Out, PolicyPriority::Fallback, 0);
+    (drop_all.action, drop_all.src_ts, drop_all.dst_ts) =
+        (PolicyAction::Drop, subnet("0.0.0.0/0"), subnet("0.0.0.0/0"));
+    xfrm.add_policy(&drop_all).expect("added");
+    socket.send_to(b"IKE", "192.0.2.9:500").expect("it passes");
+    let other = UdpSocket::bind("192.0.2.1:0").expect("a socket");
+    other.send_to(b"other", "192.0.2.9:500").expect_err("dropped");
+    xfrm.flush_policies().expect("flushed");
+    assert_eq!(
+        policies(),
+        expected,
+        "they are the sockets', not the connections'"
+    );
+    drop(xfrm);
     assert_eq!(policies(), Vec::<String>::new());
 }
 
@@ -311,6 +376,7 @@ fn outbound_sa(spi: u32) -> SaParameters {
         lifetime: SaLifetime::default(),
         tfc: 0,
         mark: None,
+        options: Default::default(),
     }
 }
 

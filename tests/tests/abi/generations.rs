@@ -1,14 +1,16 @@
 //! Plugins built against other states of `plugin-api` than the daemon's: today's sources with one change.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use daemon::plugins::DEFAULT_LOAD;
-use plugin_api::{Implementation, testing};
+use plugin_api::kernel::{SaId, SaLifetime, SaMode, SaOptions, SaParameters};
+use plugin_api::{Implementation, KernelIpsec, Secret, testing};
 
-use crate::loaded::{built, features, load};
+use crate::loaded::{Daemon, built, features, load};
 
 /// One build at a time; they share a folder for what they have in common.
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -18,6 +20,11 @@ struct Change(&'static str, &'static str, &'static str);
 
 /// Builds the plugin `dhkem` against a changed `plugin-api`; the folder with its `.so`.
 fn built_against(name: &str, changes: &[Change]) -> PathBuf {
+    plugin_against("dhkem", name, changes)
+}
+
+/// As [`built_against`], another plugin.
+fn plugin_against(plugin: &str, name: &str, changes: &[Change]) -> PathBuf {
     let _one = BUILDING.lock().expect("no panic elsewhere");
     let root = xtask::root();
     let base = built().join("generations");
@@ -25,10 +32,11 @@ fn built_against(name: &str, changes: &[Change]) -> PathBuf {
     if workspace.exists() {
         fs::remove_dir_all(&workspace).expect("what a run before left");
     }
+    let own = format!("tests/abi/plugins/{plugin}");
     for (from, to) in [
         ("core/iana", "core/iana"),
         ("plugin-api", "plugin-api"),
-        ("tests/abi/plugins/dhkem", "plugin"),
+        (own.as_str(), "plugin"),
     ] {
         copy(&root.join(from), &workspace.join(to));
     }
@@ -48,7 +56,7 @@ fn built_against(name: &str, changes: &[Change]) -> PathBuf {
     }
     let target = base.join("target");
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--package", "charon-dhkem", "--target-dir"])
+        .args(["build", "--package", &format!("charon-{plugin}"), "--target-dir"])
         .arg(&target)
         .current_dir(&workspace)
         .output()
@@ -59,8 +67,8 @@ fn built_against(name: &str, changes: &[Change]) -> PathBuf {
         String::from_utf8_lossy(&output.stderr)
     );
     // Another one may be built over it.
-    let library = "libcharon_dhkem.so";
-    fs::copy(target.join("debug").join(library), workspace.join(library)).expect("the plugin");
+    let library = format!("libcharon_{plugin}.so");
+    fs::copy(target.join("debug").join(&library), workspace.join(&library)).expect("the plugin");
     workspace
 }
 
@@ -146,6 +154,80 @@ fn an_interface_of_a_later_daemon_is_named() {
         ["plugin 'dhkem': feature KE:DHKEM_X25519: interface 'ke/2' is unknown to this daemon"]
     );
     assert_eq!(features, 0);
+}
+
+/// The kernel back end of a plugin, and what was said about that.
+fn back_end(folder: &Path) -> (Vec<String>, Arc<dyn KernelIpsec>) {
+    let (plugins, daemon) = load(&format!("{DEFAULT_LOAD} quotes"), &directories(folder));
+    let mut features = features(plugins.expect("the others load"), "quotes");
+    assert_eq!(features.len(), 1);
+    let Implementation::KernelIpsec(make) = features.remove(0).implementation else {
+        panic!("it is a kernel back end");
+    };
+    (
+        daemon.said(),
+        make(Arc::new(Daemon::default())).expect("it is made"),
+    )
+}
+
+#[test]
+fn a_kernel_back_end_of_the_first_version_goes_on_working() {
+    // So plugins offered themselves before there was another version.
+    let change = Change(
+        "plugin-api/src/abi/offer.rs",
+        "offer(KernelIpsecMaker2::new(",
+        "offer(KernelIpsecMaker1::new(",
+    );
+    let old = back_end(&plugin_against("quotes", "kernel-ipsec", &[change]));
+    let new = back_end(&built());
+    let mut sa = sa();
+    let mut packet = [9; 4];
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 4500));
+    for (said, backend) in [&old, &new] {
+        assert_eq!(*said, Vec::<String>::new());
+        let quoted = backend.add_sa(&sa).expect_err("it refuses everything");
+        assert_eq!(quoted.message, format!("{sa:?}"));
+        backend.receive_esp(nowhere, nowhere, 3, &mut packet);
+    }
+    sa.options.if_id = 42;
+    let quoted = new.1.add_sa(&sa).expect_err("it refuses everything");
+    assert_eq!(quoted.message, format!("{sa:?}"));
+    assert_eq!(packet, [3; 4]);
+    let refused = old.1.add_sa(&sa).expect_err("it does not have that");
+    assert!(
+        refused
+            .message
+            .contains("built for kernel-ipsec/1, which has no if_id_in"),
+        "{refused}"
+    );
+    assert!(new.1.features().interfaces && !old.1.features().interfaces);
+}
+
+fn sa() -> SaParameters {
+    SaParameters {
+        id: SaId {
+            src: [192, 0, 2, 1].into(),
+            dst: [192, 0, 2, 2].into(),
+            spi: 0xc000_0001,
+            protocol: iana::Protocol::ESP,
+        },
+        inbound: false,
+        reqid: 1,
+        mode: SaMode::Tunnel,
+        src_ts: vec![iana::TrafficSelector::subnet([10, 1, 0, 0].into(), 16)],
+        dst_ts: vec![iana::TrafficSelector::subnet([10, 2, 0, 0].into(), 16)],
+        encryption: iana::EncryptionAlgorithm::AES_GCM_16,
+        encryption_key: Secret::new(vec![1; 36]),
+        integrity: None,
+        integrity_key: Secret::default(),
+        encap: None,
+        esn: false,
+        replay_window: 32,
+        lifetime: SaLifetime::default(),
+        tfc: 0,
+        mark: Some((1, 3)),
+        options: SaOptions::default(),
+    }
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl KernelIpsec for Agreeing {
     fn enable_udp_decap(&self, _: RawFd, _: bool, _: u16) -> Result<(), PluginError> {
         Ok(())
     }
-    fn receive_esp(&self, _: SocketAddr, _: SocketAddr, _: &mut [u8]) {}
+    fn receive_esp(&self, _: SocketAddr, _: SocketAddr, _: u8, _: &mut [u8]) {}
 }
 
 /// The gateway with so many peers, each of which has one CHILD_SA.

@@ -126,7 +126,7 @@ impl Sockets {
             let remote = datagrams.remote;
             for octets in datagrams.octets.chunks_mut(datagrams.segment.max(1)) {
                 match classify(octets, local.port(), remote.port(), socket.nat_t) {
-                    Kind::Esp => kernel.receive_esp(local, remote, octets),
+                    Kind::Esp => kernel.receive_esp(local, remote, datagrams.tos, octets),
                     Kind::Ignored => {}
                     Kind::Ike { skip } => {
                         let message = &octets[skip..];

@@ -208,6 +208,7 @@ impl ChildSa {
             },
             tfc: if inbound { 0 } else { self.config.tfc },
             mark: self.config.marks[usize::from(!inbound)],
+            options: Default::default(),
         };
         let mut ops = vec![KernelOp::AddSa(Box::new(sa(true, self.inbound(), inbound_keys)))];
         let mut sending = vec![KernelOp::AddSa(Box::new(sa(
@@ -503,6 +504,7 @@ impl ChildSa {
                 spi: if outbound { self.spi_out } else { self.spi_in },
                 mode: self.sa_mode(),
                 mark: self.config.marks[usize::from(outbound)],
+                options: Default::default(),
             }
         };
         let mut policies = Vec::new();

@@ -101,6 +101,7 @@ fn policy(src: ([u8; 4], u8), dst: ([u8; 4], u8), spi: u32) -> PolicyParameters 
         spi,
         mode: SaMode::Tunnel,
         mark: None,
+        options: Default::default(),
     }
 }
 

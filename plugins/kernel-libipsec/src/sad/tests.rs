@@ -32,6 +32,7 @@ fn parameters(spi: u32, inbound: bool) -> SaParameters {
         lifetime: SaLifetime::default(),
         tfc: 0,
         mark: None,
+        options: Default::default(),
     }
 }
 
@@ -119,4 +120,18 @@ fn a_new_endpoint_is_news_once() {
     assert!(sa.is_new_mapping(elsewhere));
     assert!(!sa.is_new_mapping(elsewhere));
     assert!(sa.is_new_mapping("198.51.100.1:1025".parse().unwrap()));
+}
+
+#[test]
+fn what_user_space_cannot_do_is_refused_by_its_keys() {
+    let refused = |change: fn(&mut SaParameters)| {
+        let mut parameters = parameters(1, true);
+        change(&mut parameters);
+        let refused = Sa::new(&parameters, 0, Instant::now()).err().expect("refused");
+        assert_eq!(refused.kind, ErrorKind::NotSupported);
+        refused.message
+    };
+    assert!(refused(|sa| sa.mark = Some((1, 1))).contains("remove mark, mark_in"));
+    assert!(refused(|sa| sa.options.set_mark = Some((1, 1))).contains("set_mark_in"));
+    assert!(refused(|sa| sa.options.if_id = 1).contains("remove if_id_in and if_id_out"));
 }

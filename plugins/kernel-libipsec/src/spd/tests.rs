@@ -1,4 +1,4 @@
-use plugin_api::kernel::SaMode;
+use plugin_api::kernel::{PolicyOptions, SaMode};
 
 use super::*;
 use crate::packet::tests::udp4;
@@ -23,6 +23,7 @@ fn policy(src: &str, dst: &str, priority: PolicyPriority, spi: u32) -> PolicyPar
         spi,
         mode: SaMode::Tunnel,
         mark: None,
+        options: Default::default(),
     }
 }
 
@@ -148,4 +149,32 @@ fn a_trap_admits_nothing_that_its_narrower_sa_does_not() {
     let from = |src| Flow::parse(&udp4(src, [10, 1, 0, 1], (1, 2), 0)).unwrap();
     assert!(spd.admits(&from([10, 3, 0, 1]), 1));
     assert!(!spd.admits(&from([10, 3, 1, 1]), 1));
+}
+
+#[test]
+fn a_priority_of_the_configuration_comes_before_the_selectors() {
+    let spd = Spd::default();
+    let narrow = policy("10.1.0.0/16", "10.3.0.7/32", PolicyPriority::Default, 1);
+    let mut wide = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 2);
+    wide.options.priority = 100;
+    for policy in [&narrow, &wide] {
+        spd.add(policy).expect("added");
+    }
+    assert_eq!(spi_for(&spd, [10, 3, 0, 7]), Some(2));
+}
+
+#[test]
+fn policies_for_interfaces_are_refused() {
+    for change in [
+        (|options| options.if_id = 1) as fn(&mut PolicyOptions),
+        |options| options.interface = "eth0".into(),
+    ] {
+        let mut policy = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 1);
+        change(&mut policy.options);
+        let refused = Spd::default().add(&policy).expect_err("refused");
+        assert!(
+            refused.message.contains("if_id_in, if_id_out and interface"),
+            "{refused}"
+        );
+    }
 }

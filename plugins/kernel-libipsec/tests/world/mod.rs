@@ -1,5 +1,6 @@
 //! Two namespaces, a cable, and a back end with a UDP socket in each: what the daemon would be around the plugin.
 
+use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -11,9 +12,10 @@ use charon_kernel_libipsec::backend::Libipsec;
 use charon_kernel_libipsec::drops::Reason;
 use iana::{EncryptionAlgorithm, Protocol, TrafficSelector};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use plugin_api::kernel::{
-    Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode,
-    SaParameters, SaUsage, UdpEncap,
+    CopyDscp, Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime,
+    SaMode, SaOptions, SaParameters, SaUsage, UdpEncap,
 };
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelIpsec, KernelNet, Reply, Secret};
@@ -30,6 +32,7 @@ pub(crate) struct Tunnel {
     pub(crate) generation: u32,
     pub(crate) lifetime: SaLifetime,
     pub(crate) moons_view_of_carol: Option<IpAddr>,
+    pub(crate) copy_dscp: CopyDscp,
     /// Whether everything goes into the tunnel, the peer's outer address included.
     pub(crate) everything: bool,
 }
@@ -46,6 +49,10 @@ struct State {
     events: Vec<KernelEvent>,
     taken: usize,
     last: Option<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// DSCP and ECN that the last packet had on its way.
+    last_tos: u8,
+    /// Whether a router on the way is congested and says so.
+    congested: bool,
 }
 
 impl Host for Daemon {
@@ -144,6 +151,22 @@ impl Drop for Receiver {
             thread.join().expect("the receiver");
         }
     }
+}
+
+/// Receives a datagram with its sender and the DSCP and ECN of its header.
+pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> nix::Result<(usize, SocketAddr, u8)> {
+    use std::os::fd::AsRawFd;
+    let mut control = nix::cmsg_space!(u8);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::empty();
+    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
+    let tos = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
+        _ => None,
+    });
+    let sender = message.address.expect("a sender");
+    let sender = SocketAddr::new(sender.ip().into(), sender.port());
+    Ok((message.bytes, sender, tos.unwrap_or(0)))
 }
 
 pub(crate) struct World {
@@ -265,6 +288,7 @@ impl World {
         let host = &self.hosts[side];
         let address = SocketAddr::new(outer(side), port);
         let socket = Arc::new(self.within(side, move || UdpSocket::bind(address).expect("a socket")));
+        setsockopt(&socket, sockopt::IpRecvTos, &true).expect("an option");
         let local = socket.local_addr().expect("bound");
         host.backend
             .enable_udp_decap(socket.as_raw_fd(), false, 4500)
@@ -278,13 +302,18 @@ impl World {
         );
         let thread = thread::spawn(move || {
             let mut buffer = [0; 65_536];
-            while let Ok((len, remote)) = own.recv_from(&mut buffer) {
+            while let Ok((len, remote, mut tos)) = receive(&own, &mut buffer) {
                 if stopped.load(SeqCst) {
                     return;
                 }
-                daemon.state.lock().expect("no panic before").last =
-                    Some((local, remote, buffer[..len].to_vec()));
-                backend.receive_esp(local, remote, &mut buffer[..len]);
+                let mut state = daemon.state.lock().expect("no panic before");
+                state.last = Some((local, remote, buffer[..len].to_vec()));
+                state.last_tos = tos;
+                if state.congested {
+                    tos |= 0b11;
+                }
+                drop(state);
+                backend.receive_esp(local, remote, tos, &mut buffer[..len]);
             }
         });
         host.receivers.lock().expect("no panic before").push(Receiver {
@@ -298,6 +327,22 @@ impl World {
     /// Lets a side send from another port, as a NAT would after it forgot.
     pub(crate) fn move_socket(&self, side: Side) -> u16 {
         self.open_socket(side, 0)
+    }
+
+    /// A router on the way to a side is congested, and says so instead of dropping.
+    pub(crate) fn congest(&self, side: Side) {
+        let mut state = self.hosts[side].daemon.state.lock().expect("no panic before");
+        state.congested = true;
+    }
+
+    /// DSCP and ECN of the last outer header that came to a side.
+    pub(crate) fn last_tos(&self, side: Side) -> u8 {
+        self.hosts[side]
+            .daemon
+            .state
+            .lock()
+            .expect("no panic before")
+            .last_tos
     }
 
     pub(crate) fn last_packet(&self, side: Side) -> (SocketAddr, SocketAddr, Vec<u8>) {
@@ -526,6 +571,10 @@ fn sa(side: Side, from: Side, tunnel: &Tunnel) -> SaParameters {
         lifetime: tunnel.lifetime,
         tfc: 0,
         mark: None,
+        options: SaOptions {
+            copy_dscp: tunnel.copy_dscp,
+            ..SaOptions::default()
+        },
     }
 }
 
@@ -576,5 +625,6 @@ fn policy(side: Side, direction: Direction, tunnel: &Tunnel) -> PolicyParameters
         spi: sa(side, from, tunnel).id.spi,
         mode: SaMode::Tunnel,
         mark: None,
+        options: Default::default(),
     }
 }

@@ -1,11 +1,15 @@
 //! SAs and policies of the Linux kernel (XFRM), by netlink.
 //!
 //! [`Xfrm`] is what the daemon sees. [`sa`], [`policy`] and [`selector`] make messages, [`algorithms`] knows names; [`spd`] is
-//! the table of policies and their users, [`sad`] that of SAs and what the daemon was told about them; [`events`] listens.
+//! the table of policies and their users, [`sad`] that of SAs and what the daemon was told about them; [`events`] listens;
+//! [`install`] has the kernel do it, [`offload`] hands both to network devices, and [`bypass`] exempts ports.
 //! The kernel decrypts and encrypts by itself, so no packet passes here.
 
 mod algorithms;
+mod bypass;
 mod events;
+mod install;
+mod offload;
 mod policy;
 mod probe;
 mod refusal;
@@ -16,6 +20,7 @@ mod selector;
 mod socket;
 mod spd;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,13 +39,15 @@ use plugin_api::kernel::{KernelFeatures, PolicyParameters, SaId, SaParameters, S
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError};
 
-use crate::connection::{self, Connection, Refusal};
+use crate::connection::{self, Connection};
 use crate::listener::Worker;
 use crate::settings::XfrmSettings;
+use bypass::Port;
+use install::one_of;
 use refusal::refused;
 use routes::PolicyRoutes;
 use sad::Sad;
-use spd::{Change, Outcome, Side, Spd};
+use spd::{Outcome, Side, Spd};
 
 impl connection::Protocol for Message {
     const NUMBER: isize = NETLINK_XFRM;
@@ -65,7 +72,13 @@ pub struct Xfrm {
 struct Policies {
     spd: Spd,
     routes: PolicyRoutes,
+    interfaces: Interfaces,
+    /// Ports that pass.
+    ports: Vec<Port>,
 }
+
+/// The indices of the interfaces that installed policies are for, which may be gone when the policies go.
+type Interfaces = HashMap<spd::Key, i32>;
 
 impl Xfrm {
     /// Asks the kernel whether it has ESP, and listens for its events, all in the calling thread's network namespace.
@@ -111,6 +124,8 @@ impl Xfrm {
         let policies = Policies {
             spd: Spd::default(),
             routes: PolicyRoutes::new(Arc::clone(&host)),
+            interfaces: Interfaces::new(),
+            ports: Vec::new(),
         };
         let xfrm = Self {
             host,
@@ -188,53 +203,16 @@ impl Xfrm {
         })
     }
 
-    /// Has the kernel do what a change of the table comes to.
-    fn apply(&self, key: &spd::Key, change: Change) -> Result<(), PluginError> {
-        let describe = |what: &str, policy: &PolicyParameters| {
-            format!(
-                "{what} policy {} === {} {:?}",
-                policy.src_ts, policy.dst_ts, policy.direction
-            )
-        };
-        match change {
-            Change::Keep => Ok(()),
-            Change::Update(policy) => {
-                let message = Message::UpdatePolicy(policy::install(key, &policy));
-                self.ask(describe("updating", &policy), message, 0)
-            }
-            Change::Install(policy) if self.settings.policy_update => {
-                let message = Message::UpdatePolicy(policy::install(key, &policy));
-                self.ask(describe("adding", &policy), message, 0)
-            }
-            Change::Install(policy) => {
-                let message = Message::AddPolicy(policy::install(key, &policy));
-                match self.connection.ask(message, NLM_F_CREATE | NLM_F_EXCL) {
-                    Err(Refusal { error, .. }) if error.raw_os_error() == Some(libc::EEXIST) => {
-                        let text = format!(
-                            "{} already exists, try to update it",
-                            describe("", &policy).trim_start()
-                        );
-                        self.host.log(Group::Knl, CONTROL, &text);
-                        let message = Message::UpdatePolicy(policy::install(key, &policy));
-                        self.ask(describe("updating", &policy), message, 0)
-                    }
-                    outcome => outcome
-                        .map(drop)
-                        .map_err(|refusal| refused(describe("adding", &policy), &refusal)),
-                }
-            }
-            Change::Remove => self.ask("removing a policy", Message::DeletePolicy(policy::named(key)), 0),
-        }
-    }
-
     /// When a packet met one of the policies of an SA, in seconds since 1970. Kernels before 6.2 do not keep that by SA.
     fn policies_used(&self, sa: &sad::Installed) -> Option<u64> {
-        let keys = self.policies().spd.keys(sa.reqid, Side::of_sa(sa.inbound));
-        let used = keys.iter().filter_map(|key| {
-            let answer = self
-                .connection
-                .ask(Message::GetPolicy(policy::named(key)), 0)
-                .ok()?;
+        let named: Vec<_> = {
+            let policies = self.policies();
+            let keys = policies.spd.keys(sa.reqid, Side::of_sa(sa.inbound));
+            let index = |key: &spd::Key| policies.interfaces.get(key).copied().unwrap_or(0);
+            keys.iter().map(|key| policy::named(key, index(key))).collect()
+        };
+        let used = named.into_iter().filter_map(|named| {
+            let answer = self.connection.ask(Message::GetPolicy(named), 0).ok()?;
             answer.into_iter().find_map(|message| match message {
                 Message::AddPolicy(policy) => Some(policy.user_policy_info.lifetime_cur.use_time),
                 _ => None,
@@ -245,9 +223,14 @@ impl Xfrm {
 
     fn move_policies(&self, reqid: u32, old: spd::Ends, new: spd::Ends, side: Side) {
         let mut policies = self.policies();
-        let Policies { spd, routes } = &mut *policies;
+        let Policies {
+            spd,
+            routes,
+            interfaces,
+            ..
+        } = &mut *policies;
         for moved in spd.relocate(reqid, old, new, side) {
-            if let Err(error) = self.apply(&moved.key, moved.change) {
+            if let Err(error) = self.apply(interfaces, &moved.key, moved.change) {
                 let text = format!("a policy cannot follow its SA: {error}");
                 self.host.log(Group::Knl, CONTROL, &text);
             }
@@ -271,7 +254,12 @@ fn open() -> Result<Connection<Message>, PluginError> {
 
 impl Drop for Xfrm {
     fn drop(&mut self) {
-        self.policies().routes.clear();
+        let mut policies = self.policies();
+        policies.routes.clear();
+        for message in policies.ports.drain(..).flat_map(Port::remove) {
+            // A flush may have taken it.
+            let _ = self.connection.ask(Message::DeletePolicy(message), 0);
+        }
     }
 }
 
@@ -280,6 +268,9 @@ impl KernelIpsec for Xfrm {
         KernelFeatures {
             require_udp_encap: false,
             tfc: true,
+            marks: true,
+            interfaces: true,
+            hw_offload: true,
         }
     }
 
@@ -308,22 +299,11 @@ impl KernelIpsec for Xfrm {
     }
 
     fn add_sa(&self, parameters: &SaParameters) -> Result<(), PluginError> {
-        let make = || sa::install(parameters, self.settings.transport_ports);
+        let attempts = offload::of_sa(&*self.host, parameters)?;
         // Before the kernel can say anything about it.
         let mut sad = self.sad();
-        let mut taken_over = false;
-        if parameters.inbound {
-            match self.connection.ask(Message::UpdateSa(make()?), 0) {
-                Ok(_) => taken_over = true,
-                // The reserved SPI has expired.
-                Err(refusal) if refusal.error.raw_os_error() == Some(libc::ESRCH) => {}
-                Err(refusal) => return Err(refused("adding an SA", &refusal)),
-            }
-        }
-        if !taken_over {
-            let message = Message::AddSa(make()?);
-            self.ask("adding an SA", message, NLM_F_CREATE | NLM_F_EXCL)?;
-        }
+        one_of(attempts, |offload| self.install_sa(parameters, offload))?;
+        self.check_offload(parameters)?;
         sad.add(parameters);
         Ok(())
     }
@@ -337,7 +317,11 @@ impl KernelIpsec for Xfrm {
             ));
         };
         let old = self.state(id, installed.mark)?;
-        let moved = sa::relocated(old.clone(), src, dst, encap, installed.inbound)?;
+        let mut moved = sa::relocated(old.clone(), src, dst, encap, installed.inbound)?;
+        if sa::is_offloaded(&moved) {
+            let local = if installed.inbound { dst.ip() } else { src.ip() };
+            sa::move_to_device(&mut moved, offload::device(&*self.host, local));
+        }
         let mut old = Message::AddSa(old);
         let new_id = SaId {
             src: src.ip(),
@@ -413,13 +397,18 @@ impl KernelIpsec for Xfrm {
 
     fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
         let mut policies = self.policies();
-        let Policies { spd, routes } = &mut *policies;
+        let Policies {
+            spd,
+            routes,
+            interfaces,
+            ..
+        } = &mut *policies;
         let Outcome {
             key,
             change,
             turnover,
         } = spd.add(policy);
-        if let Err(error) = self.apply(&key, change) {
+        if let Err(error) = self.apply(interfaces, &key, change) {
             spd.remove(policy);
             return Err(error);
         }
@@ -431,7 +420,12 @@ impl KernelIpsec for Xfrm {
 
     fn delete_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
         let mut policies = self.policies();
-        let Policies { spd, routes } = &mut *policies;
+        let Policies {
+            spd,
+            routes,
+            interfaces,
+            ..
+        } = &mut *policies;
         let outcome = spd.remove(policy).ok_or_else(|| {
             PluginError::new(
                 ErrorKind::NotFound,
@@ -444,24 +438,38 @@ impl KernelIpsec for Xfrm {
         if let Some(gone) = &outcome.turnover {
             routes.remove(gone);
         }
-        self.apply(&outcome.key, outcome.change)
+        self.apply(interfaces, &outcome.key, outcome.change)
     }
 
     fn flush_policies(&self) -> Result<(), PluginError> {
         let mut policies = self.policies();
         policies.spd.clear();
         policies.routes.clear();
+        policies.interfaces.clear();
         match self
             .connection
             .ask(Message::FlushPolicy(FlushPolicies::default()), 0)
         {
-            Ok(_) => Ok(()),
-            Err(refusal) if refusal.error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-            Err(refusal) => Err(refused("removing all policies", &refusal)),
+            Ok(_) => {}
+            Err(refusal) if refusal.error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(refusal) => return Err(refused("removing all policies", &refusal)),
         }
+        // Those are of the sockets, not of connections.
+        policies
+            .ports
+            .iter()
+            .try_for_each(|port| self.install_port(*port))
     }
 
     fn bypass_socket(&self, socket: RawFd, ipv6: bool) -> Result<(), PluginError> {
+        if self.settings.port_bypass {
+            let port = Port::of(socket, ipv6)
+                .map_err(|error| PluginError::system("asking a socket for its port", &error))?;
+            let mut policies = self.policies();
+            self.install_port(port)?;
+            policies.ports.push(port);
+            return Ok(());
+        }
         socket::bypass(socket, ipv6).map_err(|error| refused("setting a policy of the socket", &error.into()))
     }
 
@@ -471,5 +479,5 @@ impl KernelIpsec for Xfrm {
     }
 
     /// The kernel decrypts by itself; what comes here it has not recognized as ESP.
-    fn receive_esp(&self, _local: SocketAddr, _remote: SocketAddr, _packet: &mut [u8]) {}
+    fn receive_esp(&self, _local: SocketAddr, _remote: SocketAddr, _tos: u8, _packet: &mut [u8]) {}
 }

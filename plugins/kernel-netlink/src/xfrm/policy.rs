@@ -7,13 +7,18 @@ use netlink_packet_xfrm::policy::{DelGetMessage, ModifyMessage};
 use netlink_packet_xfrm::{Address, Id, UserPolicyId, UserPolicyInfo, UserTemplate, XfrmAttrs};
 use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
 
-use super::sa::{family, mark, mode, protocol_number};
+use super::sa::{family, if_id, mark, mode, protocol_number};
 use super::spd::Key;
 
-/// Installs a policy or replaces it.
-pub(super) fn install(key: &Key, policy: &PolicyParameters) -> ModifyMessage {
+/// Installs a policy or replaces it: for the interface with an index, and with what hands it to a device.
+pub(super) fn install(
+    key: &Key,
+    policy: &PolicyParameters,
+    interface: i32,
+    offload: Option<XfrmAttrs>,
+) -> ModifyMessage {
     let info = UserPolicyInfo {
-        selector: key.selector.message(),
+        selector: key.selector.message(interface),
         priority: policy.rank(),
         direction: direction(key.direction),
         action: if policy.action == PolicyAction::Drop {
@@ -28,6 +33,8 @@ pub(super) fn install(key: &Key, policy: &PolicyParameters) -> ModifyMessage {
         nlas.push(XfrmAttrs::Template(vec![template(policy)]));
     }
     nlas.extend(mark(key.mark));
+    nlas.extend(if_id(key.if_id));
+    nlas.extend(offload);
     ModifyMessage {
         user_policy_info: info,
         nlas,
@@ -35,14 +42,14 @@ pub(super) fn install(key: &Key, policy: &PolicyParameters) -> ModifyMessage {
 }
 
 /// Removes a policy or asks for it.
-pub(super) fn named(key: &Key) -> DelGetMessage {
+pub(super) fn named(key: &Key, interface: i32) -> DelGetMessage {
     DelGetMessage {
         user_policy_id: UserPolicyId {
-            selector: key.selector.message(),
+            selector: key.selector.message(interface),
             index: 0,
             direction: direction(key.direction),
         },
-        nlas: mark(key.mark).into_iter().collect(),
+        nlas: mark(key.mark).into_iter().chain(if_id(key.if_id)).collect(),
     }
 }
 
@@ -76,5 +83,67 @@ pub(super) fn direction(direction: Direction) -> u8 {
         Direction::In => XFRM_POLICY_IN,
         Direction::Out => XFRM_POLICY_OUT,
         Direction::Forward => XFRM_POLICY_FWD,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iana::TrafficSelector;
+    use netlink_packet_core::Emitable;
+    use netlink_packet_xfrm::UserOffloadDev;
+    use plugin_api::kernel::PolicyOptions;
+
+    use super::*;
+
+    fn word(octets: &[u8]) -> u32 {
+        u32::from_ne_bytes(octets.try_into().unwrap())
+    }
+
+    fn emitted(message: &impl Emitable) -> Vec<u8> {
+        let mut octets = vec![0; message.buffer_len()];
+        message.emit(&mut octets);
+        octets
+    }
+
+    /// Offsets are those of linux/xfrm.h on 64 bits.
+    #[test]
+    fn a_policy_has_the_octets_of_the_kernels_structures() {
+        let policy = PolicyParameters {
+            direction: Direction::Out,
+            src_ts: TrafficSelector::subnet([10, 3, 0, 0].into(), 16),
+            dst_ts: TrafficSelector::subnet([10, 1, 0, 0].into(), 16),
+            action: PolicyAction::Pass,
+            priority: PolicyPriority::Pass,
+            src: [192, 0, 2, 1].into(),
+            dst: [192, 0, 2, 9].into(),
+            reqid: 7,
+            spi: 0,
+            mode: SaMode::Tunnel,
+            mark: None,
+            options: PolicyOptions {
+                if_id: 0x1234,
+                priority: 4711,
+                interface: "eth0".into(),
+                ..PolicyOptions::default()
+            },
+        };
+        let key = Key::of(&policy);
+        let device = XfrmAttrs::OffloadDevice(UserOffloadDev { ifindex: 5, flags: 4 });
+        let octets = emitted(&install(&key, &policy, 5, Some(device)));
+        assert_eq!(octets[..4], [10, 1, 0, 0], "sel.daddr");
+        assert_eq!(word(&octets[48..52]), 5, "sel.ifindex");
+        assert_eq!(word(&octets[152..156]), 4711, "priority");
+        assert_eq!(octets[160], 1, "dir");
+        let if_id = [8, 0, 31, 0, 0x34, 0x12, 0, 0];
+        let offload = [12, 0, 28, 0, 5, 0, 0, 0, 4, 0, 0, 0];
+        assert_eq!(octets[168..], [&if_id[..], &offload[..]].concat());
+        let octets = emitted(&named(&key, 5));
+        assert_eq!(word(&octets[48..52]), 5, "sel.ifindex");
+        assert_eq!(octets[64..], if_id, "what it is known by");
+        let plain = PolicyParameters {
+            options: PolicyOptions::default(),
+            ..policy
+        };
+        assert_eq!(emitted(&install(&Key::of(&plain), &plain, 0, None)).len(), 168);
     }
 }

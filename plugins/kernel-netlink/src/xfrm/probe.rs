@@ -9,7 +9,7 @@ use std::time::Duration;
 use iana::{EncryptionAlgorithm, IntegrityAlgorithm, Protocol};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_xfrm::XfrmMessage;
-use plugin_api::kernel::{SaId, SaLifetime, SaMode, SaParameters};
+use plugin_api::kernel::{SaId, SaLifetime, SaMode, SaOptions, SaParameters};
 use plugin_api::{ErrorKind, PluginError, Secret};
 
 use super::refusal::refused;
@@ -72,6 +72,7 @@ fn has_esp(
             },
             tfc: 0,
             mark: None,
+            options: SaOptions::default(),
         };
         let message = XfrmMessage::AddSa(sa::install(&probe, false)?);
         match connection.ask(message, NLM_F_CREATE | NLM_F_EXCL) {

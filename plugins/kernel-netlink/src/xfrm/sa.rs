@@ -6,13 +6,14 @@ use std::time::Duration;
 use iana::Protocol;
 use netlink_packet_xfrm::constants::{
     AF_INET, AF_INET6, IPPROTO_AH, IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF, XFRM_MODE_TRANSPORT,
-    XFRM_MODE_TUNNEL, XFRM_STATE_AF_UNSPEC, XFRM_STATE_ESN,
+    XFRM_MODE_TUNNEL, XFRM_SA_XFLAG_DONT_ENCAP_DSCP, XFRM_STATE_AF_UNSPEC, XFRM_STATE_DECAP_DSCP,
+    XFRM_STATE_ESN, XFRM_STATE_NOECN, XFRM_STATE_NOPMTUDISC,
 };
 use netlink_packet_xfrm::state::{AllocSpiMessage, DelGetMessage, ModifyMessage};
 use netlink_packet_xfrm::{
     Address, EncapTmpl, Id, LifetimeConfig, Mark, ReplayEsn, UserSaId, UserSaInfo, UserSpiInfo, XfrmAttrs,
 };
-use plugin_api::kernel::{SaId, SaLifetime, SaMode, SaParameters, SaUsage, UdpEncap};
+use plugin_api::kernel::{SaId, SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap};
 use plugin_api::{ErrorKind, PluginError};
 
 use super::algorithms;
@@ -70,7 +71,7 @@ pub(super) fn install(sa: &SaParameters, transport_ports: bool) -> Result<Modify
     };
     match sa.mode {
         // Inner packets may be of the other family.
-        SaMode::Tunnel => info.flags |= XFRM_STATE_AF_UNSPEC,
+        SaMode::Tunnel => info.flags |= XFRM_STATE_AF_UNSPEC | copying(&sa.options, sa.inbound),
         // There is room for one pair, and what it does not name would be dropped.
         SaMode::Transport => {
             if let ([src_ts], [dst_ts]) = (&sa.src_ts[..], &sa.dst_ts[..]) {
@@ -79,13 +80,20 @@ pub(super) fn install(sa: &SaParameters, transport_ports: bool) -> Result<Modify
                 if !transport_ports {
                     selector = selector.without_ports();
                 }
-                info.selector = selector.message();
+                info.selector = selector.message(0);
             }
         }
     }
     let mut nlas = algorithms::attributes(sa)?;
     nlas.extend(sa.encap.map(encapsulation));
     nlas.extend(mark(sa.mark));
+    nlas.extend(if_id(sa.options.if_id));
+    if let Some((value, mask)) = sa.options.set_mark {
+        nlas.extend([XfrmAttrs::MarkVal(value), XfrmAttrs::MarkMask(mask)]);
+    }
+    if sa.mode == SaMode::Tunnel && !sa.inbound && !sa.options.copy_dscp.out() {
+        nlas.push(XfrmAttrs::ExtraFlags(XFRM_SA_XFLAG_DONT_ENCAP_DSCP));
+    }
     if sa.tfc > 0 && sa.mode == SaMode::Tunnel {
         nlas.push(XfrmAttrs::TfcPadding(sa.tfc));
     }
@@ -108,6 +116,22 @@ pub(super) fn install(sa: &SaParameters, transport_ports: bool) -> Result<Modify
         user_sa_info: info,
         nlas,
     })
+}
+
+/// What is not copied between the headers of a tunnel, and what is copied in that is not without: of the way that the
+/// packets of the SA go.
+fn copying(options: &SaOptions, inbound: bool) -> u8 {
+    let mut flags = 0;
+    for (set, flag) in [
+        (!options.copy_ecn, XFRM_STATE_NOECN),
+        (inbound && options.copy_dscp.inward(), XFRM_STATE_DECAP_DSCP),
+        (!inbound && !options.copy_df, XFRM_STATE_NOPMTUDISC),
+    ] {
+        if set {
+            flags |= flag;
+        }
+    }
+    flags
 }
 
 /// With ESN the kernel wants a window on both sides.
@@ -223,6 +247,24 @@ pub(super) fn relocated(
     Ok(moved)
 }
 
+/// Whether a device has it.
+pub(super) fn is_offloaded(answer: &ModifyMessage) -> bool {
+    let mut attributes = answer.nlas.iter();
+    attributes.any(|attribute| matches!(attribute, XfrmAttrs::OffloadDevice(_)))
+}
+
+/// Gives what a device has to another device; the host, if there is none.
+pub(super) fn move_to_device(moved: &mut ModifyMessage, device: Option<i32>) {
+    moved.nlas.retain_mut(|attribute| match (attribute, device) {
+        (XfrmAttrs::OffloadDevice(offload), Some(device)) => {
+            offload.ifindex = device;
+            true
+        }
+        (XfrmAttrs::OffloadDevice(_), None) => false,
+        _ => true,
+    });
+}
+
 /// In confidentiality lockdown the kernel shows zeros instead of keys.
 fn is_redacted(attribute: &XfrmAttrs) -> bool {
     key(attribute).is_some_and(|key| !key.is_empty() && key.iter().all(|octet| *octet == 0))
@@ -259,6 +301,11 @@ fn encapsulation(encap: UdpEncap) -> XfrmAttrs {
         encap_dport: encap.dst_port,
         encap_oa: Address::default(),
     })
+}
+
+/// The attribute for the id of an interface.
+pub(super) fn if_id(id: u32) -> Option<XfrmAttrs> {
+    (id != 0).then_some(XfrmAttrs::IfId(id))
 }
 
 /// The attribute for a mark.

@@ -60,7 +60,8 @@ impl Selector {
         }
     }
 
-    pub(super) fn message(&self) -> Message {
+    /// For packets by the interface with this index; 0 is any.
+    pub(super) fn message(&self, interface: i32) -> Message {
         Message {
             saddr: Address::from_ip(&self.src.0),
             daddr: Address::from_ip(&self.dst.0),
@@ -72,7 +73,7 @@ impl Selector {
             prefixlen_s: self.src.1,
             prefixlen_d: self.dst.1,
             proto: self.protocol,
-            ifindex: 0,
+            ifindex: interface,
             user: 0,
         }
     }
@@ -124,7 +125,7 @@ mod tests {
     const ANY: (u16, u16) = (0, u16::MAX);
 
     fn message(src_ts: &TrafficSelector, dst_ts: &TrafficSelector) -> Message {
-        Selector::of(Endpoints { src_ts, dst_ts }).message()
+        Selector::of(Endpoints { src_ts, dst_ts }).message(0)
     }
 
     #[test]

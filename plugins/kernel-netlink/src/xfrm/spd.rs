@@ -7,16 +7,19 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
+use plugin_api::kernel::{Direction, HwOffload, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
 
 use super::selector::Selector;
 
 /// What the kernel knows a policy by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) direction: Direction,
     pub(super) selector: Selector,
     pub(super) mark: Option<(u32, u32)>,
+    pub(super) if_id: u32,
+    /// The name of the interface; empty is any.
+    pub(super) interface: String,
 }
 
 impl Key {
@@ -25,6 +28,8 @@ impl Key {
             direction: policy.direction,
             selector: Selector::of_policy(policy),
             mark: policy.mark,
+            if_id: policy.options.if_id,
+            interface: policy.options.interface.clone(),
         }
     }
 }
@@ -68,7 +73,7 @@ impl Spd {
     /// Adds a policy, or one more user of an equal one.
     pub(super) fn add(&mut self, policy: &PolicyParameters) -> Outcome {
         let key = Key::of(policy);
-        let users = self.entries.entry(key).or_default();
+        let users = self.entries.entry(key.clone()).or_default();
         let before = users.first().map(content);
         let known = users.iter_mut().find(|user| user.parameters == *policy);
         let turnover = match known {
@@ -143,7 +148,7 @@ impl Spd {
             }
             if !pairs.is_empty() {
                 moved.push(Moved {
-                    key: *key,
+                    key: key.clone(),
                     change: change(before, users.first()),
                     pairs,
                 });
@@ -158,7 +163,7 @@ impl Spd {
         for (key, users) in &self.entries {
             let is_best = users.first().is_some_and(|user| user.parameters.reqid == reqid);
             if is_best && Side::of(key.direction) == side {
-                keys.push(*key);
+                keys.push(key.clone());
             }
         }
         keys
@@ -219,6 +224,7 @@ struct Content {
     reqid: u32,
     spi: u32,
     mode: SaMode,
+    hw_offload: HwOffload,
 }
 
 fn content(user: &User) -> Content {
@@ -235,6 +241,7 @@ fn content(user: &User) -> Content {
             0
         },
         mode: own.mode,
+        hw_offload: own.options.hw_offload,
     }
 }
 

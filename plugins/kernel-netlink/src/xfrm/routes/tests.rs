@@ -82,6 +82,7 @@ fn policy(dst: [u8; 4], prefix: u8) -> PolicyParameters {
         spi: 1,
         mode: SaMode::Tunnel,
         mark: None,
+        options: Default::default(),
     }
 }
 

@@ -1,7 +1,8 @@
 use iana::{EncryptionAlgorithm as Encryption, IntegrityAlgorithm as Integrity, TrafficSelector};
 use netlink_packet_core::Emitable;
-use netlink_packet_xfrm::Replay;
+use netlink_packet_xfrm::{Replay, UserOffloadDev};
 use plugin_api::Secret;
+use plugin_api::kernel::{CopyDscp, HwOffload};
 
 use super::*;
 
@@ -28,6 +29,7 @@ fn parameters() -> SaParameters {
         lifetime: SaLifetime::default(),
         tfc: 0,
         mark: None,
+        options: Default::default(),
     }
 }
 
@@ -177,6 +179,81 @@ fn ports_marks_padding_and_limits_are_there_if_wanted() {
         .map(|limit| u64::from_ne_bytes(limit.try_into().unwrap()))
         .collect();
     assert_eq!(limits, [1000, 2000, u64::MAX, u64::MAX, 2, 9, 0, 0]);
+}
+
+#[test]
+fn options_are_attributes_and_flags() {
+    const NOECN: u8 = 1;
+    const DECAP_DSCP: u8 = 2;
+    const NOPMTUDISC: u8 = 4;
+    const AF_UNSPEC: u8 = 32;
+    let mut sa = parameters();
+    sa.options = SaOptions {
+        if_id: 0x1234,
+        set_mark: Some((0x42, 0xff)),
+        hw_offload: HwOffload::No,
+        copy_df: false,
+        copy_ecn: false,
+        copy_dscp: CopyDscp::In,
+    };
+    let all = octets(&sa);
+    assert_eq!(attribute(&all, 31).map(word), Some(0x1234), "XFRMA_IF_ID");
+    assert_eq!(attribute(&all, 29).map(word), Some(0x42), "XFRMA_SET_MARK");
+    assert_eq!(attribute(&all, 30).map(word), Some(0xff), "XFRMA_SET_MARK_MASK");
+    assert_eq!(all[216], NOECN | DECAP_DSCP | AF_UNSPEC);
+    assert_eq!(attribute(&all, 24), None, "it is of what goes out");
+    sa.inbound = false;
+    let all = octets(&sa);
+    assert_eq!(all[216], NOECN | NOPMTUDISC | AF_UNSPEC);
+    assert_eq!(attribute(&all, 24).map(word), Some(1), "XFRMA_SA_EXTRA_FLAGS");
+    for (copy_dscp, inbound, flags, extra) in [
+        (CopyDscp::Out, true, AF_UNSPEC, None),
+        (CopyDscp::Out, false, AF_UNSPEC, None),
+        (CopyDscp::Yes, true, AF_UNSPEC | DECAP_DSCP, None),
+        (CopyDscp::Yes, false, AF_UNSPEC, None),
+        (CopyDscp::No, true, AF_UNSPEC, None),
+        (CopyDscp::No, false, AF_UNSPEC, Some(1)),
+    ] {
+        sa.inbound = inbound;
+        sa.options = SaOptions {
+            copy_dscp,
+            ..SaOptions::default()
+        };
+        let octets = octets(&sa);
+        assert_eq!((octets[216], attribute(&octets, 24).map(word)), (flags, extra));
+        for absent in [28, 29, 30, 31] {
+            assert_eq!(attribute(&octets, absent), None, "attribute {absent}");
+        }
+    }
+    sa.mode = SaMode::Transport;
+    let transport = octets(&sa);
+    assert_eq!(
+        (transport[216], attribute(&transport, 24)),
+        (0, None),
+        "one header"
+    );
+}
+
+#[test]
+fn a_moved_sa_keeps_what_it_has_besides() {
+    let mut before = answer(XfrmAttrs::ReplayState(Replay::default()));
+    let kept = [
+        XfrmAttrs::IfId(7),
+        XfrmAttrs::MarkVal(8),
+        XfrmAttrs::MarkMask(9),
+        XfrmAttrs::ExtraFlags(1),
+    ];
+    before.nlas.extend(kept.clone());
+    let on = |ifindex| XfrmAttrs::OffloadDevice(UserOffloadDev { ifindex, flags: 2 });
+    before.nlas.push(on(3));
+    assert!(is_offloaded(&before));
+    let mut after = moved(before, false, true).expect("moved");
+    assert!(kept.iter().all(|one| after.nlas.contains(one)));
+    move_to_device(&mut after, Some(4));
+    assert!(after.nlas.contains(&on(4)) && !after.nlas.contains(&on(3)));
+    move_to_device(&mut after, None);
+    assert!(!is_offloaded(&after));
+    assert!(kept.iter().all(|one| after.nlas.contains(one)));
 }
 
 #[test]

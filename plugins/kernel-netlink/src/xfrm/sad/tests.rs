@@ -33,6 +33,7 @@ fn parameters(spi: u32, inbound: bool) -> SaParameters {
         },
         tfc: 0,
         mark: None,
+        options: Default::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use iana::TrafficSelector;
-use plugin_api::kernel::{PolicyPriority, SaMode};
+use plugin_api::kernel::{PolicyOptions, PolicyPriority, SaMode};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,6 +19,7 @@ fn policy(priority: PolicyPriority, spi: u32) -> PolicyParameters {
         spi,
         mode: SaMode::Tunnel,
         mark: None,
+        options: Default::default(),
     }
 }
 
@@ -58,6 +59,36 @@ fn ranges_that_come_to_the_same_subnet_share_the_kernels_policy() {
     );
     assert_eq!(spd.remove(&one).map(|it| it.change), Some(Change::Keep));
     assert_eq!(spd.remove(&other).map(|it| it.change), Some(Change::Remove));
+}
+
+#[test]
+fn policies_for_interfaces_are_others() {
+    let mut spd = Spd::default();
+    let plain = policy(PolicyPriority::Default, 1);
+    let with = |change: fn(&mut PolicyOptions)| {
+        let mut other = plain.clone();
+        change(&mut other.options);
+        other
+    };
+    let others = [
+        with(|options| options.if_id = 1),
+        with(|options| options.if_id = 2),
+        with(|options| options.interface = "eth0".into()),
+    ];
+    for policy in others.iter().chain([&plain]) {
+        assert_eq!(spd.add(policy).change, Change::Install(policy.clone()));
+    }
+    let first = with(|options| options.priority = 1000);
+    assert_eq!(
+        spd.add(&first).change,
+        Change::Update(first.clone()),
+        "the lowest"
+    );
+    let last = with(|options| options.priority = 900_000);
+    assert_eq!(spd.add(&last).change, Change::Keep);
+    for policy in &others {
+        assert_eq!(spd.remove(policy).map(|it| it.change), Some(Change::Remove));
+    }
 }
 
 #[test]
