@@ -7,7 +7,7 @@ use std::time::Instant;
 use iana::TrafficSelector;
 use ike::{Destination, KernelAnswer, KernelFailure, KernelOp, KernelResult};
 use plugin_api::kernel::{
-    Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaUsage,
+    Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaOptions, SaUsage,
 };
 use plugin_api::{ErrorKind, PluginError};
 
@@ -29,6 +29,8 @@ pub struct Kernel {
     pub reserved: Vec<u32>,
     /// SPI of each SA, whether it is inbound, and its encryption key.
     pub sas: BTreeMap<u32, (bool, Vec<u8>)>,
+    /// The mark of each SA, and what else it was asked for.
+    pub asked: BTreeMap<u32, (Option<(u32, u32)>, SaOptions)>,
     pub policies: Vec<PolicyParameters>,
     /// Virtual addresses, each as often as it was added.
     pub addresses: Vec<IpAddr>,
@@ -104,6 +106,7 @@ impl Kernel {
                     .sas
                     .insert(sa.id.spi, (sa.inbound, sa.encryption_key.expose().to_vec()));
                 assert!(old.is_none(), "SPI {:08x} is installed twice", sa.id.spi);
+                self.asked.insert(sa.id.spi, (sa.mark, sa.options.clone()));
                 let (src_port, dst_port) = sa.encap.map_or((0, 0), |encap| (encap.src_port, encap.dst_port));
                 let ends = ((sa.id.src, src_port).into(), (sa.id.dst, dst_port).into());
                 self.ends.insert(sa.id.spi, ends);
@@ -132,6 +135,7 @@ impl Kernel {
                     assert_eq!((ends.0.ip(), ends.1.ip()), (src, dst), "the SA's addresses");
                 }
                 let reserved = self.reserved.iter().position(|known| *known == spi);
+                self.asked.remove(&spi);
                 match (self.sas.remove(&spi), reserved) {
                     (None, Some(at)) => {
                         self.reserved.remove(at);

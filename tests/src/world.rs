@@ -595,7 +595,7 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         replay_window: None,
         inactivity: Duration::ZERO,
         tfc: 0,
-        marks: [None; 2],
+        kernel: config::kernel::KernelOptions::default(),
     };
     PeerConfig {
         name: "Tunnel1".to_owned(),
@@ -628,6 +628,7 @@ fn tunnel(proposal: &str, left: Side<'_>, right: Side<'_>) -> PeerConfig {
         pools: Vec::new(),
         dns_wanted: Vec::new(),
         dns: Vec::new(),
+        if_ids: [config::kernel::Number::default(); 2],
         profile: None,
         source: "world.rs".to_owned(),
     }

@@ -12,6 +12,7 @@ mod sim {
     mod mobike;
     mod names;
     mod nat;
+    mod numbers;
     mod ppk;
     mod reauth;
     mod redirect;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use iana::{Profile, TrafficSelector};
 
 use crate::identity::Identity;
+use crate::kernel::{KernelOptions, Number};
 
 /// An IKE_SA's configuration: who the two ends are, how they prove it, and which CHILD_SAs they may have.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +63,9 @@ pub struct PeerConfig {
     pub dns_wanted: Vec<IpAddr>,
     /// DNS servers that the peer is told of, as responder.
     pub dns: Vec<IpAddr>,
+    /// Ids of interfaces, inbound and outbound, of CHILD_SAs that have none of their own. One that is to be unique is so for
+    /// each IKE_SA.
+    pub if_ids: [Number; 2],
     /// Pins the wire profile; otherwise the selected proposal decides.
     pub profile: Option<Profile>,
     /// Where the connection was read, `ipsec.conf:12`, for messages; or [`VICI`].
@@ -238,8 +242,8 @@ pub struct ChildConfig {
     pub inactivity: Duration,
     /// Pad packets to this many octets.
     pub tfc: u32,
-    /// Marks of the inbound and the outbound SA and policies: value and mask.
-    pub marks: [Option<(u32, u32)>; 2],
+    /// What the kernel is asked for besides.
+    pub kernel: KernelOptions,
 }
 
 /// A traffic selector that may depend on the addresses of the IKE_SA.

@@ -10,6 +10,7 @@ pub mod identity;
 mod include;
 pub mod ipsec_conf;
 pub mod ipsec_secrets;
+pub mod kernel;
 pub mod options;
 pub mod secret;
 pub mod selector;

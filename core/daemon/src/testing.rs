@@ -32,11 +32,13 @@ pub(crate) struct TestKernel {
     pub(crate) esp: Mutex<Vec<(SocketAddr, Vec<u8>)>>,
     /// What every SA has carried.
     pub(crate) usage: SaUsage,
+    /// What it can.
+    pub(crate) features: KernelFeatures,
 }
 
 impl KernelIpsec for TestKernel {
     fn features(&self) -> KernelFeatures {
-        KernelFeatures::default()
+        self.features
     }
     fn allocate_spi(&self, _: IpAddr, _: IpAddr, _: Protocol) -> Result<u32, PluginError> {
         Ok(1)
@@ -175,7 +177,7 @@ pub(crate) fn child_config(name: &str) -> ChildConfig {
         replay_window: None,
         inactivity: Duration::ZERO,
         tfc: 0,
-        marks: [None, None],
+        kernel: config::kernel::KernelOptions::default(),
     }
 }
 
@@ -217,6 +219,7 @@ pub(crate) fn peer_config(name: &str) -> PeerConfig {
         pools: Vec::new(),
         dns_wanted: Vec::new(),
         dns: Vec::new(),
+        if_ids: [config::kernel::Number::default(); 2],
         profile: None,
         source: "ipsec.conf:1".into(),
     }

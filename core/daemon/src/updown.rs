@@ -99,12 +99,14 @@ fn event(
         }
         number(&mut out, name, addresses);
     }
-    for (name, mark) in [
-        ("PLUTO_MARK_IN", child.config.marks[0]),
-        ("PLUTO_MARK_OUT", child.config.marks[1]),
-    ] {
+    for (way, mark, if_id) in [("IN", 0), ("OUT", 1)]
+        .map(|(way, number)| (way, child.numbers.marks[number], child.numbers.if_ids[number]))
+    {
         if let Some((value, mask)) = mark {
-            out.push_value(name, format_args!("{value}/0x{mask:08x}"));
+            out.push_value(&format!("PLUTO_MARK_{way}"), format_args!("{value}/0x{mask:08x}"));
+        }
+        if if_id != 0 {
+            out.push_value(&format!("PLUTO_IF_ID_{way}"), if_id);
         }
     }
     if sa.nat_local || sa.nat_remote || sa.nat_fake {

@@ -11,7 +11,7 @@ use iana::TrafficSelector;
 use plugin_api::kernel::SaId;
 
 use crate::alert::Alert;
-use crate::child::ChildState;
+use crate::child::{ChildState, Numbers};
 use crate::sa::IkeSaState;
 
 /// Something that happened.
@@ -70,6 +70,8 @@ pub struct IkeSaInfo {
     pub nat_remote: bool,
     /// See `nat_local`.
     pub nat_fake: bool,
+    /// Ids of interfaces, inbound and outbound, of those of its CHILD_SAs that have none of their own; 0 is none.
+    pub if_ids: [u32; 2],
     /// The selected proposal.
     pub proposal: Option<Proposal>,
     /// Whether a post-quantum preshared key went into its keys (RFC 8784).
@@ -105,6 +107,8 @@ pub struct ChildSaInfo {
     pub config: Arc<ChildConfig>,
     /// Ties its SAs to its policies.
     pub reqid: u32,
+    /// Its marks and ids of interfaces.
+    pub numbers: Numbers,
     /// Where it stands.
     pub state: ChildState,
     /// Tunnel or transport.

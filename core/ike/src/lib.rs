@@ -32,7 +32,7 @@ mod trap;
 
 pub use alert::Alert;
 pub use census::Census;
-pub use child::ChildState;
+pub use child::{ChildState, Numbers};
 pub use crypto::int_auth::Role;
 pub use endpoint::{AddOutcome, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
 pub use error::Error;

@@ -14,6 +14,7 @@ use iana::{HashAlgorithm, Protocol, TrafficSelector};
 use plugin_api::Hasher;
 use plugin_api::kernel::SaId;
 
+use crate::child::numbers::{Chosen, Numbers};
 use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::extension::redirect::Luggage;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     /// Whether anybody wants to know of moves and alerts.
     pub(crate) watched: bool,
     pub(crate) reqids: Reqids,
+    /// Marks and ids of interfaces that were chosen.
+    pub(crate) chosen: Chosen,
     /// Traps and shunts.
     pub(crate) policies: Policies,
     /// What an IKE_SA wants of the others; done when it has handled its input.
@@ -178,6 +181,7 @@ impl Shared {
             local_addresses: Vec::new(),
             watched: false,
             reqids: Reqids::default(),
+            chosen: Chosen::default(),
             policies: Policies::default(),
             wishes: Vec::new(),
             established: Standing::default(),
@@ -300,14 +304,14 @@ impl Shared {
     }
 }
 
-/// Numbers that tie SAs to policies: equal selectors have equal ones.
+/// Numbers that tie SAs to policies: equal selectors have equal ones, if marks and interfaces are equal too.
 #[derive(Debug, Default)]
 pub(crate) struct Reqids {
     by_selectors: BTreeMap<Selectors, Reqid>,
     last: u32,
 }
 
-type Selectors = (Vec<TrafficSelector>, Vec<TrafficSelector>);
+type Selectors = (Vec<TrafficSelector>, Vec<TrafficSelector>, Numbers);
 
 #[derive(Debug)]
 struct Reqid {
@@ -323,8 +327,13 @@ impl Reqids {
     }
 
     /// How many CHILD_SAs have these selectors.
-    pub(crate) fn users(&self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> usize {
-        let known = self.by_selectors.get(&(local.to_vec(), remote.to_vec()));
+    pub(crate) fn users(
+        &self,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+        numbers: Numbers,
+    ) -> usize {
+        let known = self.by_selectors.get(&(local.to_vec(), remote.to_vec(), numbers));
         known.map_or(0, |reqid| reqid.children)
     }
 
@@ -333,37 +342,49 @@ impl Reqids {
         &mut self,
         local: &[TrafficSelector],
         remote: &[TrafficSelector],
+        numbers: Numbers,
         of_trap: Option<u32>,
     ) -> u32 {
-        let reqid = self.entry(local, remote, of_trap);
+        let reqid = self.entry(local, remote, numbers, of_trap);
         reqid.children += 1;
         reqid.number
     }
 
-    pub(crate) fn release(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) {
-        self.less(local, remote, |reqid| &mut reqid.children);
+    pub(crate) fn release(
+        &mut self,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+        numbers: Numbers,
+    ) {
+        self.less(local, remote, numbers, |reqid| &mut reqid.children);
     }
 
     /// The number for a trap with these selectors.
-    pub(crate) fn hold(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) -> u32 {
-        let reqid = self.entry(local, remote, None);
+    pub(crate) fn hold(
+        &mut self,
+        local: &[TrafficSelector],
+        remote: &[TrafficSelector],
+        numbers: Numbers,
+    ) -> u32 {
+        let reqid = self.entry(local, remote, numbers, None);
         reqid.traps += 1;
         reqid.number
     }
 
-    pub(crate) fn let_go(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector]) {
-        self.less(local, remote, |reqid| &mut reqid.traps);
+    pub(crate) fn let_go(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector], numbers: Numbers) {
+        self.less(local, remote, numbers, |reqid| &mut reqid.traps);
     }
 
     fn entry(
         &mut self,
         local: &[TrafficSelector],
         remote: &[TrafficSelector],
+        numbers: Numbers,
         number: Option<u32>,
     ) -> &mut Reqid {
         let last = &mut self.last;
         self.by_selectors
-            .entry((local.to_vec(), remote.to_vec()))
+            .entry((local.to_vec(), remote.to_vec(), numbers))
             .or_insert_with(|| Reqid {
                 number: number.unwrap_or_else(|| {
                     *last += 1;
@@ -378,9 +399,10 @@ impl Reqids {
         &mut self,
         local: &[TrafficSelector],
         remote: &[TrafficSelector],
+        numbers: Numbers,
         users: impl Fn(&mut Reqid) -> &mut usize,
     ) {
-        let key = (local.to_vec(), remote.to_vec());
+        let key = (local.to_vec(), remote.to_vec(), numbers);
         if let Some(reqid) = self.by_selectors.get_mut(&key) {
             *users(reqid) -= 1;
             if reqid.children + reqid.traps == 0 {

@@ -13,6 +13,7 @@ use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
 use iana::TrafficSelector;
 use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
 
+use crate::child::Numbers;
 use crate::endpoint::Initiate;
 use crate::output::{CommandId, KernelId, KernelOp};
 use crate::selectors;
@@ -58,6 +59,8 @@ pub(crate) struct Trap {
     /// A number of the same series as those of CHILD_SAs.
     pub(crate) unique_id: u32,
     pub(crate) reqid: u32,
+    /// Its marks and ids of interfaces, which its CHILD_SAs share.
+    pub(crate) numbers: Numbers,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     pub(crate) local_ts: Vec<TrafficSelector>,
@@ -150,6 +153,11 @@ impl Policies {
     /// The reqid of the trap of a CHILD_SA's configuration, which its CHILD_SAs share.
     pub(crate) fn reqid_of(&self, config: &Arc<ChildConfig>) -> Option<u32> {
         self.trap_of(config).map(|trap| trap.reqid)
+    }
+
+    /// The marks and ids of interfaces of the trap of a CHILD_SA's configuration, which its CHILD_SAs share.
+    pub(crate) fn numbers_of(&self, config: &Arc<ChildConfig>) -> Option<Numbers> {
+        self.trap_of(config).map(|trap| trap.numbers)
     }
 
     /// The packet that a CHILD_SA of this configuration is being established for, with the reqid of its trap.
@@ -254,12 +262,13 @@ impl Policy {
         what: &Initiate,
         child: &Arc<ChildConfig>,
         unique_id: u32,
+        numbers: Numbers,
         reqids: &mut Reqids,
     ) -> Self {
         let local_ts = selectors::resolve(&child.local_ts, &[what.local.ip()]);
         let remote_ts = selectors::resolve(&child.remote_ts, &[what.remote.ip()]);
         let reqid = match child.reqid {
-            0 => reqids.hold(&local_ts, &remote_ts),
+            0 => reqids.hold(&local_ts, &remote_ts, numbers),
             fixed => fixed,
         };
         let mode = if child.mode == Mode::Transport {
@@ -273,6 +282,7 @@ impl Policy {
             ends: (what.local.ip(), what.remote.ip()),
             reqid,
             mode,
+            numbers,
         };
         let parameters = if child.policies {
             template.policies(child, &local_ts, &remote_ts)
@@ -286,6 +296,7 @@ impl Policy {
             trap: Some(Trap {
                 unique_id,
                 reqid,
+                numbers,
                 local: what.local,
                 remote: what.remote,
                 local_ts,
@@ -297,7 +308,7 @@ impl Policy {
 
     /// A shunt. What drops packets is the last resort, so that it is no obstacle to a tunnel within it; what passes them
     /// comes before everything.
-    pub(crate) fn shunt(peer: &Arc<PeerConfig>, child: &Arc<ChildConfig>) -> Self {
+    pub(crate) fn shunt(peer: &Arc<PeerConfig>, child: &Arc<ChildConfig>, numbers: Numbers) -> Self {
         let (action, priority) = match child.mode {
             Mode::Drop => (PolicyAction::Drop, PolicyPriority::Fallback),
             _ => (PolicyAction::Pass, PolicyPriority::Pass),
@@ -319,6 +330,7 @@ impl Policy {
                 ends: (any, any),
                 reqid: 0,
                 mode: SaMode::Transport,
+                numbers,
             };
             let (local_ts, remote_ts) = (of_family(&child.local_ts), of_family(&child.remote_ts));
             parameters.extend(template.policies(child, &local_ts, &remote_ts));
@@ -333,7 +345,7 @@ impl Policy {
 
     pub(crate) fn release(&self, reqids: &mut Reqids) {
         if let Some(trap) = self.trap.as_ref().filter(|_| self.child.reqid == 0) {
-            reqids.let_go(&trap.local_ts, &trap.remote_ts);
+            reqids.let_go(&trap.local_ts, &trap.remote_ts, trap.numbers);
         }
     }
 
@@ -374,6 +386,7 @@ struct Template {
     ends: (IpAddr, IpAddr),
     reqid: u32,
     mode: SaMode,
+    numbers: Numbers,
 }
 
 impl Template {
@@ -397,8 +410,8 @@ impl Template {
                 reqid: self.reqid,
                 spi: 0,
                 mode: self.mode,
-                mark: child.marks[usize::from(outbound)],
-                options: Default::default(),
+                mark: self.numbers.policy_mark(direction),
+                options: self.numbers.policy(&child.kernel, direction),
             }
         };
         let compatible = |a: &TrafficSelector, b: &TrafficSelector| {

@@ -12,6 +12,7 @@ use crate::connection::{
     IkeVersion, Limit, Mode, PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
 };
 use crate::identity::Identity;
+use crate::kernel::{KernelOptions, Mark, Number};
 use crate::{selector, time};
 
 /// Why a section makes no connection.
@@ -136,7 +137,9 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
         "replay_window" => number(),
         "tfc" if value == "%mtu" => Ok(()),
         "tfc" => number(),
-        "mark" | "mark_in" | "mark_out" => mark(value).map(drop).ok_or_else(|| "value[/mask]".to_owned()),
+        "mark" | "mark_in" | "mark_out" => Mark::parse(value)
+            .map(drop)
+            .map_err(|_| "value[/mask], %unique or %unique-dir".to_owned()),
         "leftsubnet" | "rightsubnet" | "leftsubnetwithin" | "rightsubnetwithin" => {
             selector::list(value).map(drop)
         }
@@ -180,17 +183,6 @@ fn percent(text: &str) -> Option<u64> {
         .parse()
         .ok()
         .filter(|percent| *percent <= 1000)
-}
-
-fn mark(text: &str) -> Option<(u32, u32)> {
-    let number = |text: &str| match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
-    };
-    match text.split_once('/') {
-        Some((value, mask)) => Some((number(value)?, number(mask)?)),
-        None => Some((number(text)?, u32::MAX)),
-    }
 }
 
 /// A connection from the keywords of its section. The ends are swapped if `right` is this host.
@@ -357,6 +349,7 @@ impl Reader<'_> {
             pools: self.pools(name)?,
             dns_wanted: self.dns_wanted()?,
             dns: self.dns()?,
+            if_ids: [Number::default(); 2],
             profile: None,
             source: source.to_owned(),
         })
@@ -517,8 +510,11 @@ impl Reader<'_> {
         };
         let firewall = self.side(self.local, "firewall") == Some("yes");
         let updown = self.side(self.local, "updown").map(str::to_owned);
-        let both = self.get("mark").and_then(mark);
-        let marks = ["mark_in", "mark_out"].map(|key| self.get(key).and_then(mark).or(both));
+        let mark = |key: &str| self.get(key).and_then(|text| Mark::parse(text).ok()).flatten();
+        let kernel = KernelOptions {
+            marks: ["mark_in", "mark_out"].map(|key| mark(key).or(mark("mark"))),
+            ..KernelOptions::default()
+        };
         Ok(ChildConfig {
             name: name.to_owned(),
             proposals: proposals(self.get("esp")),
@@ -545,7 +541,7 @@ impl Reader<'_> {
             replay_window: self.get("replay_window").and_then(|window| window.parse().ok()),
             inactivity: self.time(["inactivity"; 2], 0),
             tfc: u32::try_from(self.count("tfc")).unwrap_or(0),
-            marks,
+            kernel,
         })
     }
 

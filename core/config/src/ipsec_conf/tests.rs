@@ -1,5 +1,6 @@
 use super::*;
 use crate::connection::{Action, AuthClass, Fragmentation, Host, Mode, PeerConfig, SelectorSpec};
+use crate::kernel::{Mark, Number};
 use std::time::Duration;
 
 const CAROL: &str = "config setup
@@ -171,8 +172,27 @@ fn keywords_have_their_meaning() {
     assert_eq!(child.updown.as_deref(), Some("ipsec _updown iptables"));
     assert_eq!(child.local_ts[1].to_string(), "10.2.0.1/32[tcp/http]");
     assert_eq!(child.remote_ts[0].to_string(), "dynamic[udp/domain]");
-    assert_eq!(child.marks, [Some((16, 255)); 2]);
+    let (value, mask) = (Number::Fixed(16), 255);
+    assert_eq!(child.kernel.marks, [Some(Mark { value, mask }); 2]);
     assert_eq!(peer.remote_addrs, [Host::Name("gate.example.org".into())]);
+}
+
+#[test]
+fn marks_may_be_unique_and_differ_by_direction() {
+    let child = |text: &str| {
+        one(&format!("right=10.0.0.2\n{text}")).peer.children[0]
+            .kernel
+            .clone()
+    };
+    let mark = |value, mask| Some(Mark { value, mask });
+    assert_eq!(
+        child("mark=%unique\nmark_out=5/0xf").marks,
+        [mark(Number::Unique, u32::MAX), mark(Number::Fixed(5), 0xf)]
+    );
+    assert_eq!(
+        child("mark_in=%unique-dir").marks,
+        [mark(Number::UniqueDir, u32::MAX), None]
+    );
 }
 
 #[test]

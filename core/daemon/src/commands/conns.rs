@@ -137,5 +137,12 @@ fn child(config: &ChildConfig, esp_proposals: Message) -> Message {
     out.push_section("ah_proposals", Message::default());
     out.push_list("local-ts", &config.local_ts);
     out.push_list("remote-ts", &config.remote_ts);
+    let asked = &config.kernel;
+    if !asked.interface.is_empty() {
+        out.push_value("interface", &asked.interface);
+    }
+    if asked.priority != 0 {
+        out.push_value("priority", asked.priority);
+    }
     out
 }

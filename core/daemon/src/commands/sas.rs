@@ -109,6 +109,7 @@ impl Describe<'_> {
         out.push_flag("nat-remote", sa.nat_remote);
         out.push_flag("nat-fake", sa.nat_fake);
         out.push_flag("nat-any", sa.nat_local || sa.nat_remote || sa.nat_fake);
+        put_if_ids(&mut out, sa.if_ids);
         if let Some(proposal) = &sa.proposal {
             self.algorithms(&mut out, proposal);
         }
@@ -145,12 +146,13 @@ impl Describe<'_> {
             out.push_flag("encap", child.encap);
             out.push_value("spi-in", format_args!("{:08x}", child.spi_in));
             out.push_value("spi-out", format_args!("{:08x}", child.spi_out));
-            for (suffix, mark) in [("in", child.config.marks[0]), ("out", child.config.marks[1])] {
+            for (suffix, mark) in ["in", "out"].into_iter().zip(child.numbers.marks) {
                 if let Some((value, mask)) = mark {
                     out.push_value(&format!("mark-{suffix}"), format_args!("{value:08x}"));
                     out.push_value(&format!("mark-mask-{suffix}"), format_args!("{mask:08x}"));
                 }
             }
+            put_if_ids(&mut out, child.numbers.if_ids);
             if let Some(proposal) = &child.proposal {
                 self.algorithms(&mut out, proposal);
             }
@@ -228,6 +230,15 @@ impl Describe<'_> {
             .is_some_and(|esn| ExtendedSequenceNumbers(esn.id) != ExtendedSequenceNumbers(0))
         {
             out.push_value("esn", 1);
+        }
+    }
+}
+
+/// The ids of interfaces that there are.
+fn put_if_ids(out: &mut Message, if_ids: [u32; 2]) {
+    for (key, id) in ["if-id-in", "if-id-out"].into_iter().zip(if_ids) {
+        if id != 0 {
+            out.push_value(key, format_args!("{id:08x}"));
         }
     }
 }

@@ -50,6 +50,7 @@ impl Daemon {
             let text = format!("connection '{name}' of {source}: {problem}");
             self.logger.log(Group::Cfg, 1, text);
         }
+        self.compare_with_back_end(&converted.peer);
         self.add_pools_of(name, &converted.peer.pools, source);
         self.follow_names(&converted.peer);
         let text = match self.endpoint.add_connection(converted.peer) {

@@ -12,12 +12,15 @@ fn pair() -> (IkeSaInfo, ChildSaInfo) {
     let mut config = child_config("net");
     config.updown = Some("/usr/libexec/ipsec/_updown iptables".into());
     config.host_access = true;
-    config.marks = [Some((66, u32::MAX)), None];
     let subnet = |a, b| TrafficSelector::subnet(IpAddr::from([a, b, 0, 0]), 16);
     let child = ChildSaInfo {
         unique_id: 3,
         config: Arc::new(config),
         reqid: 9,
+        numbers: ike::Numbers {
+            marks: [Some((66, u32::MAX)), None],
+            if_ids: [0, 7],
+        },
         state: ChildState::Installed,
         mode: Default::default(),
         encap: true,
@@ -56,6 +59,7 @@ fn pair() -> (IkeSaInfo, ChildSaInfo) {
         nat_local: false,
         nat_remote: true,
         nat_fake: false,
+        if_ids: [0; 2],
         proposal: None,
         ppk: false,
         established: None,
@@ -101,12 +105,14 @@ fn every_pair_of_selectors_has_its_event_with_all_variables() {
         ("PLUTO_PEER_PORT", "80"),
         ("PLUTO_PEER_PROTOCOL", "6"),
         ("PLUTO_MARK_IN", "66/0xffffffff"),
+        ("PLUTO_IF_ID_OUT", "7"),
         ("PLUTO_UDP_ENC", "4501"),
         ("PLUTO_HOST_ACCESS", "1"),
     ] {
         assert_eq!(events[0].get_str(key), Some(value), "{key}");
     }
     assert_eq!(events[0].get_str("PLUTO_MARK_OUT"), None);
+    assert_eq!(events[0].get_str("PLUTO_IF_ID_IN"), None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod inactivity;
 pub(crate) mod negotiate;
+pub(crate) mod numbers;
 mod overlap;
 mod state;
 pub(crate) mod transport;
@@ -21,6 +22,7 @@ use plugin_api::kernel::{
     UdpEncap,
 };
 
+pub use numbers::Numbers;
 pub use state::ChildState;
 
 use inactivity::Use;
@@ -45,6 +47,7 @@ pub(crate) struct ChildSa {
     pub(crate) remote_ts: Vec<TrafficSelector>,
     pub(crate) mode: Mode,
     reqid: u32,
+    pub(crate) numbers: Numbers,
     proposal: Option<Proposal>,
     encap: Option<(u16, u16)>,
     ends: (IpAddr, IpAddr),
@@ -114,6 +117,7 @@ impl ChildSa {
             local_ts: Vec::new(),
             remote_ts: Vec::new(),
             reqid: 0,
+            numbers: Numbers::default(),
             proposal: None,
             encap: None,
             ends: (local.ip(), remote.ip()),
@@ -134,12 +138,14 @@ impl ChildSa {
         &mut self,
         shared: &mut Shared,
         agreed: Agreed,
+        numbers: Numbers,
         local: SocketAddr,
         remote: SocketAddr,
         send: SendFrom,
     ) -> Vec<KernelOp> {
         self.transition_to(ChildState::install);
         self.ends = (local.ip(), remote.ip());
+        self.numbers = numbers;
         self.encap = agreed.encap.then_some((local.port(), remote.port()));
         self.spi_out = agreed.spi_out;
         self.local_ts = agreed.local_ts;
@@ -147,7 +153,9 @@ impl ChildSa {
         self.reqid = match self.config.reqid {
             0 => {
                 let of_trap = shared.policies.reqid_of(&self.config);
-                shared.reqids.acquire(&self.local_ts, &self.remote_ts, of_trap)
+                shared
+                    .reqids
+                    .acquire(&self.local_ts, &self.remote_ts, numbers, of_trap)
             }
             fixed => fixed,
         };
@@ -207,8 +215,8 @@ impl ChildSa {
                 }
             },
             tfc: if inbound { 0 } else { self.config.tfc },
-            mark: self.config.marks[usize::from(!inbound)],
-            options: Default::default(),
+            mark: numbers.sa_mark(&self.config.kernel, inbound),
+            options: numbers.sa(&self.config.kernel, inbound),
         };
         let mut ops = vec![KernelOp::AddSa(Box::new(sa(true, self.inbound(), inbound_keys)))];
         let mut sending = vec![KernelOp::AddSa(Box::new(sa(
@@ -323,7 +331,9 @@ impl ChildSa {
     /// Gives back the reqid; the kernel operations of [`remove`](Self::remove) go with it.
     pub(crate) fn release(&self, shared: &mut Shared) {
         if self.reqid != 0 && self.config.reqid == 0 {
-            shared.reqids.release(&self.local_ts, &self.remote_ts);
+            shared
+                .reqids
+                .release(&self.local_ts, &self.remote_ts, self.numbers);
         }
     }
 
@@ -446,6 +456,7 @@ impl ChildSa {
             unique_id: self.unique_id,
             config: Arc::clone(&self.config),
             reqid: self.reqid,
+            numbers: self.numbers,
             state: self.state,
             mode: self.mode,
             encap: self.encap.is_some(),
@@ -503,8 +514,8 @@ impl ChildSa {
                 reqid: self.reqid,
                 spi: if outbound { self.spi_out } else { self.spi_in },
                 mode: self.sa_mode(),
-                mark: self.config.marks[usize::from(outbound)],
-                options: Default::default(),
+                mark: self.numbers.policy_mark(direction),
+                options: self.numbers.policy(&self.config.kernel, direction),
             }
         };
         let mut policies = Vec::new();

@@ -8,6 +8,7 @@ use config::connection::{ChildConfig, PeerConfig};
 use iana::TrafficSelector;
 
 use super::Endpoint;
+use crate::child::Numbers;
 use crate::endpoint::Initiate;
 use crate::output::{CommandError, CommandId, KernelId, KernelOp, KernelResult};
 use crate::sa::IkeSa;
@@ -58,7 +59,11 @@ impl Endpoint {
         } else {
             shared.next_child_id()
         };
-        let policy = Policy::trap(what, child, unique_id, &mut shared.reqids);
+        let numbers = same_numbers(shared, known, &what.peer, child).unwrap_or_else(|| {
+            let inherited = shared.chosen.if_ids(&what.peer);
+            shared.chosen.numbers(child, inherited)
+        });
+        let policy = Policy::trap(what, child, unique_id, numbers, &mut shared.reqids);
         self.put_policy(known, policy, command);
     }
 
@@ -83,7 +88,10 @@ impl Endpoint {
             );
             return self.shared.out.command_done(id, Ok(()));
         }
-        self.put_policy(known, Policy::shunt(peer, child), Some(id));
+        let chosen = &mut self.shared.chosen;
+        let inherited = chosen.if_ids(peer);
+        let numbers = chosen.numbers(child, inherited);
+        self.put_policy(known, Policy::shunt(peer, child, numbers), Some(id));
     }
 
     /// Takes a policy in, in the place of another of its name.
@@ -286,6 +294,18 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// The numbers of a trap that goes on, if the configuration asks for the same.
+fn same_numbers(
+    shared: &Shared,
+    known: Option<PolicyId>,
+    peer: &PeerConfig,
+    child: &ChildConfig,
+) -> Option<Numbers> {
+    let policy = shared.policies.get(known?)?;
+    let same = policy.child.kernel == child.kernel && policy.peer.if_ids == peer.if_ids;
+    policy.trap.as_ref().filter(|_| same).map(|trap| trap.numbers)
 }
 
 fn info(policy: &Policy) -> PolicyInfo {

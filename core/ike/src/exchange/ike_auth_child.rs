@@ -113,7 +113,8 @@ impl IkeSa {
             &mut agreed.remote_ts,
             transport::is_in(&inbound.payloads),
         );
-        let ops = child.install(shared, agreed, self.local, self.remote, SendFrom::Now);
+        let numbers = self.numbers(shared, &child.config, None);
+        let ops = child.install(shared, agreed, numbers, self.local, self.remote, SendFrom::Now);
         self.phase = Phase::InstallChild {
             child: Box::new(child),
             then,
@@ -333,8 +334,9 @@ impl IkeSa {
                 return self.send_auth_response(shared, answer);
             }
         };
-        let send = self.send_from(shared, &agreed);
-        let ops = child.install(shared, agreed, self.local, self.remote, send);
+        let numbers = self.numbers(shared, &child.config, None);
+        let send = self.send_from(shared, &agreed, numbers);
+        let ops = child.install(shared, agreed, numbers, self.local, self.remote, send);
         if transport.agreed {
             answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }

@@ -68,6 +68,7 @@ impl IkeSa {
         let now = shared.now;
         self.lifetime.established = Some(now);
         self.lifetime.half_open = Timer::OFF;
+        self.if_ids(shared);
         // Nothing may be sent for a long time.
         self.rest_keepalive(shared);
         let limits = config.lifetime;

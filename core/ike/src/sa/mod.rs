@@ -120,6 +120,8 @@ pub(crate) struct IkeSa {
     pub(crate) finds_way: bool,
     /// What configuration payloads have given to both ends.
     pub(crate) given: Given,
+    /// Ids of interfaces for those of its CHILD_SAs that have none of their own, once they are chosen.
+    if_ids: Option<[u32; 2]>,
     /// The attempt to establish it.
     handshake: Option<Handshake>,
     requests: Reassembly,
@@ -216,6 +218,7 @@ impl IkeSa {
             redirects: Redirects::default(),
             finds_way: false,
             given: Given::default(),
+            if_ids: None,
             handshake: None,
             requests: Reassembly::default(),
             responses: Reassembly::default(),
@@ -298,6 +301,19 @@ impl IkeSa {
     pub(crate) fn use_config(&mut self, config: Arc<PeerConfig>) {
         self.name = Arc::from(config.name.as_str());
         self.config = Some(config);
+    }
+
+    /// The ids of interfaces for those of its CHILD_SAs that have none of their own.
+    pub(crate) fn if_ids(&mut self, shared: &mut Shared) -> [u32; 2] {
+        let config = self.config.as_deref();
+        *self
+            .if_ids
+            .get_or_insert_with(|| config.map_or([0; 2], |config| shared.chosen.if_ids(config)))
+    }
+
+    /// Has those of the IKE_SA that it replaces.
+    pub(crate) fn inherit_if_ids(&mut self, old: &Self) {
+        self.if_ids = old.if_ids;
     }
 
     /// The SPI that this end chose.
@@ -475,6 +491,7 @@ impl IkeSa {
             nat_local: self.natt.local,
             nat_remote: self.natt.remote,
             nat_fake: self.natt.fake && !self.natt.local && !self.natt.remote,
+            if_ids: self.if_ids.unwrap_or_default(),
             proposal: self.proposal.clone(),
             ppk: self.ppk,
             established: self.lifetime.established,

@@ -50,7 +50,9 @@ impl IkeSa {
         let mut children: Vec<(Arc<ChildConfig>, Option<CommandId>)> = Vec::new();
         for child in &lost {
             // Another IKE_SA between the same ends has it anew, as after a reauthentication.
-            let users = shared.reqids.users(&child.local_ts, &child.remote_ts);
+            let users = shared
+                .reqids
+                .users(&child.local_ts, &child.remote_ts, child.numbers);
             if another && users > 1 {
                 continue;
             }

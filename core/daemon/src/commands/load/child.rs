@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use config::connection::{Action, ChildConfig, ChildLifetime, Limit, Mode, ProposalList, SelectorSpec};
+use config::kernel::{CopyDscp, HwOffload, KernelOptions, Mark, Number, SetMark};
 use config::selector;
 use control::vici::Element;
 
 use super::Notes;
-use super::values::{Given, mark};
+use super::values::Given;
 
 /// What has been said about one limit.
 struct Said<T> {
@@ -63,7 +64,7 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
         replay_window: None,
         inactivity: Duration::ZERO,
         tfc: 0,
-        marks: [None, None],
+        kernel: KernelOptions::default(),
     };
     let (mut time, mut octets, mut packets) = (Said::default(), Said::default(), Said::default());
     for given in elements.iter().map(Given) {
@@ -98,37 +99,15 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
             "replay_window" => child.replay_window = Some(given.number()?),
             "tfc_padding" if given.text() == Ok("mtu") => notes.add("tfc_padding = mtu", false),
             "tfc_padding" => child.tfc = given.number()?,
-            "mark_in" => child.marks[0] = Some(given.parsed(mark)?).filter(|mark| mark.0 != 0),
-            "mark_out" => child.marks[1] = Some(given.parsed(mark)?).filter(|mark| mark.0 != 0),
             "ah_proposals" => notes.add(given.key(), given.list(Some)?.is_empty()),
-            "sha256_96" | "ipcomp" | "policies_fwd_out" | "mark_in_sa" | "per_cpu_sas" => {
+            "sha256_96" | "ipcomp" | "policies_fwd_out" | "per_cpu_sas" | "icmp" => {
                 notes.add(given.key(), !given.yes()?);
-            }
-            "copy_df" | "copy_ecn" | "icmp" => {
-                let as_is = given.key() != "icmp";
-                notes.add(given.key(), given.yes()? == as_is);
-            }
-            "copy_dscp" => {
-                let out = given.parsed(|text| {
-                    ["out", "in", "yes", "no"]
-                        .contains(&text)
-                        .then_some(text == "out")
-                })?;
-                notes.add(given.key(), out);
-            }
-            "hw_offload" => {
-                let known = ["no", "yes", "auto", "crypto", "packet"];
-                let off = given.parsed(|text| known.contains(&text).then_some(text == "no"))?;
-                notes.add(given.key(), off);
             }
             "label_mode" => {
                 given.parsed(|text| ["system", "simple", "selinux"].contains(&text).then_some(()))?;
             }
-            "priority" | "set_mark_in" | "set_mark_out" | "if_id_in" | "if_id_out" | "label"
-            | "interface" => {
-                notes.add(given.key(), matches!(given.text()?, "" | "0"));
-            }
-            _ => return Err(given.unknown()),
+            "label" => notes.add(given.key(), given.text()?.is_empty()),
+            _ => ask_of_kernel(&mut child.kernel, &given)?,
         }
     }
     let limit = time.limit(HOUR);
@@ -143,6 +122,29 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
     };
     notes.add("inactivity", child.inactivity.is_zero());
     Ok(child)
+}
+
+/// The keys of what the kernel is asked for.
+fn ask_of_kernel(asked: &mut KernelOptions, given: &Given<'_>) -> Result<(), String> {
+    let mark = || given.parsed(|text| Mark::parse(text).ok());
+    let set_mark = || given.parsed(|text| SetMark::parse(text).ok());
+    match given.key() {
+        "mark_in" => asked.marks[0] = mark()?,
+        "mark_out" => asked.marks[1] = mark()?,
+        "mark_in_sa" => asked.mark_in_sa = given.yes()?,
+        "set_mark_in" => asked.set_marks[0] = set_mark()?,
+        "set_mark_out" => asked.set_marks[1] = set_mark()?,
+        "if_id_in" => asked.if_ids[0] = given.parsed(Number::parse)?,
+        "if_id_out" => asked.if_ids[1] = given.parsed(Number::parse)?,
+        "priority" => asked.priority = given.number()?,
+        "interface" => asked.interface = given.text()?.to_owned(),
+        "hw_offload" => asked.hw_offload = given.parsed(HwOffload::parse)?,
+        "copy_df" => asked.copy_df = given.yes()?,
+        "copy_ecn" => asked.copy_ecn = given.yes()?,
+        "copy_dscp" => asked.copy_dscp = given.parsed(CopyDscp::parse)?,
+        _ => return Err(given.unknown()),
+    }
+    Ok(())
 }
 
 fn mode(text: &str) -> Option<Mode> {

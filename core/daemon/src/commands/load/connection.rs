@@ -9,6 +9,7 @@ use config::connection::{
     UniquePolicy, VICI,
 };
 use config::identity::Identity;
+use config::kernel::Number;
 use config::selector;
 use control::vici::Element;
 
@@ -79,6 +80,7 @@ fn defaults(name: &str) -> PeerConfig {
         pools: Vec::new(),
         dns_wanted: Vec::new(),
         dns: Vec::new(),
+        if_ids: [Number::default(); 2],
         profile: None,
         source: VICI.to_owned(),
     }
@@ -135,7 +137,8 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
                 let id = given.parsed(|text| Some(Identity::parse(text)))?;
                 peer.ppk_id = Some(id).filter(|id| !id.is_any());
             }
-            "if_id_in" | "if_id_out" => notes.add(given.key(), matches!(given.text()?, "" | "0")),
+            "if_id_in" => peer.if_ids[0] = given.parsed(Number::parse)?,
+            "if_id_out" => peer.if_ids[1] = given.parsed(Number::parse)?,
             "children" => {
                 for given in given.section()?.iter().map(Given) {
                     notes.within = format!("children.{}.", given.key());

@@ -1,5 +1,6 @@
 //! `load-conn`, `unload-conn` and `get-conns`: connections of swanctl.conf, and what is done when they come and go.
 
+mod asked;
 mod auth;
 mod child;
 mod connection;
@@ -67,6 +68,7 @@ impl Daemon {
             self.logger.log(Group::Cfg, 1, text);
         }
         self.follow_names(&peer);
+        self.compare_with_back_end(&peer);
         let new = peer.clone();
         let (verb, old) = match self.endpoint.put_connection(peer) {
             PutOutcome::Added => ("added", None),
@@ -95,6 +97,17 @@ impl Daemon {
             .filter(started)
             .for_each(|child| self.start_action(&new, child));
         Ok(())
+    }
+
+    /// Says what a connection asks for and the kernel back end cannot do.
+    pub(super) fn compare_with_back_end(&self, peer: &PeerConfig) {
+        for key in asked::unsupported(peer, self.kernel.features()) {
+            let text = format!(
+                "connection '{}': {key} is not supported by the kernel back end, remove it or load another one",
+                peer.name
+            );
+            self.logger.log(Group::Cfg, 1, text);
+        }
     }
 
     /// A proposal that is none makes the connection none; the log says what is wrong with it.

@@ -1,3 +1,5 @@
+mod asked;
+
 use std::sync::Arc;
 
 use control::vici::{Element, Message};
@@ -239,6 +241,11 @@ fn element() -> impl Strategy<Value = Element> {
         "rekey_time",
         "life_bytes",
         "mark_in",
+        "set_mark_out",
+        "if_id_in",
+        "priority",
+        "hw_offload",
+        "copy_dscp",
         "auth",
         "id",
         "round",

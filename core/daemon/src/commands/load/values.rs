@@ -88,15 +88,6 @@ fn amount(text: &str) -> Option<u64> {
         .checked_mul(unit)
 }
 
-/// `value[/mask]`; the mask is all ones unless given.
-pub(super) fn mark(text: &str) -> Option<(u32, u32)> {
-    let number = |text| u32::try_from(parse_int(text)?).ok();
-    match text.split_once('/') {
-        Some((value, mask)) => Some((number(value)?, number(mask)?)),
-        None => Some((number(text)?, u32::MAX)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

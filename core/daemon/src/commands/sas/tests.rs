@@ -41,6 +41,7 @@ pub(crate) fn tunnel1(now: Instant) -> IkeSaInfo {
         unique_id: 1,
         config: Arc::new(config),
         reqid: 1,
+        numbers: ike::Numbers::default(),
         state: ChildState::Installed,
         mode: config::connection::Mode::Tunnel,
         encap: false,
@@ -71,6 +72,7 @@ pub(crate) fn tunnel1(now: Instant) -> IkeSaInfo {
         nat_local: false,
         nat_remote: true,
         nat_fake: false,
+        if_ids: [0; 2],
         proposal: Some(proposal(
             Protocol::IKE,
             &["aes256gcm16", "prfsha512", "x25519", "ke1_kyber3"],
@@ -160,6 +162,36 @@ fn an_ike_sa_has_its_keys_in_the_order_that_swanctl_prints_by() {
             "child-sas.Tunnel1-1.local-ts = [10.3.0.0/16]",
             "child-sas.Tunnel1-1.remote-ts = [10.1.0.0/16]",
         ]
+    );
+}
+
+#[test]
+fn marks_and_ids_of_interfaces_are_shown_if_there_are_any() {
+    let now = Instant::now();
+    let mut sa = tunnel1(now);
+    sa.if_ids = [0, 0x1f];
+    sa.children[0].numbers = ike::Numbers {
+        marks: [Some((0x42, 0xff)), None],
+        if_ids: [7, 0x1f],
+    };
+    let lines = described(&sa, now);
+    let between = |from: &str, to: &str| {
+        let at = |start: &str| {
+            let found = lines.iter().position(|line| line.starts_with(start));
+            found.expect("the line")
+        };
+        lines[at(from) + 1..at(to)].to_vec()
+    };
+    assert_eq!(between("nat-any", "encr-alg"), ["if-id-out = 0000001f"]);
+    assert_eq!(
+        between("child-sas.Tunnel1-1.spi-out", "child-sas.Tunnel1-1.encr-alg"),
+        [
+            "mark-in = 00000042",
+            "mark-mask-in = 000000ff",
+            "if-id-in = 00000007",
+            "if-id-out = 0000001f"
+        ]
+        .map(|line| format!("child-sas.Tunnel1-1.{line}"))
     );
 }
 

@@ -437,6 +437,7 @@ impl IkeSa {
         heir.config.clone_from(&old.config);
         heir.origin = old.origin;
         heir.ppk = old.ppk;
+        heir.inherit_if_ids(old);
         heir.redirects = old.redirects.inherited();
         heir.profile = old.profile;
         heir.natt = old.natt.clone();

@@ -1,5 +1,8 @@
 //! From the last secret to a CHILD_SA that takes its place among the others.
 
+use std::sync::Arc;
+
+use config::connection::ChildConfig;
 use crypto::int_auth::Role;
 use crypto::keymat;
 use crypto::proposal::Proposal;
@@ -9,7 +12,7 @@ use plugin_api::Secret;
 
 use super::{Creation, Side, Subject};
 use crate::alert::Alert;
-use crate::child::{Agreed, ChildSa, SendFrom};
+use crate::child::{Agreed, ChildSa, Numbers, SendFrom};
 use crate::error::Error;
 use crate::event::Event;
 use crate::output::{KernelOp, KernelResult};
@@ -20,6 +23,23 @@ use crate::tally::Counter;
 impl IkeSa {
     pub(crate) fn child_mut(&mut self, id: u32) -> Option<&mut ChildSa> {
         self.children.iter_mut().find(|child| child.unique_id == id)
+    }
+
+    /// The marks and ids of interfaces of a CHILD_SA: those of the one that it replaces, or of its trap.
+    pub(crate) fn numbers(
+        &mut self,
+        shared: &mut Shared,
+        config: &Arc<ChildConfig>,
+        rekeys: Option<u32>,
+    ) -> Numbers {
+        let old = self.children.iter().find(|child| Some(child.unique_id) == rekeys);
+        let known = old.map(|old| old.numbers);
+        known
+            .or_else(|| shared.policies.numbers_of(config))
+            .unwrap_or_else(|| {
+                let inherited = self.if_ids(shared);
+                shared.chosen.numbers(config, inherited)
+            })
     }
 
     /// What both ends have agreed on, with the keys made of it.
@@ -61,7 +81,7 @@ impl IkeSa {
             Side::Active => Role::Initiator,
             Side::Passive => Role::Responder,
         };
-        let rekeys = creation.rekeys().is_some();
+        let rekeys = creation.rekeys();
         let (Some(proposal), Subject::Child(draft)) = (&creation.selected, &mut creation.subject) else {
             return Err(Error::NoProposalChosen);
         };
@@ -79,12 +99,13 @@ impl IkeSa {
         }
         let agreed = self.keyed(proposal, role, &creation.secrets, nonces, selectors)?;
         creation.secrets.clear();
+        let numbers = self.numbers(shared, &child.config, rekeys);
         let send = match side {
             Side::Active => SendFrom::Now,
-            Side::Passive if rekeys => SendFrom::Later,
-            Side::Passive => self.send_from(shared, &agreed),
+            Side::Passive if rekeys.is_some() => SendFrom::Later,
+            Side::Passive => self.send_from(shared, &agreed, numbers),
         };
-        let ops = child.install(shared, agreed, self.local, self.remote, send);
+        let ops = child.install(shared, agreed, numbers, self.local, self.remote, send);
         let id = shared.start_kernel(self.unique_id, ops);
         self.kernel_work.insert(id, KernelWork::InstallCreated(side));
         Ok(())

@@ -1,0 +1,110 @@
+//! What connections ask of the kernel.
+
+use std::sync::Arc;
+
+use config::kernel::{CopyDscp, HwOffload, KernelOptions, Mark, Number, SetMark};
+use plugin_api::kernel::KernelFeatures;
+
+use super::super::asked::unsupported;
+use super::{Notes, connection, listed, load, section};
+use crate::testing::{TestKernel, daemon};
+
+#[test]
+fn what_the_kernel_is_asked_for_is_read() {
+    let text = "if_id_in = %unique if_id_out = 0x10 children { net { mark_in = %unique-dir/0xff mark_out = 42 \
+        mark_in_sa = yes set_mark_in = %same/0xf set_mark_out = 0x7 if_id_in = %unique-dir if_id_out = 3 priority = 1000 \
+        interface = eth0 hw_offload = packet copy_df = no copy_ecn = no copy_dscp = yes replay_window = 64 } plain { } }";
+    let peer = connection::connection("c", &section(text).elements, &mut Notes::default()).unwrap();
+    assert_eq!(peer.if_ids, [Number::Unique, Number::Fixed(16)]);
+    let expected = KernelOptions {
+        marks: [
+            Some(Mark {
+                value: Number::UniqueDir,
+                mask: 0xff,
+            }),
+            Some(Mark {
+                value: Number::Fixed(42),
+                mask: u32::MAX,
+            }),
+        ],
+        mark_in_sa: true,
+        set_marks: [
+            Some(SetMark::Same { mask: 0xf }),
+            Some(SetMark::Fixed {
+                value: 7,
+                mask: u32::MAX,
+            }),
+        ],
+        if_ids: [Number::UniqueDir, Number::Fixed(3)],
+        priority: 1000,
+        interface: "eth0".into(),
+        hw_offload: HwOffload::Packet,
+        copy_df: false,
+        copy_ecn: false,
+        copy_dscp: CopyDscp::Yes,
+    };
+    assert_eq!(peer.children[0].kernel, expected);
+    assert_eq!(peer.children[1].kernel, KernelOptions::default());
+    for (key, value) in [
+        ("mark_in", "%same"),
+        ("set_mark_out", "%unique"),
+        ("if_id_in", "7/3"),
+        ("priority", "-1"),
+        ("hw_offload", "maybe"),
+        ("copy_dscp", "both"),
+        ("copy_df", "perhaps"),
+    ] {
+        let text = format!("children {{ net {{ {key} = {value} }} }}");
+        let refused = connection::connection("c", &section(&text).elements, &mut Notes::default());
+        let expected = format!("invalid value for: {key}, config discarded");
+        assert_eq!(refused.err(), Some(expected), "{value}");
+    }
+}
+
+#[test]
+fn what_the_back_end_cannot_do_is_named() {
+    let text = "if_id_out = 7 children { net { mark_in = 1 set_mark_out = 2 if_id_in = %unique interface = eth0 \
+        hw_offload = crypto priority = 5 copy_dscp = no } auto { hw_offload = auto } }";
+    let peer = connection::connection("c", &section(text).elements, &mut Notes::default()).unwrap();
+    let all = KernelFeatures {
+        marks: true,
+        interfaces: true,
+        hw_offload: true,
+        ..KernelFeatures::default()
+    };
+    assert_eq!(unsupported(&peer, all), Vec::<String>::new());
+    let without = |change: fn(&mut KernelFeatures)| {
+        let mut features = all;
+        change(&mut features);
+        unsupported(&peer, features).join(" ")
+    };
+    assert_eq!(
+        without(|features| features.marks = false),
+        "children.net.mark_in children.net.set_mark_out"
+    );
+    assert_eq!(
+        without(|features| features.interfaces = false),
+        "if_id_out children.net.if_id_in children.net.interface"
+    );
+    assert_eq!(
+        without(|features| features.hw_offload = false),
+        "children.net.hw_offload"
+    );
+}
+
+#[test]
+fn interface_and_priority_are_listed_if_they_are_set() {
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let text = "c { children { net { interface = eth0 priority = 1000 } plain { } } }";
+    assert_eq!(load(&mut daemon, text), "success = yes");
+    let listed = listed(&mut daemon);
+    for field in [
+        "c.children.net.interface = eth0",
+        "c.children.net.priority = 1000",
+    ] {
+        assert!(listed.contains(field), "{listed}");
+    }
+    for field in ["plain.interface", "plain.priority"] {
+        assert!(!listed.contains(field), "{listed}");
+    }
+}
