@@ -33,15 +33,19 @@ struct Pair {
 }
 
 /// Both hosts on one cable, their daemons up.
-fn pair([moon, carol]: [Who; 2]) -> Option<Pair> {
+fn pair(who: [Who; 2]) -> Option<Pair> {
+    pair_with(who, SETTINGS)
+}
+
+fn pair_with([moon, carol]: [Who; 2], settings: &str) -> Option<Pair> {
     let network = cable()?;
     println!("moon: {moon:?}, carol: {carol:?}");
     for (host, address) in [&network.moon, &network.carol].into_iter().zip(OUTSIDE) {
         host.ip(&format!("addr add {address}/24 dev eth0")).unwrap();
     }
     Some(Pair {
-        moon: Machine::start(moon, "moon", network.moon, SETTINGS),
-        carol: Machine::start(carol, "carol", network.carol, SETTINGS),
+        moon: Machine::start(moon, "moon", network.moon, settings),
+        carol: Machine::start(carol, "carol", network.carol, settings),
     })
 }
 
@@ -267,6 +271,94 @@ fn what_the_kernel_says_of_lifetimes_rekeys() {
         assert_ne!(pair.carol.believed(), before);
         all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
     }
+}
+
+/// What a CHILD_SA may ask of the kernel besides.
+const OPTIONS: &str = "mark_in = 0x1107/0xff\n mark_out = %unique/0xffff\n set_mark_in = 0x5/0xf\n \
+    set_mark_out = %same/0xff\n if_id_in = %unique-dir\n if_id_out = 0x12\n priority = 1000\n copy_df = no\n \
+    copy_ecn = no\n copy_dscp = in\n replay_window = 64";
+
+/// In the kernel is the same, whoever put it there.
+#[test]
+fn what_is_asked_for_besides_is_as_strongswan_has_it() {
+    for who in EVERYONE {
+        let Some(pair) = pair(who) else { return };
+        pair.moon.load(&conf(MOON, CAROL, ESP, "", ""));
+        pair.carol.load(&conf(CAROL, MOON, ESP, "", OPTIONS));
+        pair.carol.swanctl("--initiate --child net");
+        let carol = &pair.carol;
+        let mut found: Vec<String> = states(carol.namespace())
+            .iter()
+            .map(|state| (state.source.as_str(), asked(&state.text)))
+            .chain(
+                policies(carol.namespace())
+                    .iter()
+                    .map(|policy| (policy.direction.as_str(), asked(&policy.text))),
+            )
+            .map(|(what, asked)| format!("{what}: {asked}"))
+            .collect();
+        found.sort();
+        let expected = [
+            "192.168.0.2: flag noecn decap-dscp af-unspec, output-mark 0x5/0xf, if_id 0x1",
+            "192.168.0.3: flag noecn nopmtudisc af-unspec, extra_flag dont-encap-dscp, mark 0x1/0xffff, \
+             output-mark 0x1/0xff, if_id 0x12",
+            "fwd: priority 1000, mark 0x7/0xff, if_id 0x1",
+            "in: priority 1000, mark 0x7/0xff, if_id 0x1",
+            "out: priority 1000, mark 0x1/0xffff, if_id 0x12",
+        ];
+        assert_eq!(found, expected, "{}", carol.tables());
+        let listed = carol.swanctl("--list-sas");
+        for shown in [
+            "(0x00000007/0x000000ff|0x00000001)",
+            "(0x00000001/0x0000ffff|0x00000012)",
+        ] {
+            assert!(listed.contains(shown), "{listed}");
+        }
+        carol.swanctl("--terminate --ike net");
+        carol.expect_nothing();
+    }
+}
+
+#[test]
+fn ports_pass_by_policies_as_strongswans_do() {
+    let settings = "plugins {\n kernel-netlink {\n port_bypass = yes\n }\n }";
+    let Some(pair) = pair_with([Who::Them, Who::Us], settings) else {
+        return;
+    };
+    let [theirs, ours] = pair.both().map(|host| {
+        let text = host.namespace().ip("xfrm policy").unwrap();
+        assert!(!text.contains("socket"), "{text}");
+        let mut entries: Vec<String> = policies(host.namespace())
+            .into_iter()
+            .map(|policy| policy.text)
+            .collect();
+        entries.sort();
+        entries
+    });
+    assert_eq!(ours.len(), 8, "two ports, families and directions: {ours:#?}");
+    assert_eq!(ours, theirs);
+    pair.load(ESP, "", "");
+    pair.carol.swanctl("--initiate --child net");
+    pair.expect_one();
+}
+
+/// The words about it in an entry of the kernel's tables.
+fn asked(text: &str) -> String {
+    // There is no blank before it.
+    let text = text.replace("extra_flag", " extra_flag");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut found = Vec::new();
+    for key in ["priority", "flag", "extra_flag", "mark", "output-mark", "if_id"] {
+        let Some(at) = words.iter().position(|word| *word == key) else {
+            continue;
+        };
+        let many = key.ends_with("flag");
+        let values = words[at + 1..].iter().take(if many { 9 } else { 1 });
+        // Flags end in their number or in other flags.
+        let values = values.take_while(|word| !many || !(word.starts_with('(') || **word == "extra_flag"));
+        found.push(format!("{key} {}", values.copied().collect::<Vec<_>>().join(" ")));
+    }
+    found.join(", ")
 }
 
 #[test]
