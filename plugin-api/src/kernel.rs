@@ -437,10 +437,22 @@ pub trait KernelIpsec: Send + Sync + 'static {
     /// If the kernel refuses.
     fn enable_udp_decap(&self, socket: RawFd, ipv6: bool, port: u16) -> Result<(), PluginError>;
 
-    /// An ESP packet that came in by UDP, for back ends that decrypt by themselves; called from a thread that only
-    /// receives, so it must not wait. `tos` is the octet of the outer header with DSCP and ECN; `packet` starts with the SPI
-    /// and is overwritten.
-    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]);
+    /// ESP packets that came in by UDP, for back ends that decrypt by themselves; called from a thread that only
+    /// receives, so it must not wait. `packets` are one after the other, each starts with its SPI, and are overwritten.
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]);
+}
+
+/// ESP packets that came in together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceivedEsp {
+    /// Where to.
+    pub local: SocketAddr,
+    /// Where from.
+    pub remote: SocketAddr,
+    /// The octet of their outer headers with DSCP and ECN.
+    pub tos: u8,
+    /// Octets of each but the last, which may have fewer.
+    pub segment: usize,
 }
 
 /// An address of this host.

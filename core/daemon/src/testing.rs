@@ -15,7 +15,7 @@ use crypto::registry::Registry;
 use iana::{HashAlgorithm, Protocol, TrafficSelector};
 use ike::{Endpoint, Randomness};
 use plugin_api::kernel::{
-    KernelFeatures, LocalAddress, NextHop, PolicyParameters, Route, SaId, SaParameters, SaUsage,
+    KernelFeatures, LocalAddress, NextHop, PolicyParameters, ReceivedEsp, Route, SaId, SaParameters, SaUsage,
 };
 use plugin_api::{ErrorKind, FeatureName, Hasher, Implementation, KernelIpsec, KernelNet, PluginError};
 
@@ -73,8 +73,13 @@ impl KernelIpsec for TestKernel {
     fn enable_udp_decap(&self, _: RawFd, _: bool, _: u16) -> Result<(), PluginError> {
         Ok(())
     }
-    fn receive_esp(&self, local: SocketAddr, _: SocketAddr, _: u8, packet: &mut [u8]) {
-        self.esp.lock().unwrap().push((local, packet.to_vec()));
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]) {
+        let mut esp = self.esp.lock().unwrap();
+        esp.extend(
+            packets
+                .chunks(received.segment)
+                .map(|packet| (received.local, packet.to_vec())),
+        );
     }
 }
 

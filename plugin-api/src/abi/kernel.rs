@@ -14,8 +14,8 @@ use super::offer::Checked;
 use super::types::option;
 use crate::feature::Constructor;
 use crate::kernel::{
-    KernelFeatures, LocalAddress, NextHop, PolicyOptions, PolicyParameters, Route, SaId, SaOptions,
-    SaParameters, SaUsage,
+    KernelFeatures, LocalAddress, NextHop, PolicyOptions, PolicyParameters, ReceivedEsp, Route, SaId,
+    SaOptions, SaParameters, SaUsage,
 };
 use crate::{ErrorKind, Host, KernelIpsec, KernelNet, PluginError};
 
@@ -50,8 +50,21 @@ interface! {
         fn enable_udp_decap(this, socket: i32, ipv6: bool, port: u16) -> () {
             this.enable_udp_decap(socket, ipv6, port)
         }
-        fn receive_esp(this, local: Endpoint, remote: Endpoint, tos: u8, packet: RSliceMut<'_, u8>) -> () {
-            this.receive_esp(local.into(), remote.into(), tos, packet.into_mut_slice());
+        fn receive_esp(
+            this,
+            local: Endpoint,
+            remote: Endpoint,
+            tos: u8,
+            segment: u32,
+            packets: RSliceMut<'_, u8>
+        ) -> () {
+            let received = ReceivedEsp {
+                local: local.into(),
+                remote: remote.into(),
+                tos,
+                segment: segment as usize,
+            };
+            this.receive_esp(&received, packets.into_mut_slice());
             Ok(())
         }
     }
@@ -89,7 +102,13 @@ interface! {
             this.enable_udp_decap(socket, ipv6, port)
         }
         fn receive_esp(this, local: Endpoint, remote: Endpoint, packet: RSliceMut<'_, u8>) -> () {
-            this.receive_esp(local.into(), remote.into(), 0, packet.into_mut_slice());
+            let received = ReceivedEsp {
+                local: local.into(),
+                remote: remote.into(),
+                tos: 0,
+                segment: packet.len(),
+            };
+            this.receive_esp(&received, packet.into_mut_slice());
             Ok(())
         }
     }
@@ -220,9 +239,18 @@ remote_ipsec! { KernelIpsec2 {
         self.table.delete_policy(policy.into())
     }
 
-    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]) {
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]) {
+        let ReceivedEsp {
+            local,
+            remote,
+            tos,
+            segment,
+        } = *received;
+        let segment = segment.try_into().unwrap_or(u32::MAX);
         // A packet that makes the back end panic is lost, as any packet may be.
-        let _ = self.table.receive_esp(local.into(), remote.into(), tos, packet.into());
+        let _ = self
+            .table
+            .receive_esp(local.into(), remote.into(), tos, segment, packets.into());
     }
 } }
 
@@ -247,9 +275,13 @@ remote_ipsec! { KernelIpsec1 {
         self.table.delete_policy(policy.into())
     }
 
-    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, _tos: u8, packet: &mut [u8]) {
-        // As above.
-        let _ = self.table.receive_esp(local.into(), remote.into(), packet.into());
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]) {
+        for packet in packets.chunks_mut(received.segment.max(1)) {
+            // As above.
+            let _ = self
+                .table
+                .receive_esp(received.local.into(), received.remote.into(), packet.into());
+        }
     }
 } }
 

@@ -10,18 +10,19 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use iana::Protocol;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use plugin_api::kernel::{KernelFeatures, PolicyParameters, SaId, SaParameters, SaUsage};
+use plugin_api::kernel::{KernelFeatures, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage};
 use plugin_api::log::{AUDIT, CONTROL, Group};
 use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError, Reply};
 
 use crate::drops::Drops;
 use crate::io::DataPath;
+use crate::offload::merge::Merged;
 use crate::routes::Routes;
 use crate::sad::{Endpoints, Sa, Sad};
 use crate::settings::Settings;
 use crate::spd::Spd;
 use crate::timer::Timer;
-use crate::tun::Tun;
+use crate::tun::{Offload, Tun};
 use crate::udp::Socket;
 
 /// ESP in user space; its threads end and its device and routes go when it is dropped.
@@ -58,6 +59,7 @@ impl Libipsec {
             .map_err(|errno| system("making an eventfd", errno.into()))?;
         let timer = Timer::start(Arc::clone(&host))?;
         let routes = Routes::new(Arc::clone(&host), tun.name().to_owned(), settings.allow_peer_ts);
+        let merged = Merged::new(tun.offload() == Offload::TcpAndUdp);
         let path = Arc::new(DataPath {
             host,
             tun,
@@ -67,6 +69,7 @@ impl Libipsec {
             sockets: ArcSwap::default(),
             stop,
             sent: AtomicU64::new(0),
+            inbound: Mutex::new(merged),
         });
         let own = Arc::clone(&path);
         let outbound = thread::Builder::new()
@@ -271,7 +274,7 @@ impl KernelIpsec for Libipsec {
         Ok(())
     }
 
-    fn receive_esp(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]) {
-        self.path.receive(local, remote, tos, packet);
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]) {
+        self.path.receive(received, packets);
     }
 }

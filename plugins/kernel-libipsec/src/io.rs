@@ -1,14 +1,14 @@
 //! The data path: TUN to UDP on a thread of its own, UDP to TUN on the daemon's receiving thread.
 //!
-//! Packets are encrypted and decrypted where they lie. Outbound, everything that waits in the TUN device is read into
-//! as many slots and goes out in one call per destination; inbound, the daemon may batch what it receives.
+//! Packets are encrypted and decrypted where they lie. Outbound, a packet of the TUN device is cut into as many as it is on
+//! the wire, each in a slot, and what waits goes out in one call per destination; inbound, what the daemon received
+//! together is put together again where that is possible ([`crate::offload`]).
 
 use std::io::{ErrorKind, IoSlice};
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use plugin_api::Host;
-use plugin_api::kernel::{KernelEvent, PolicyAction};
+use plugin_api::kernel::{KernelEvent, PolicyAction, ReceivedEsp};
 use plugin_api::log::{CONTROL, Group};
 
 use crate::batch::{Batch, SLOT_LEN};
@@ -24,6 +24,9 @@ use crate::drops::{Drops, Reason};
 use crate::esp::{self, HEADROOM, Header, TAILROOM};
 use crate::events;
 use crate::lifetime::Verdict;
+use crate::offload::VnetHeader;
+use crate::offload::merge::{MAX_PARTS, Merged};
+use crate::offload::split::Split;
 use crate::packet::{Flow, NEXT_HEADER_NONE};
 use crate::sad::{Sa, Sad};
 use crate::spd::{Spd, Treatment};
@@ -48,17 +51,71 @@ pub struct DataPath {
     pub stop: EventFd,
     /// Packets to the network.
     pub sent: AtomicU64,
+    /// Packets from the network that go to the kernel as one.
+    pub inbound: Mutex<Merged>,
+}
+
+/// Octets of the longest packet that the device hands over.
+const MAX_PACKET: usize = 65_535;
+
+/// Why an SA does not carry a packet.
+enum Refused {
+    Expired,
+    Malformed(esp::Error),
 }
 
 /// Why a packet goes nowhere, and what a log line can tell of it.
 type Dropped<'a> = (Reason, &'a dyn std::fmt::Display);
 
 impl DataPath {
-    /// Opens a packet from the network, whose outer header has this DSCP and ECN, and hands it to the kernel.
+    /// Opens packets from the network and hands them to the kernel.
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
-    pub fn receive(&self, local: SocketAddr, remote: SocketAddr, tos: u8, packet: &mut [u8]) {
+    pub fn receive(&self, received: &ReceivedEsp, packets: &mut [u8]) {
         let now = Instant::now();
-        let drop = |reason, what: &dyn std::fmt::Display| self.drops.count(&*self.host, reason, now, what);
+        let mut merged = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at = 0;
+        while at < packets.len() {
+            let end = packets.len().min(at + received.segment.max(1));
+            if let Some(inner) = self.open(received, &mut packets[at..end], now) {
+                let inner = at + inner.start..at + inner.end;
+                if !merged.push(packets, inner.clone()) {
+                    self.deliver(&mut merged, packets, now);
+                    // An empty one takes any.
+                    let _ = merged.push(packets, inner);
+                }
+            }
+            at = end;
+        }
+        self.deliver(&mut merged, packets, now);
+    }
+
+    /// Hands to the kernel what can go as one packet.
+    fn deliver(&self, merged: &mut Merged, buffer: &mut [u8], now: Instant) {
+        let Some((header, parts)) = merged.take(buffer) else {
+            return;
+        };
+        let header = header.to_octets();
+        let mut slices = [IoSlice::new(&[]); 1 + MAX_PARTS];
+        slices[0] = IoSlice::new(&header);
+        for (slice, part) in slices[1..].iter_mut().zip(parts.iter()) {
+            *slice = IoSlice::new(&buffer[part.clone()]);
+        }
+        if let Err(error) = self.tun.write(&slices[..=parts.len()]) {
+            for _ in parts.iter() {
+                self.drops.count(&*self.host, Reason::TunFailed, now, &error);
+            }
+        }
+    }
+
+    /// Opens a packet from the network, and says where the inner packet is.
+    fn open(&self, received: &ReceivedEsp, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
+        let ReceivedEsp {
+            local, remote, tos, ..
+        } = *received;
+        let drop = |reason, what: &dyn std::fmt::Display| {
+            self.drops.count(&*self.host, reason, now, what);
+            None
+        };
         let Some(header) = Header::parse(packet) else {
             return drop(
                 Reason::Malformed,
@@ -113,8 +170,9 @@ impl DataPath {
             });
         }
         if opened.next_header == NEXT_HEADER_NONE {
-            return;
+            return None;
         }
+        let start = opened.payload.start;
         let inner = &mut packet[opened.payload];
         let flow = match Flow::parse(inner) {
             Ok(flow) if flow.next_header() == opened.next_header => flow,
@@ -135,15 +193,13 @@ impl DataPath {
         if !self.count(&sa, flow.len, now) {
             return drop(Reason::ExpiredSa, &from);
         }
-        let inner = &mut inner[..flow.len];
-        sa.copying.inward(tos, inner);
-        if let Err(error) = self.tun.write(inner) {
-            drop(Reason::TunFailed, &error);
-        }
+        sa.copying.inward(tos, &mut inner[..flow.len]);
+        Some(start..start + flow.len)
     }
 
     /// Encrypts what comes from the device until told to stop.
     pub fn run_outbound(&self) {
+        let mut buffer = vec![0; MAX_PACKET];
         let mut batch = Batch::new();
         loop {
             match wait(&[
@@ -161,7 +217,7 @@ impl DataPath {
                     return;
                 }
             }
-            if let Err(error) = self.forward_waiting(&mut batch) {
+            if let Err(error) = self.forward_waiting(&mut buffer, &mut batch) {
                 let name = self.tun.name();
                 self.host.log(
                     Group::Esp,
@@ -175,11 +231,10 @@ impl DataPath {
 
     /// Sends what waits in the device; returns when nothing does, or after a while to look whether to stop.
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
-    fn forward_waiting(&self, batch: &mut Batch) -> std::io::Result<()> {
+    fn forward_waiting(&self, buffer: &mut [u8], batch: &mut Batch) -> std::io::Result<()> {
         for _ in 0..1024 {
-            let slot = batch.free_slot();
-            let len = match self.tun.read(&mut slot[HEADROOM..SLOT_LEN - TAILROOM]) {
-                Ok(len) => len,
+            match self.tun.read(buffer) {
+                Ok((header, len)) => self.forward(&header, &mut buffer[..len], batch, Instant::now()),
                 Err(error) => {
                     self.flush(batch);
                     return match error.kind() {
@@ -188,81 +243,102 @@ impl DataPath {
                         _ => Err(error),
                     };
                 }
-            };
-            let now = Instant::now();
-            let sealed = self.seal(slot, len, now, &mut |reason, what| {
-                self.drops.count(&*self.host, reason, now, what);
-            });
-            if let Some((packet, outer)) = sealed {
-                if !batch.takes(packet.len(), &outer) {
-                    let slot = batch.len();
-                    self.flush(batch);
-                    batch.keep(slot);
-                }
-                batch.push(packet, outer);
-                if batch.is_full() {
-                    self.flush(batch);
-                }
             }
         }
         self.flush(batch);
         Ok(())
     }
 
-    /// Makes an ESP packet of the inner packet of `len` octets in a slot.
-    fn seal(
-        &self,
-        slot: &mut [u8],
-        len: usize,
-        now: Instant,
-        drop: &mut dyn FnMut(Reason, &dyn std::fmt::Display),
-    ) -> Option<(Range<usize>, Outer)> {
-        let mut refuse = |(reason, what): Dropped<'_>| {
-            drop(reason, what);
-            None
-        };
-        let flow = match Flow::parse(&slot[HEADROOM..HEADROOM + len]) {
+    /// Adds what a packet of the device is on the wire to those that go out next.
+    fn forward(&self, header: &VnetHeader, packet: &mut [u8], batch: &mut Batch, now: Instant) {
+        let drop = |(reason, what): Dropped<'_>| self.drops.count(&*self.host, reason, now, what);
+        let flow = match Flow::parse(packet) {
             Ok(flow) => flow,
-            Err(error) => return refuse((Reason::Malformed, &error)),
+            Err(error) => return drop((Reason::Malformed, &error)),
         };
-        let Some(treatment) = self.spd.outbound(&flow) else {
-            return refuse((Reason::NoPolicy, &Ends(&flow)));
+        let split = match Split::new(header, &mut packet[..flow.len]) {
+            Ok(split) => split,
+            Err(error) => return drop((Reason::Malformed, &error)),
         };
+        let sa = match self.choose(&flow, now) {
+            Ok(sa) => sa,
+            Err(reason) => return drop((reason, &Ends(&flow))),
+        };
+        let outer = Outer {
+            endpoints: **sa.endpoints.load(),
+            tos: sa.copying.outer(split.whole()),
+        };
+        for index in 0..split.pieces() {
+            let slot = batch.free_slot();
+            let len = split.write(index, &mut slot[HEADROOM..SLOT_LEN - TAILROOM]);
+            let packet = match self.seal(&sa, &flow, slot, len, now) {
+                Ok(packet) => packet,
+                Err(Refused::Expired) => {
+                    drop((Reason::ExpiredSa, &Ends(&flow)));
+                    continue;
+                }
+                Err(Refused::Malformed(error)) => {
+                    drop((Reason::Malformed, &error));
+                    continue;
+                }
+            };
+            if !batch.takes(packet.len(), &outer) {
+                let slot = batch.len();
+                self.flush(batch);
+                batch.keep(slot);
+            }
+            batch.push(packet, outer);
+            if batch.is_full() {
+                self.flush(batch);
+            }
+        }
+    }
+
+    /// The SA that protects what flows, or why there is none.
+    fn choose(&self, flow: &Flow, now: Instant) -> Result<Arc<Sa>, Reason> {
+        let treatment = self.spd.outbound(flow).ok_or(Reason::NoPolicy)?;
         if treatment.action != PolicyAction::Protect {
             // There is no way back out of the device for a packet that is to go past IPsec; its policy's route should
             // have led past the device as well.
-            return refuse((Reason::Refused, &Ends(&flow)));
+            return Err(Reason::Refused);
         }
         let Some(sa) = self.sad.outbound(treatment.spi, treatment.reqid) else {
-            self.acquire(&treatment, &flow, now);
-            return refuse((Reason::NoSa, &Ends(&flow)));
+            self.acquire(&treatment, flow, now);
+            return Err(Reason::NoSa);
         };
         let endpoints = **sa.endpoints.load();
         if flow.is_between(endpoints.local, endpoints.remote) {
-            return refuse((Reason::Loop, &Ends(&flow)));
+            return Err(Reason::Loop);
         }
-        if !self.count(&sa, flow.len, now) {
-            return refuse((Reason::ExpiredSa, &Ends(&flow)));
+        Ok(sa)
+    }
+
+    /// Makes an ESP packet of the inner packet of `len` octets in a slot, and says where it is.
+    fn seal(
+        &self,
+        sa: &Sa,
+        flow: &Flow,
+        slot: &mut [u8],
+        len: usize,
+        now: Instant,
+    ) -> Result<Range<usize>, Refused> {
+        if !self.count(sa, len, now) {
+            return Err(Refused::Expired);
         }
         let Some(sequence) = sa.next_sequence() else {
             if sa.lifetime.reach_hard() {
-                events::expire(&*self.host, &sa, true);
+                events::expire(&*self.host, sa, true);
             }
-            return refuse((Reason::ExpiredSa, &Ends(&flow)));
+            return Err(Refused::Expired);
         };
         if sequence.near_end && sa.lifetime.reach_soft() {
-            events::expire(&*self.host, &sa, false);
+            events::expire(&*self.host, sa, false);
         }
-        let (number, next_header) = (sequence.number, flow.next_header());
-        let range = HEADROOM..HEADROOM + flow.len;
-        let tos = sa.copying.outer(&slot[range.clone()]);
-        match sa
-            .protection
-            .seal(sa.spi, number, number, next_header, slot, range)
-        {
-            Ok(packet) => Some((packet, Outer { endpoints, tos })),
-            Err(error) => refuse((Reason::Malformed, &error)),
-        }
+        let number = sequence.number;
+        let range = HEADROOM..HEADROOM + len;
+        sa.protection
+            .seal(sa.spi, number, number, flow.next_header(), slot, range)
+            .map_err(Refused::Malformed)
     }
 
     /// Whether a packet may pass its SA's limits.

@@ -13,6 +13,7 @@ mod events;
 pub mod headers;
 pub mod io;
 pub mod lifetime;
+pub mod offload;
 pub mod packet;
 pub mod replay;
 pub mod routes;

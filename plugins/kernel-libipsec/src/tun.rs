@@ -1,16 +1,14 @@
-//! The TUN device that inner packets come from and go to.
-//!
-//! Offloads would start here: `IFF_VNET_HDR` in [`Tun::open`] and `TUNSETOFFLOAD` make one read return a TCP packet of up
-//! to 64 KiB behind a `virtio_net_hdr`, which [`crate::io`] would cut up while it encrypts. ESP headers are longer than
-//! that header, so there is room for one in front of an opened packet as well.
+//! The TUN device that inner packets come from and go to, several as one where the kernel can do that ([`crate::offload`]).
 #![allow(unsafe_code)] // ioctl has no safe face
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use plugin_api::PluginError;
+
+use crate::offload::{VNET_LEN, VnetHeader};
 
 const DEVICE: &str = "/dev/net/tun";
 
@@ -18,6 +16,18 @@ const DEVICE: &str = "/dev/net/tun";
 pub struct Tun {
     file: File,
     name: String,
+    offload: Offload,
+}
+
+/// What the kernel leaves to us, and takes from us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offload {
+    /// Nothing.
+    None,
+    /// Checksums, and TCP segments as one packet.
+    Tcp,
+    /// UDP datagrams as well; since Linux 6.2.
+    TcpAndUdp,
 }
 
 impl Tun {
@@ -34,7 +44,7 @@ impl Tun {
             .open(DEVICE)
             .map_err(|error| refused(format!("opening {DEVICE}"), &error))?;
         let mut request = request_for(pattern);
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
         ioctl(&file, libc::TUNSETIFF, &mut request)
             .map_err(|error| refused(format!("making TUN device {pattern}"), &error))?;
         let name: String = request
@@ -43,6 +53,7 @@ impl Tun {
             .take_while(|octet| **octet != 0)
             .map(|octet| *octet as u8 as char)
             .collect();
+        let offload = set_offload(&file);
 
         let control =
             control_socket().map_err(|error| refused("opening a socket for ioctls".into(), &error))?;
@@ -58,7 +69,7 @@ impl Tun {
         request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
         ioctl(&control, libc::SIOCSIFFLAGS, &mut request)
             .map_err(|error| refused(format!("bringing {name} up"), &error))?;
-        Ok(Self { file, name })
+        Ok(Self { file, name, offload })
     }
 
     /// The name the kernel gave.
@@ -66,22 +77,33 @@ impl Tun {
         &self.name
     }
 
-    /// Takes one packet, if one waits.
+    /// What may be handed over as one packet, both ways.
+    pub fn offload(&self) -> Offload {
+        self.offload
+    }
+
+    /// Takes one packet with its header, if one waits, and says its length.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::WouldBlock`] if none does.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.file).read(buffer)
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<(VnetHeader, usize)> {
+        let mut header = [0; VNET_LEN];
+        let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buffer)];
+        let len = (&self.file).read_vectored(&mut parts)?;
+        let len = len
+            .checked_sub(VNET_LEN)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        Ok((VnetHeader::from_octets(header), len))
     }
 
-    /// Hands one packet to the kernel.
+    /// Hands one packet to the kernel: a [`VnetHeader`], then its parts.
     ///
     /// # Errors
     ///
     /// If it does not take it.
-    pub fn write(&self, packet: &[u8]) -> io::Result<()> {
-        (&self.file).write(packet).map(drop)
+    pub fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        (&self.file).write_vectored(parts).map(drop)
     }
 }
 
@@ -121,6 +143,20 @@ fn ioctl(fd: &impl AsRawFd, number: libc::Ioctl, request: &mut libc::ifreq) -> i
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Asks for as much as the kernel knows.
+fn set_offload(file: &File) -> Offload {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
+    for (flags, offload) in [(tcp | udp, Offload::TcpAndUdp), (tcp, Offload::Tcp)] {
+        // SAFETY: the descriptor is open, and TUNSETOFFLOAD takes a number.
+        let set = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(flags)) };
+        if set == 0 {
+            return offload;
+        }
+    }
+    Offload::None
 }
 
 fn control_socket() -> io::Result<OwnedFd> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use charon_kernel_libipsec::drops::Reason;
 use nix::sys::socket::{setsockopt, sockopt};
 use plugin_api::KernelIpsec;
-use plugin_api::kernel::{CopyDscp, KernelEvent, SaLifetime};
+use plugin_api::kernel::{CopyDscp, KernelEvent, ReceivedEsp, SaLifetime};
 
 use world::{CAROL, MOON, Side, Tunnel, World};
 
@@ -144,30 +144,35 @@ fn replayed_forged_and_unknown_packets_are_dropped() {
     let (local, remote, packet) = world.last_packet(MOON);
     let backend = world.backend(MOON);
     let before = world.usage(MOON, CAROL);
-    backend.receive_esp(local, remote, 0, &mut packet.clone());
+    let received = ReceivedEsp {
+        local,
+        remote,
+        tos: 0,
+        segment: packet.len(),
+    };
+    backend.receive_esp(&received, &mut packet.clone());
     assert_eq!(backend.drops().total(Reason::Replayed), 1);
 
     let mut unknown = packet.clone();
     unknown[0] ^= 0x40;
-    backend.receive_esp(local, remote, 0, &mut unknown);
+    backend.receive_esp(&received, &mut unknown);
     assert_eq!(backend.drops().total(Reason::UnknownSpi), 1);
 
     let mut forged = packet.clone();
     forged[7] = 200;
-    backend.receive_esp(local, remote, 0, &mut forged);
+    backend.receive_esp(&received, &mut forged);
     assert_eq!(backend.drops().total(Reason::NotAuthentic), 1);
 
-    backend.receive_esp(
-        "10.99.99.99:4500".parse().unwrap(),
-        remote,
-        0,
-        &mut packet.clone(),
-    );
+    let elsewhere = ReceivedEsp {
+        local: "10.99.99.99:4500".parse().unwrap(),
+        ..received
+    };
+    backend.receive_esp(&elsewhere, &mut packet.clone());
     assert_eq!(backend.drops().total(Reason::WrongDestination), 1);
-    for len in 0..8 {
-        backend.receive_esp(local, remote, 0, &mut packet[..len].to_vec());
+    for len in 1..8 {
+        backend.receive_esp(&received, &mut packet[..len].to_vec());
     }
-    assert_eq!(backend.drops().total(Reason::Malformed), 8);
+    assert_eq!(backend.drops().total(Reason::Malformed), 7);
 
     assert_eq!(world.usage(MOON, CAROL).packets, before.packets);
     pass(

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use daemon::plugins::DEFAULT_LOAD;
-use plugin_api::kernel::{SaId, SaLifetime, SaMode, SaOptions, SaParameters};
+use plugin_api::kernel::{ReceivedEsp, SaId, SaLifetime, SaMode, SaOptions, SaParameters};
 use plugin_api::{Implementation, KernelIpsec, Secret, testing};
 
 use crate::loaded::{Daemon, built, features, load};
@@ -183,11 +183,17 @@ fn a_kernel_back_end_of_the_first_version_goes_on_working() {
     let mut sa = sa();
     let mut packet = [9; 4];
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 4500));
+    let received = ReceivedEsp {
+        local: nowhere,
+        remote: nowhere,
+        tos: 3,
+        segment: 2,
+    };
     for (said, backend) in [&old, &new] {
         assert_eq!(*said, Vec::<String>::new());
         let quoted = backend.add_sa(&sa).expect_err("it refuses everything");
         assert_eq!(quoted.message, format!("{sa:?}"));
-        backend.receive_esp(nowhere, nowhere, 3, &mut packet);
+        backend.receive_esp(&received, &mut packet);
     }
     sa.options.if_id = 42;
     let quoted = new.1.add_sa(&sa).expect_err("it refuses everything");

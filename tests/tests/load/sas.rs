@@ -12,7 +12,7 @@ use config::secret::{SecretKind, SharedSecret};
 use crypto::registry::Registry;
 use iana::{Protocol, TrafficSelector};
 use ike::{CommandId, Endpoint, Initiate, KernelAnswer, KernelOp, Output, Randomness, Settings};
-use plugin_api::kernel::{KernelFeatures, PolicyParameters, SaId, SaParameters, SaUsage};
+use plugin_api::kernel::{KernelFeatures, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage};
 use plugin_api::{KernelIpsec, PluginError};
 use pqswan_tests::world;
 use rand_chacha::ChaCha8Rng;
@@ -161,7 +161,7 @@ impl KernelIpsec for Agreeing {
     fn enable_udp_decap(&self, _: RawFd, _: bool, _: u16) -> Result<(), PluginError> {
         Ok(())
     }
-    fn receive_esp(&self, _: SocketAddr, _: SocketAddr, _: u8, _: &mut [u8]) {}
+    fn receive_esp(&self, _: &ReceivedEsp, _: &mut [u8]) {}
 }
 
 /// The gateway with so many peers, each of which has one CHILD_SA.

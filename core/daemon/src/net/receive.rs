@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use plugin_api::KernelIpsec;
+use plugin_api::kernel::ReceivedEsp;
 use plugin_api::log::Group;
 use tokio::sync::mpsc;
 
@@ -124,9 +125,26 @@ impl Sockets {
             };
             let local = SocketAddr::new(datagrams.local.unwrap_or(unspecified), socket.port);
             let remote = datagrams.remote;
-            for octets in datagrams.octets.chunks_mut(datagrams.segment.max(1)) {
-                match classify(octets, local.port(), remote.port(), socket.nat_t) {
-                    Kind::Esp => kernel.receive_esp(local, remote, datagrams.tos, octets),
+            let segment = datagrams.segment.max(1);
+            let received = ReceivedEsp {
+                local,
+                remote,
+                tos: datagrams.tos,
+                segment,
+            };
+            let kind = |octets: &[u8]| classify(octets, local.port(), remote.port(), socket.nat_t);
+            // What comes together is nearly always ESP alone, and goes on as it came.
+            if datagrams
+                .octets
+                .chunks(segment)
+                .all(|octets| kind(octets) == Kind::Esp)
+            {
+                kernel.receive_esp(&received, datagrams.octets);
+                continue;
+            }
+            for octets in datagrams.octets.chunks_mut(segment) {
+                match kind(octets) {
+                    Kind::Esp => kernel.receive_esp(&received, octets),
                     Kind::Ignored => {}
                     Kind::Ike { skip } => {
                         let message = &octets[skip..];

@@ -69,8 +69,21 @@ impl KernelIpsec for Recorder {
     fn enable_udp_decap(&self, _: RawFd, _: bool, _: u16) -> Result<(), PluginError> {
         Ok(())
     }
-    fn receive_esp(&self, _: SocketAddr, _: SocketAddr, tos: u8, packet: &mut [u8]) {
-        packet.fill(tos);
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]) {
+        for packet in packets.chunks_mut(received.segment) {
+            packet.fill(received.tos + packet.len() as u8);
+        }
+    }
+}
+
+/// Packets of two octets.
+fn received() -> ReceivedEsp {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    ReceivedEsp {
+        local: nowhere,
+        remote: nowhere,
+        tos: 3,
+        segment: 2,
     }
 }
 
@@ -190,10 +203,10 @@ fn what_both_versions_have_crosses_in_both() {
         remote.delete_policy(&policy()).expect("removed");
         let policy = format!("{:?}", policy());
         assert_eq!(own.said(), [format!("{:?}", sa()), policy.clone(), policy]);
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut packet = [9; 2];
-        remote.receive_esp(nowhere, nowhere, 3, &mut packet);
-        assert_ne!(packet, [9; 2], "it came");
+        let mut packets = [9; 5];
+        remote.receive_esp(&received(), &mut packets);
+        let tos = packets[4] - 1;
+        assert_eq!(packets.map(|octet| octet - tos), [2, 2, 2, 2, 1], "all came");
     }
 }
 
@@ -205,10 +218,9 @@ fn options_cross_in_the_second_version() {
     remote.add_sa(&sa).expect("added");
     remote.add_policy(&policy).expect("added");
     assert_eq!(own.said(), [format!("{sa:?}"), format!("{policy:?}")]);
-    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-    let mut packet = [9; 2];
-    remote.receive_esp(nowhere, nowhere, 3, &mut packet);
-    assert_eq!(packet, [3; 2]);
+    let mut packets = [9; 3];
+    remote.receive_esp(&received(), &mut packets);
+    assert_eq!(packets, [5, 5, 4]);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use iana::{EncryptionAlgorithm, Protocol, TrafficSelector};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use plugin_api::kernel::{
-    CopyDscp, Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime,
-    SaMode, SaOptions, SaParameters, SaUsage, UdpEncap,
+    CopyDscp, Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, ReceivedEsp, SaId,
+    SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap,
 };
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelIpsec, KernelNet, Reply, Secret};
@@ -313,7 +313,13 @@ impl World {
                     tos |= 0b11;
                 }
                 drop(state);
-                backend.receive_esp(local, remote, tos, &mut buffer[..len]);
+                let received = ReceivedEsp {
+                    local,
+                    remote,
+                    tos,
+                    segment: len,
+                };
+                backend.receive_esp(&received, &mut buffer[..len]);
             }
         });
         host.receivers.lock().expect("no panic before").push(Receiver {

@@ -35,7 +35,7 @@ use netlink_packet_xfrm::policy::{
 };
 use netlink_packet_xfrm::state::{FlushMessage as FlushSas, ModifyMessage};
 use netlink_sys::protocols::NETLINK_XFRM;
-use plugin_api::kernel::{KernelFeatures, PolicyParameters, SaId, SaParameters, SaUsage};
+use plugin_api::kernel::{KernelFeatures, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage};
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError};
 
@@ -479,5 +479,5 @@ impl KernelIpsec for Xfrm {
     }
 
     /// The kernel decrypts by itself; what comes here it has not recognized as ESP.
-    fn receive_esp(&self, _local: SocketAddr, _remote: SocketAddr, _tos: u8, _packet: &mut [u8]) {}
+    fn receive_esp(&self, _received: &ReceivedEsp, _packets: &mut [u8]) {}
 }

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use iana::Protocol;
-use plugin_api::kernel::{KernelFeatures, PolicyParameters, SaId, SaParameters, SaUsage};
+use plugin_api::kernel::{KernelFeatures, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage};
 use plugin_api::{ErrorKind, Feature, FeatureName, Host, Implementation, KernelIpsec, PluginError};
 
 plugin_api::export_plugin! { name: "quotes", features: features }
@@ -79,7 +79,7 @@ impl KernelIpsec for Quotes {
         quoted((socket, ipv6, port))
     }
 
-    fn receive_esp(&self, _local: SocketAddr, _remote: SocketAddr, tos: u8, packet: &mut [u8]) {
-        packet.fill(tos);
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]) {
+        packets.fill(received.tos);
     }
 }
