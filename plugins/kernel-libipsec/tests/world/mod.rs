@@ -153,10 +153,11 @@ impl Drop for Receiver {
     }
 }
 
-/// Receives a datagram with its sender and the DSCP and ECN of its header.
-pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> nix::Result<(usize, SocketAddr, u8)> {
+/// Receives a datagram with its sender and the DSCP and ECN of its header; or several, of equal length but the last, with
+/// that length.
+pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> nix::Result<(usize, SocketAddr, u8, usize)> {
     use std::os::fd::AsRawFd;
-    let mut control = nix::cmsg_space!(u8);
+    let mut control = nix::cmsg_space!(u8, i32);
     let mut slices = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::empty();
     let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
@@ -164,9 +165,18 @@ pub(crate) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> nix::Result<(usi
         ControlMessageOwned::Ipv4Tos(tos) => Some(tos),
         _ => None,
     });
+    let segment = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::UdpGroSegments(octets) => usize::try_from(octets).ok(),
+        _ => None,
+    });
     let sender = message.address.expect("a sender");
     let sender = SocketAddr::new(sender.ip().into(), sender.port());
-    Ok((message.bytes, sender, tos.unwrap_or(0)))
+    Ok((
+        message.bytes,
+        sender,
+        tos.unwrap_or(0),
+        segment.unwrap_or(message.bytes),
+    ))
 }
 
 pub(crate) struct World {
@@ -234,6 +244,22 @@ impl World {
         inner_v6(side)
     }
 
+    /// Packets that a side's back end handed to its kernel.
+    pub(crate) fn handed_over(&self, side: Side) -> u64 {
+        let device = self.hosts[side].backend.device();
+        let path = format!("/sys/class/net/{device}/statistics/rx_packets");
+        let shown = self.within(side, move || {
+            // Of the network namespace of whoever mounts it.
+            let script = format!("mount -t sysfs none /sys && cat {path}");
+            Command::new("unshare").args(["-m", "sh", "-c", &script]).output()
+        });
+        let shown = shown.expect("unshare");
+        let text = String::from_utf8_lossy(&shown.stdout);
+        text.trim()
+            .parse()
+            .unwrap_or_else(|error| panic!("{error}: {shown:?}"))
+    }
+
     /// What an operator does who lets the peer's own packets run into the tunnel.
     pub(crate) fn route_peer_into_tunnel(&self, side: Side) {
         let machine = &self.hosts[side];
@@ -289,6 +315,7 @@ impl World {
         let address = SocketAddr::new(outer(side), port);
         let socket = Arc::new(self.within(side, move || UdpSocket::bind(address).expect("a socket")));
         setsockopt(&socket, sockopt::IpRecvTos, &true).expect("an option");
+        setsockopt(&socket, sockopt::UdpGroSegment, &true).expect("an option");
         let local = socket.local_addr().expect("bound");
         host.backend
             .enable_udp_decap(socket.as_raw_fd(), false, 4500)
@@ -302,12 +329,13 @@ impl World {
         );
         let thread = thread::spawn(move || {
             let mut buffer = [0; 65_536];
-            while let Ok((len, remote, mut tos)) = receive(&own, &mut buffer) {
+            while let Ok((len, remote, mut tos, segment)) = receive(&own, &mut buffer) {
                 if stopped.load(SeqCst) {
                     return;
                 }
                 let mut state = daemon.state.lock().expect("no panic before");
-                state.last = Some((local, remote, buffer[..len].to_vec()));
+                let last = buffer[..len].chunks(segment.max(1)).next_back();
+                state.last = last.map(|last| (local, remote, last.to_vec()));
                 state.last_tos = tos;
                 if state.congested {
                     tos |= 0b11;
@@ -317,7 +345,7 @@ impl World {
                     local,
                     remote,
                     tos,
-                    segment: len,
+                    segment,
                 };
                 backend.receive_esp(&received, &mut buffer[..len]);
             }
