@@ -1,4 +1,4 @@
-//! What every key exchange method must do, for the tests of a plugin.
+//! What every key exchange method must do, for the tests of a plugin, and a daemon for them.
 //!
 //! ```
 //! # use plugin_api::{Kem, PluginError, Secret};
@@ -13,7 +13,11 @@
 
 #![allow(clippy::panic)]
 
+mod recorder;
+
 use std::collections::BTreeSet;
+
+pub use recorder::Recorder;
 
 use crate::{ErrorKind, Kem, KemExchange, KeyExchange, PluginError, Secret};
 

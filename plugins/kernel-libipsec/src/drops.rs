@@ -134,7 +134,7 @@ impl Drops {
 #[allow(clippy::disallowed_methods)] // any instant does
 mod tests {
     use super::*;
-    use crate::testing::Recorder;
+    use plugin_api::testing::Recorder;
 
     #[test]
     fn a_flood_makes_one_line_an_interval() {

@@ -20,8 +20,6 @@ pub mod routes;
 pub mod sad;
 pub mod settings;
 pub mod spd;
-#[cfg(test)]
-mod testing;
 pub mod timer;
 pub mod tun;
 pub mod udp;

@@ -77,7 +77,7 @@ fn number(host: &dyn Host, key: &str, default: u32) -> Result<u32, PluginError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Recorder;
+    use plugin_api::testing::Recorder;
 
     #[test]
     fn without_settings_the_defaults_are_strongswans() {

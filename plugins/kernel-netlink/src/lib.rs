@@ -12,8 +12,6 @@ pub mod monitor;
 pub mod net;
 pub mod settings;
 pub mod state;
-#[cfg(test)]
-mod testing;
 pub mod xfrm;
 
 use std::sync::Arc;

@@ -191,7 +191,7 @@ fn invalid(text: String) -> PluginError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Recorder;
+    use plugin_api::testing::Recorder;
 
     #[test]
     fn without_settings_the_defaults_are_strongswans() {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use plugin_api::kernel::{Direction, LocalAddress, NextHop, SaMode};
 
 use super::*;
-use crate::testing::Recorder;
+use plugin_api::testing::Recorder;
 
 #[derive(Default)]
 struct Net {

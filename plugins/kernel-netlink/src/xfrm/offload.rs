@@ -112,9 +112,9 @@ mod tests {
 
     use plugin_api::KernelNet;
     use plugin_api::kernel::{LocalAddress, NextHop, Route};
+    use plugin_api::testing::Recorder;
 
     use super::*;
-    use crate::testing::Recorder;
 
     /// The loopback, which every host has.
     struct Loopback;

@@ -6,7 +6,7 @@ use plugin_api::kernel::{Direction, LocalAddress, NextHop, PolicyPriority, SaMod
 use plugin_api::{ErrorKind, PluginError};
 
 use super::*;
-use crate::testing::Recorder;
+use plugin_api::testing::Recorder;
 
 /// A host with an address on link with the peer and another inside the tunnel.
 struct Net {

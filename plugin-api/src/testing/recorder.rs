@@ -1,31 +1,37 @@
-//! A daemon for unit tests: it writes down what it is told.
+use std::sync::{Arc, Mutex, PoisonError};
 
-use std::sync::{Arc, Mutex};
+use crate::kernel::{KernelEvent, KernelNet};
+use crate::log::Group;
+use crate::{Host, Reply};
 
-use plugin_api::kernel::KernelEvent;
-use plugin_api::log::Group;
-use plugin_api::{Host, KernelNet, Reply};
-
+/// A daemon for the unit tests of a plugin: it writes down what it is told.
 #[derive(Default)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     lines: Mutex<Vec<String>>,
     net: Option<Arc<dyn KernelNet>>,
     settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Recorder {
-    pub(crate) fn with_settings(settings: &[(&'static str, &'static str)]) -> Self {
+    /// One with these keys and values of strongswan.conf.
+    pub fn with_settings(settings: &[(&'static str, &'static str)]) -> Self {
         Self {
             settings: settings.to_vec(),
             ..Default::default()
         }
     }
 
-    pub(crate) fn with_net(net: Arc<dyn KernelNet>) -> Self {
+    /// One with this plugin for addresses and routes.
+    pub fn with_net(net: Arc<dyn KernelNet>) -> Self {
         Self {
             net: Some(net),
             ..Default::default()
         }
+    }
+
+    /// What was logged, and the events of the kernel as they are debugged.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -40,10 +46,8 @@ impl Host for Recorder {
     }
 
     fn log(&self, _group: Group, _level: i8, message: &str) {
-        self.lines
-            .lock()
-            .expect("no panic before")
-            .push(message.to_owned());
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push(message.to_owned());
     }
 
     fn submit(&self, _verb: &str, _message: &[u8], reply: Arc<dyn Reply>) {
