@@ -27,6 +27,7 @@ mod netns {
     mod rekey;
     mod restart;
     mod road_warrior;
+    mod stream;
     mod swanctl;
     mod traffic;
     mod vici;

@@ -14,9 +14,15 @@ mod strongswan;
 mod uml {
     mod esp;
     mod host;
+    mod kills;
+    mod moving;
     mod net;
+    mod pair;
+    mod refusals;
     mod scenarios;
     mod setup;
+    #[path = "../netns/stream.rs"]
+    mod stream;
     mod tables;
     mod wire;
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::{install, manual, run};
 
@@ -29,7 +30,7 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
     )?;
     let plugins = plugins(root)?;
     for plugin in &plugins {
-        let name = format!("libcharon_{}.so", plugin.replace('-', "_"));
+        let name = library(plugin);
         let target = directory.join("usr/lib/ipsec/plugins").join(&name);
         copy(&built.join(name), &target, 0o644)?;
     }
@@ -63,6 +64,39 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         plugins.len()
     );
     Ok(())
+}
+
+/// Copies programs and plugins of a build into one folder, without what only debuggers read. In a guest each page that a
+/// start touches costs as much as a system call elsewhere, and those of debug builds are full of such things.
+pub(crate) fn stripped(built: &Path, folder: &Path) -> Result<(), String> {
+    let failed = |error| format!("{}: {error}", folder.display());
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(failed)?;
+    }
+    fs::create_dir_all(folder).map_err(failed)?;
+    let libraries = plugins(xtask::root())?.into_iter().map(|plugin| library(&plugin));
+    let programs = PROGRAMS.iter().map(|(program, _)| (*program).to_owned());
+    for name in programs.chain(libraries) {
+        let from = built.join(&name);
+        // Not every build has the plugins with a workspace of their own.
+        if !from.exists() {
+            continue;
+        }
+        let status = Command::new("strip")
+            .args(["--strip-unneeded", "-o"])
+            .args([&folder.join(&name), &from])
+            .status()
+            .map_err(|error| format!("strip: {error}"))?;
+        if !status.success() {
+            return Err(format!("strip {}: {status}", from.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The file of a plugin.
+fn library(plugin: &str) -> String {
+    format!("libcharon_{}.so", plugin.replace('-', "_"))
 }
 
 /// The plugins by name, which is that of their folder; those with a workspace of their own too.

@@ -44,6 +44,7 @@ pub(crate) const GUEST: &[Tool] = &[
     tool("linux.uml", "user-mode-linux"),
     tool("modprobe", "kmod"),
     tool("iptables-legacy", "iptables"),
+    tool("strip", "binutils"),
 ];
 
 /// For the root of an image.

@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Docker,
 }
 
-/// All, in the order in which they run, but for the guest's, which take ten minutes and are run by name.
+/// All, in the order in which they run.
 const ALL: &[Kind] = &[
     Kind::Lint,
     Kind::Unit,
@@ -46,6 +46,7 @@ const ALL: &[Kind] = &[
     Kind::Netns,
     Kind::Clients,
     Kind::Interop,
+    Kind::Uml,
     Kind::Docker,
 ];
 
@@ -204,7 +205,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             }
             // Fetched here, because the guest has no network but its own.
             xtask::peers::Peer::unpack(PEER)?;
-            run::build(false)?;
+            dist::stripped(&run::build(false)?, &xtask::uml::programs())?;
             for (package, name) in [("charon-kernel-netlink", "esp"), ("pqswan-tests", "uml")] {
                 let test = run::test_program(package, name)?;
                 let options = ["--test-threads=1", "--show-output"].map(str::to_owned);

@@ -1,69 +1,10 @@
 //! carol gets another address while packets flow (RFC 4555).
 #![allow(clippy::disallowed_methods, reason = "the time of a move is what is printed")]
 
-use std::io::{BufRead, BufReader, Lines};
-use std::ops::RangeInclusive;
-use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use super::pair::{Pair, ask, tunnelled};
-
-/// A stream of pings from carol through the tunnel, and which of them came back.
-struct Stream {
-    ping: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    came_back: Vec<u32>,
-}
-
-impl Stream {
-    fn start(pair: &Pair, count: u32) -> Self {
-        let mut command = pair.carol.command("ping");
-        let count = count.to_string();
-        command
-            .args(["-n", "-i", "0.01", "-W", "2", "-c", &count, "10.1.0.2"])
-            .stdout(Stdio::piped());
-        let mut ping = pair.carol.namespace.spawn(&mut command).expect("ping");
-        let output = ping.stdout.take().expect("its output");
-        Self {
-            ping,
-            lines: BufReader::new(output).lines(),
-            came_back: Vec::new(),
-        }
-    }
-
-    /// Reads on until ping `number` or a later one has come back; `false` at the end.
-    fn until(&mut self, number: u32) -> bool {
-        for line in &mut self.lines {
-            let line = line.expect("a line");
-            let sequence = line
-                .split("icmp_seq=")
-                .nth(1)
-                .and_then(|rest| rest.split(' ').next());
-            if let Some(sequence) = sequence.and_then(|text| text.parse().ok()) {
-                self.came_back.push(sequence);
-                if sequence >= number {
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    /// Runs of pings, of `count`, that were lost one after the other.
-    fn gaps(mut self, count: u32) -> Vec<RangeInclusive<u32>> {
-        self.until(u32::MAX);
-        self.ping.wait().expect("its end");
-        self.came_back.sort_unstable();
-        let (mut gaps, mut next) = (Vec::new(), 1);
-        for number in self.came_back.into_iter().chain([count + 1]) {
-            if number > next {
-                gaps.push(next..=number - 1);
-            }
-            next = number + 1;
-        }
-        gaps
-    }
-}
+use super::stream::Stream;
 
 /// Takes an address away from carol, and returns how long it took until both hosts had moved.
 fn take_away(pair: &Pair, address: &str) -> Duration {
@@ -86,7 +27,7 @@ fn a_move_loses_the_packets_in_flight_at_most() {
     let Some(pair) = tunnelled() else { return };
     let spis = spis(&pair);
     let count = 1000;
-    let mut stream = Stream::start(&pair, count);
+    let mut stream = Stream::start(&pair.carol.namespace, "10.1.0.2", count);
     assert!(stream.until(200), "pings come back");
     // Not of the same network, or it would go with the first.
     pair.carol
@@ -100,7 +41,7 @@ fn a_move_loses_the_packets_in_flight_at_most() {
         .ip("addr add 192.168.0.3/24 dev eth0")
         .expect("added");
     let took_back = take_away(&pair, "192.168.0.4/25");
-    let gaps = stream.gaps(count);
+    let gaps = stream.gaps();
     println!("moved in {took:?} and back in {took_back:?}; lost {gaps:?} of {count} pings, one every 10 ms");
     // Those on their way between the loss of the address and the peer's knowledge of the new one; none after the first
     // that came back.

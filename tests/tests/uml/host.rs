@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use daemon::plugins::DEFAULT_LOAD;
 use xtask::host::{Host, PATIENCE};
 use xtask::netns::Namespace;
 use xtask::peers::Peer;
@@ -10,6 +9,10 @@ use xtask::watch;
 
 use super::tables::{State, policies, states};
 use crate::strongswan::StrongSwan;
+
+/// Ours without the key exchanges that no connection here has, because each plugin costs at every start in the guest.
+const OUR_PLUGINS: &str = "aws-lc aes sha2 sha1 random nonce curve25519 hmac gcm kernel-netlink attr resolve socket-default stroke \
+                           vici updown counters";
 
 /// strongSwan with the kernel's IPsec; `resolve` and others would need files of the system.
 const THEIR_PLUGINS: &str =
@@ -32,19 +35,24 @@ enum Kind {
     Theirs(StrongSwan),
 }
 
+/// A host with our programs, whose daemon does not run yet.
+pub(crate) fn ours(name: &str, namespace: Namespace, settings: &str) -> Host {
+    let empty = tempfile::tempdir().unwrap();
+    for file in ["ipsec.conf", "ipsec.secrets", "strongswan.conf"] {
+        std::fs::write(empty.path().join(file), "").unwrap();
+    }
+    let host = Host::new(name, namespace, &xtask::uml::programs(), empty.path()).unwrap();
+    host.set(&format!("charon {{\n load = {OUR_PLUGINS}\n {settings}\n}}"))
+        .unwrap();
+    host
+}
+
 impl Machine {
     /// Starts a daemon; `settings` go into the section `charon` of its strongswan.conf.
     pub(crate) fn start(who: Who, name: &'static str, namespace: Namespace, settings: &str) -> Self {
         let kind = match who {
             Who::Us => {
-                let empty = tempfile::tempdir().unwrap();
-                for file in ["ipsec.conf", "ipsec.secrets", "strongswan.conf"] {
-                    std::fs::write(empty.path().join(file), "").unwrap();
-                }
-                let host = Host::new(name, namespace, &xtask::programs().unwrap(), empty.path()).unwrap();
-                let load = DEFAULT_LOAD.replace("kernel-libipsec ", "");
-                host.set(&format!("charon {{\n load = {load}\n {settings}\n}}"))
-                    .unwrap();
+                let host = ours(name, namespace, settings);
                 host.start()
                     .unwrap_or_else(|error| panic!("{error}\n{}", host.read("charon.log")));
                 Kind::Ours(Box::new(host))

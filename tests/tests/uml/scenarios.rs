@@ -1,95 +1,11 @@
 //! What tunnels in the kernel do, with our daemon on both hosts and with strongSwan's on either.
 
-use std::time::Duration;
-
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
-
 use super::host::{Machine, Who};
-use super::net::{Hidden, cable, command, hidden};
+use super::net::{Hidden, command, hidden};
+use super::pair::{ESP, EVERYONE, SETTINGS, all_esp, pair, pair_with};
 use super::setup::{CAROL, End, MOON, conf};
 use super::tables::{policies, states};
 use super::wire::Wire;
-
-/// Who runs on moon, and who on carol. strongSwan on both is no test of ours, but of the scenario.
-const EVERYONE: [[Who; 2]; 4] = [
-    [Who::Them, Who::Them],
-    [Who::Us, Who::Us],
-    [Who::Them, Who::Us],
-    [Who::Us, Who::Them],
-];
-
-const ESP: &str = "aes256gcm16";
-
-/// Addresses on the cable that no policy protects.
-const OUTSIDE: [&str; 2] = ["192.168.9.2", "192.168.9.3"];
-
-/// No rekeyed SA stays for packets on their way: there are none when a test looks.
-const SETTINGS: &str = "delete_rekeyed_delay = 0";
-
-struct Pair {
-    moon: Machine,
-    carol: Machine,
-}
-
-/// Both hosts on one cable, their daemons up.
-fn pair(who: [Who; 2]) -> Option<Pair> {
-    pair_with(who, SETTINGS)
-}
-
-fn pair_with([moon, carol]: [Who; 2], settings: &str) -> Option<Pair> {
-    let network = cable()?;
-    println!("moon: {moon:?}, carol: {carol:?}");
-    for (host, address) in [&network.moon, &network.carol].into_iter().zip(OUTSIDE) {
-        host.ip(&format!("addr add {address}/24 dev eth0")).unwrap();
-    }
-    Some(Pair {
-        moon: Machine::start(moon, "moon", network.moon, settings),
-        carol: Machine::start(carol, "carol", network.carol, settings),
-    })
-}
-
-impl Pair {
-    fn both(&self) -> [&Machine; 2] {
-        [&self.moon, &self.carol]
-    }
-
-    /// Loads the connection on both, with more settings of it and of its CHILD_SA.
-    fn load(&self, esp: &str, connection: &str, child: &str) {
-        self.moon.load(&conf(MOON, CAROL, esp, connection, child));
-        self.carol.load(&conf(CAROL, MOON, esp, connection, child));
-    }
-
-    fn wire(&self) -> Wire<'_> {
-        Wire::tap(self.both().map(|host| (host.namespace(), "eth0")))
-    }
-
-    /// carol pings an address on moon, which answers, and returns what passed on the cable meanwhile.
-    fn ping(&self, from: &str, to: &str) -> Vec<String> {
-        let wire = self.wire();
-        command(
-            self.carol.namespace(),
-            "ping",
-            &format!("-c 2 -i 0.2 -W 5 -I {from} {to}"),
-        );
-        wire.heard(OUTSIDE[1])
-    }
-
-    /// Fails unless the two hosts have one CHILD_SA, the same.
-    fn expect_one(&self) {
-        let [moon, carol] = self.both().map(Machine::agree);
-        assert_eq!((moon.len(), carol.len()), (1, 1));
-        for (one, other) in [(0, 1), (1, 0)] {
-            assert_eq!(moon[0][one].spi, carol[0][other].spi, "{}", self.carol.log());
-        }
-    }
-}
-
-fn all_esp(heard: &[String], count: usize) {
-    assert_eq!(heard.len(), count, "{heard:#?}");
-    let esp = |packet: &String| packet.contains(": ESP(spi=0x");
-    assert!(heard.iter().all(esp), "{heard:#?}");
-}
 
 #[test]
 fn networks_are_joined_and_parted() {
@@ -359,61 +275,6 @@ fn asked(text: &str) -> String {
         found.push(format!("{key} {}", values.copied().collect::<Vec<_>>().join(" ")));
     }
     found.join(", ")
-}
-
-#[test]
-fn a_killed_daemon_leaves_nothing_to_the_next() {
-    let Some(pair) = pair([Who::Us; 2]) else { return };
-    pair.load(ESP, "", "");
-    pair.carol.swanctl("--initiate --child net");
-    pair.expect_one();
-    pair.carol.restart();
-    pair.carol.expect_nothing();
-    pair.carol.load(&conf(CAROL, MOON, ESP, "", ""));
-    pair.carol.swanctl("--initiate --child net");
-    // INITIAL_CONTACT ends what moon still had.
-    pair.expect_one();
-    all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
-}
-
-/// What somebody may be at when the daemon dies.
-const AT: [&str; 4] = [
-    "--initiate --child net",
-    "--rekey --child net",
-    "--rekey --ike net",
-    "--terminate --ike net",
-];
-
-#[test]
-fn a_daemon_killed_at_any_moment_leaves_one_tunnel_or_none() {
-    const KILLS: u64 = 12;
-    let Some(pair) = pair([Who::Us; 2]) else { return };
-    pair.load(ESP, "", "");
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).unwrap();
-    println!("seed {}", u64::from_le_bytes(seed));
-    let mut random = ChaCha8Rng::seed_from_u64(u64::from_le_bytes(seed));
-    for kill in 0..KILLS {
-        let at = AT[usize::try_from(kill).unwrap() % AT.len()];
-        if at != AT[0] {
-            pair.carol.swanctl(AT[0]);
-        }
-        let wait = Duration::from_millis(u64::from(random.next_u32() % 300));
-        println!("kill {kill}: {wait:?} into {at}");
-        std::thread::scope(|scope| {
-            // The command fails, with the daemon, or has succeeded before.
-            scope.spawn(|| pair.carol.try_swanctl(at));
-            // Not for something to happen: this is the moment.
-            std::thread::sleep(wait);
-            pair.carol.restart();
-        });
-        pair.carol.expect_nothing();
-        pair.carol.load(&conf(CAROL, MOON, ESP, "", ""));
-        pair.carol.swanctl(AT[0]);
-        pair.expect_one();
-        all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
-        pair.carol.swanctl("--terminate --ike net");
-    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Wire<'a> {
 }
 
 impl<'a> Wire<'a> {
-    /// Starts to listen, except to ARP and to what IPv6 says of itself.
+    /// Starts to listen, except to ARP and to what IPv6 says of itself, which may follow options that hosts on the way read.
     pub(crate) fn tap(ends: [(&'a Namespace, &str); 2]) -> Self {
         let taps = ends.iter().map(|(namespace, device)| tap(namespace, device));
         Self {
@@ -43,7 +43,7 @@ fn tap(namespace: &Namespace, device: &str) -> (Child, BufReader<ChildStdout>) {
         .spawn(
             Command::new("tcpdump")
                 .args(["-n", "-l", "-t", "--immediate-mode", "-Q", "out", "-i", device])
-                .args(["ip or (ip6 and not icmp6)"])
+                .args(["ip or (ip6 and not icmp6 and not ip6[6] = 0)"])
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped()),
         )

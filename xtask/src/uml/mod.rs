@@ -52,6 +52,11 @@ pub fn results() -> PathBuf {
     crate::root().join("target/uml")
 }
 
+/// Where `cargo xtask test uml` lays out the programs that the guest runs.
+pub fn programs() -> PathBuf {
+    results().join("programs")
+}
+
 /// Runs a program in a guest of its own to its end, with our environment, and returns what it ended in.
 ///
 /// # Errors

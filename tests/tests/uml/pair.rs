@@ -1,0 +1,89 @@
+//! moon and carol on one cable, with either daemon.
+
+use super::host::{Machine, Who};
+use super::net::{cable, command};
+use super::setup::{CAROL, MOON, conf};
+use super::wire::Wire;
+
+/// Who runs on moon, and who on carol. strongSwan on both is no test of ours, but of the scenario.
+pub(super) const EVERYONE: [[Who; 2]; 4] = [
+    [Who::Them, Who::Them],
+    [Who::Us, Who::Us],
+    [Who::Them, Who::Us],
+    [Who::Us, Who::Them],
+];
+
+pub(super) const ESP: &str = "aes256gcm16";
+
+/// Addresses on the cable that no policy protects.
+const OUTSIDE: [&str; 2] = ["192.168.9.2", "192.168.9.3"];
+
+/// No rekeyed SA stays for packets on their way: there are none when a test looks.
+pub(super) const SETTINGS: &str = "delete_rekeyed_delay = 0";
+
+pub(super) struct Pair {
+    pub(super) moon: Machine,
+    pub(super) carol: Machine,
+}
+
+/// Both hosts on one cable, their daemons up.
+pub(super) fn pair(who: [Who; 2]) -> Option<Pair> {
+    pair_with(who, SETTINGS)
+}
+
+/// The same with other settings of the daemons.
+pub(super) fn pair_with([moon, carol]: [Who; 2], settings: &str) -> Option<Pair> {
+    let network = cable()?;
+    println!("moon: {moon:?}, carol: {carol:?}");
+    for (host, address) in [&network.moon, &network.carol].into_iter().zip(OUTSIDE) {
+        host.ip(&format!("addr add {address}/24 dev eth0")).unwrap();
+    }
+    Some(Pair {
+        moon: Machine::start(moon, "moon", network.moon, settings),
+        carol: Machine::start(carol, "carol", network.carol, settings),
+    })
+}
+
+impl Pair {
+    pub(super) fn both(&self) -> [&Machine; 2] {
+        [&self.moon, &self.carol]
+    }
+
+    /// Loads the connection on both, with more settings of it and of its CHILD_SA.
+    pub(super) fn load(&self, esp: &str, connection: &str, child: &str) {
+        self.moon.load(&conf(MOON, CAROL, esp, connection, child));
+        self.carol.load(&conf(CAROL, MOON, esp, connection, child));
+    }
+
+    fn wire(&self) -> Wire<'_> {
+        Wire::tap(self.both().map(|host| (host.namespace(), "eth0")))
+    }
+
+    /// carol pings an address on moon, which answers, and returns what passed on the cable meanwhile.
+    pub(super) fn ping(&self, from: &str, to: &str) -> Vec<String> {
+        let wire = self.wire();
+        command(
+            self.carol.namespace(),
+            "ping",
+            &format!("-c 2 -i 0.2 -W 5 -I {from} {to}"),
+        );
+        wire.heard(OUTSIDE[1])
+    }
+
+    /// Fails unless the two hosts have one CHILD_SA, the same.
+    pub(super) fn expect_one(&self) {
+        let [moon, carol] = self.both().map(Machine::agree);
+        assert_eq!((moon.len(), carol.len()), (1, 1));
+        for (one, other) in [(0, 1), (1, 0)] {
+            assert_eq!(moon[0][one].spi, carol[0][other].spi, "{}", self.carol.log());
+        }
+    }
+}
+
+/// Fails unless the packets are that many of ESP. The daemons may talk meanwhile, of a new address, say.
+pub(super) fn all_esp(heard: &[String], count: usize) {
+    let packets: Vec<_> = heard.iter().filter(|packet| !packet.contains("isakmp")).collect();
+    assert_eq!(packets.len(), count, "{heard:#?}");
+    let esp = |packet: &&String| packet.contains(": ESP(spi=0x");
+    assert!(packets.iter().all(esp), "{heard:#?}");
+}
