@@ -10,7 +10,7 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteMetric, RouteScope};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteMetric, RouteProtocol, RouteScope};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 use plugin_api::kernel::{LocalAddress, NextHop, Route};
@@ -104,7 +104,7 @@ impl Netlink {
             {
                 Ok(_) => self.rules.push(rule),
                 // Somebody else's, or ours from before a crash; it does what we need either way.
-                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => self.clear_table(family),
                 Err(error) => {
                     let remedy = match error.raw_os_error() {
                         Some(libc::EPERM) => "; start as root or with CAP_NET_ADMIN",
@@ -117,6 +117,36 @@ impl Netlink {
                     self.host.log(Group::Knl, CONTROL, &text);
                 }
             }
+        }
+    }
+
+    /// Takes out what a daemon that was killed has left in our table: tunnels that are gone with it.
+    fn clear_table(&self, family: AddressFamily) {
+        // Tables of the system, which others use too.
+        let systems = [libc::RT_TABLE_DEFAULT, libc::RT_TABLE_MAIN, libc::RT_TABLE_LOCAL];
+        if systems.map(u32::from).contains(&self.settings.table) {
+            return;
+        }
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        let listed = self.connection.dump(&Message::GetRoute(message));
+        let left = listed.map(|routes| {
+            routes.into_iter().filter_map(|message| match message {
+                Message::NewRoute(route) => Some(route),
+                _ => None,
+            })
+        });
+        let removed = left.and_then(|left| {
+            left.filter(|route| Candidate::of(route).table == self.settings.table)
+                .filter(|route| route.header.protocol == RouteProtocol::Static)
+                .try_for_each(|route| self.connection.request(Message::DelRoute(route), 0).map(drop))
+        });
+        if let Err(error) = removed {
+            let text = format!(
+                "unable to remove what another daemon has left in routing table {0}: {error}; see `ip route show table {0}`",
+                self.settings.table
+            );
+            self.host.log(Group::Knl, CONTROL, &text);
         }
     }
 

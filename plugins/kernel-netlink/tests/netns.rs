@@ -218,6 +218,26 @@ fn rules_of_others_are_news_if_wanted() {
 }
 
 #[test]
+fn routes_that_a_killed_daemon_has_left_are_removed() {
+    if !world::enter("left") {
+        return;
+    }
+    ip("addr add 198.51.100.1/24 dev eth0");
+    ip("link set eth0 up");
+    ip("rule add priority 220 table 220");
+    ip("route add 10.1.0.0/16 via 198.51.100.2 dev eth0 proto static table 220");
+    // Nobody adds such for a daemon, but by hand.
+    ip("route add 10.2.0.0/16 via 198.51.100.2 dev eth0 proto boot table 220");
+    ip("route add 10.3.0.0/16 via 198.51.100.2 dev eth0 proto static");
+    let (daemon, _told) = Daemon::new(&[]);
+    let _net = Netlink::new(daemon).expect("netlink");
+    let table = ip("route show table 220");
+    assert!(!table.contains("10.1.0.0/16"), "{table}");
+    assert!(table.contains("10.2.0.0/16"), "{table}");
+    assert!(ip("route show").contains("10.3.0.0/16"));
+}
+
+#[test]
 fn routes_go_to_our_table_and_next_hops_come_from_others() {
     let Some(world) = World::new("routes") else { return };
     let net = &world.net;
