@@ -120,7 +120,6 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
         octets: octets.limit(0),
         packets: packets.limit(0),
     };
-    notes.add("inactivity", child.inactivity.is_zero());
     Ok(child)
 }
 
