@@ -1,5 +1,6 @@
-//! `cargo xtask demo | test | dist | docker | uml`: what a person or CI runs, with what it needs to be installed.
+//! `cargo xtask demo | test | dist | bench | docker | uml`: what a person or CI runs, with what it needs to be installed.
 
+mod bench;
 mod demo;
 mod dist;
 mod docker;
@@ -41,6 +42,20 @@ enum Task {
         /// The root of the tree.
         directory: PathBuf,
     },
+    /// Measure, beside other implementations: all scenarios, or those named.
+    Bench {
+        /// A smoke run of a few minutes, which fails if the ratios that hold are lost.
+        #[arg(long)]
+        quick: bool,
+        /// Forget what an interrupted run has measured.
+        #[arg(long)]
+        fresh: bool,
+        /// Who answers: `ours`, and whom it is compared with, like `strongswan-6.1.0`.
+        #[arg(long, value_delimiter = ',')]
+        responders: Vec<String>,
+        /// kem, startup, handshake, capacity, tunnel, network; or `report`, once more of what has been measured.
+        scenarios: Vec<String>,
+    },
     /// Build the image and bring the walk-through's containers up, until interrupted.
     Docker {
         /// The client is a road warrior, without a network of her own.
@@ -71,6 +86,12 @@ fn main() -> ExitCode {
         Task::Demo { all } => demo::run(all),
         Task::Test { kinds } => test::run(&kinds),
         Task::Dist { directory } => dist::run(&directory),
+        Task::Bench {
+            quick,
+            fresh,
+            responders,
+            scenarios,
+        } => bench::run(quick, fresh, &responders, &scenarios),
         Task::Docker { road_warrior, tree } => {
             let source = if tree {
                 docker::Source::Tree

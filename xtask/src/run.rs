@@ -54,6 +54,8 @@ pub(crate) fn build(release: bool) -> Result<PathBuf, String> {
         "xtask",
         "--exclude",
         "pqswan-tests",
+        "--exclude",
+        "pqswan-bench",
     ];
     arguments.extend(release.then_some("--release"));
     cargo(&arguments)?;

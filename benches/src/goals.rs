@@ -1,0 +1,269 @@
+//! What the figures are to be, and what they are today: ratios within one run, and a few times that are so short that they are
+//! goals by themselves.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::results::{Row, Store};
+
+/// A bound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) enum Bound {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+}
+
+impl Bound {
+    /// Whether a figure keeps it.
+    pub(crate) fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(bound) => value <= bound,
+            Self::AtLeast(bound) => value >= bound,
+        }
+    }
+
+    fn text(self, unit: &str) -> String {
+        let (sign, bound) = match self {
+            Self::AtMost(bound) => ("≤", bound),
+            Self::AtLeast(bound) => ("≥", bound),
+        };
+        format!("{sign} {}{unit}", number(bound))
+    }
+}
+
+/// A figure with as many digits as mean something.
+pub(crate) fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        0.0 => 0,
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    // Thousands apart.
+    let (sign, text) = text
+        .strip_prefix('-')
+        .map_or(("", text.as_str()), |text| ("−", text));
+    let mut out = String::from(sign);
+    for (at, digit) in text.chars().enumerate() {
+        if at > 0 && (text.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// What is wanted of a figure, and what is asserted of it.
+pub(crate) struct Goal {
+    /// Its scenario.
+    pub(crate) scenario: &'static str,
+    /// What it is about.
+    pub(crate) text: &'static str,
+    unit: &'static str,
+    /// What is wanted.
+    wanted: Bound,
+    /// What the quick run fails without: what holds today, with a margin for a busy machine.
+    asserted: Option<Bound>,
+    figure: fn(&Store) -> Option<f64>,
+}
+
+/// A goal beside its figure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Judgement {
+    /// The scenario that the figure is of.
+    pub(crate) scenario: String,
+    /// What it is about.
+    pub(crate) text: String,
+    /// The figure; nothing if it was not measured.
+    pub(crate) figure: Option<f64>,
+    /// The figure in words.
+    pub(crate) figure_text: String,
+    /// What is wanted, in words.
+    pub(crate) wanted: String,
+    /// Whether that is so.
+    pub(crate) met: bool,
+    /// What is asserted, in words.
+    pub(crate) asserted: String,
+    /// Whether the quick run may pass with this.
+    pub(crate) acceptable: bool,
+}
+
+/// The row of a scenario that has these labels.
+fn row<'a>(store: &'a Store, scenario: &str, labels: &[(&str, &str)]) -> Option<&'a Row> {
+    store
+        .rows(scenario)
+        .find(|row| labels.iter().all(|(name, text)| row.label(name) == *text))
+}
+
+/// What ours has of a figure, divided by what theirs has in the same cell.
+fn ratio(
+    store: &Store,
+    scenario: &str,
+    labels: &[(&str, &str)],
+    (by, theirs): (&str, &str),
+    value: &str,
+) -> Option<f64> {
+    let of = |who| row(store, scenario, &[labels, &[(by, who)]].concat())?.value(value);
+    Some(of("ours")? / of(theirs)?)
+}
+
+/// The most that any operation of a fast method costs more through its plugin. Where a method takes milliseconds, a microsecond
+/// cannot be told from noise.
+fn boundary(store: &Store) -> Option<f64> {
+    const FAST_NS: f64 = 200_000.0;
+    store
+        .rows("kem")
+        .filter(|row| row.value("bare_median_ns").is_some_and(|bare| bare < FAST_NS))
+        // Its secret key is the seed, and decapsulation makes the key again: what the plugin does, not what the boundary costs.
+        .filter(|row| row.label("plugin") != "ml")
+        .filter_map(|row| row.value("difference_ns"))
+        .max_by(f64::total_cmp)
+        .map(|most| most / 1000.0)
+}
+
+/// All goals.
+pub(crate) const GOALS: &[Goal] = &[
+    Goal {
+        scenario: "kem",
+        text: "most that an operation costs more through a plugin than the bare call of its library",
+        unit: " µs",
+        wanted: Bound::AtMost(1.0),
+        asserted: Some(Bound::AtMost(5.0)),
+        figure: boundary,
+    },
+    Goal {
+        scenario: "startup",
+        text: "from being executed until ready, full load list",
+        unit: " ms",
+        wanted: Bound::AtMost(20.0),
+        asserted: Some(Bound::AtMost(200.0)),
+        figure: |store| {
+            row(store, "startup", &[("daemon", "ours"), ("load list", "default")])?.value("median_ms")
+        },
+    },
+];
+
+/// Compares the figures of a run with the goals of the scenarios given.
+pub(crate) fn judge(store: &Store, scenarios: &[&str]) -> Vec<Judgement> {
+    let goals = GOALS.iter().filter(|goal| scenarios.contains(&goal.scenario));
+    goals
+        .map(|goal| {
+            let figure = (goal.figure)(store).filter(|figure| figure.is_finite());
+            let holds = |bound: Bound| figure.is_some_and(|figure| bound.holds(figure));
+            Judgement {
+                scenario: goal.scenario.to_owned(),
+                text: goal.text.to_owned(),
+                figure,
+                figure_text: figure.map_or("not measured".to_owned(), |figure| {
+                    format!("{}{}", number(figure), goal.unit)
+                }),
+                wanted: goal.wanted.text(goal.unit),
+                met: holds(goal.wanted),
+                asserted: goal
+                    .asserted
+                    .map_or("–".to_owned(), |bound| bound.text(goal.unit)),
+                // A figure that is missing is no figure that holds.
+                acceptable: goal.asserted.map_or(figure.is_some(), holds),
+            }
+        })
+        .collect()
+}
+
+/// A table for a terminal.
+pub(crate) fn table(judgements: &[Judgement]) -> String {
+    let mut text = String::new();
+    for it in judgements {
+        let mark = match (it.met, it.acceptable) {
+            (true, _) => "met   ",
+            (false, true) => "missed",
+            (false, false) => "FAILED",
+        };
+        let _ = writeln!(
+            text,
+            "{mark} {:<13} {:<10} asserted {:<10} {}: {}",
+            it.figure_text, it.wanted, it.asserted, it.scenario, it.text
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Machine;
+    use crate::results::{Cell, Run};
+
+    fn store(rows: Vec<Row>) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run {
+            quick: true,
+            seed: 1,
+            began: String::new(),
+            machine: Machine::default(),
+            finished: false,
+        };
+        let mut store = Store::open(folder.path(), run, &[]).unwrap();
+        let cell = Cell {
+            scenario: "kem".into(),
+            cell: "x".into(),
+            rows,
+            notes: Vec::new(),
+            problem: None,
+            seconds: 0.0,
+        };
+        store.add(cell).unwrap();
+        (folder, store)
+    }
+
+    fn kem(plugin: &str, bare: f64, difference: f64) -> Row {
+        Row::about([("plugin", plugin)])
+            .with("bare_median_ns", bare)
+            .with("difference_ns", difference)
+    }
+
+    #[test]
+    fn the_boundary_is_judged_by_the_worst_of_the_fast_methods() {
+        let (_folder, store) = store(vec![
+            kem("oqs", 30_000.0, 400.0),
+            kem("aws-lc", 20_000.0, 700.0),
+            kem("frodo", 9_000_000.0, 80_000.0),
+        ]);
+        assert_eq!(boundary(&store), Some(0.7));
+        let judgements = judge(&store, &["kem"]);
+        assert!(judgements[0].met && judgements[0].acceptable);
+        assert_eq!(judgements[0].figure_text, "0.7 µs");
+    }
+
+    #[test]
+    fn a_missed_goal_passes_only_while_what_is_asserted_holds() {
+        let (_folder, slow) = store(vec![kem("oqs", 30_000.0, 2_000.0)]);
+        let judgement = &judge(&slow, &["kem"])[0];
+        assert!(!judgement.met && judgement.acceptable);
+        let (_folder, broken) = store(vec![kem("oqs", 30_000.0, 50_000.0)]);
+        assert!(!judge(&broken, &["kem"])[0].acceptable);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_acceptable() {
+        let (_folder, store) = store(Vec::new());
+        let judgement = &judge(&store, &["kem"])[0];
+        assert!(!judgement.met && !judgement.acceptable);
+        assert_eq!(judgement.figure_text, "not measured");
+    }
+
+    #[test]
+    fn figures_have_as_many_digits_as_mean_something() {
+        assert_eq!(
+            [0.0, 0.12345, 3.456, 45.67, 1234567.8, 2.0].map(number),
+            ["0", "0.123", "3.46", "45.7", "1,234,568", "2"]
+        );
+    }
+}
