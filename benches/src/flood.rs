@@ -144,7 +144,8 @@ fn send(
             std::thread::sleep(Duration::from_micros(300));
             continue;
         }
-        for _ in count..due.min(rate.most).min(count + 256) {
+        let burst = (due.min(rate.most) - count).min(256);
+        for _ in 0..burst {
             let source = CLAIMED.0 | random.next_u32() & CLAIMED.1;
             packet[12..16].copy_from_slice(&source.to_be_bytes());
             packet[HEADERS..HEADERS + 8].copy_from_slice(&(random.next_u64() | 1).to_be_bytes());
@@ -153,8 +154,8 @@ fn send(
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
                 Err(error) => return Err(format!("the flood: {error}")),
             }
-            count += 1;
         }
+        count += burst;
         sent.store(count, Ordering::Relaxed);
     }
     Ok(())

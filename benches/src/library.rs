@@ -51,8 +51,6 @@ pub(crate) struct Method {
     pub(crate) plugin: String,
     /// Its name in log lines, `ML_KEM_768`.
     pub(crate) name: String,
-    /// What it is called in proposals.
-    pub(crate) keyword: String,
     /// The method, on the other side of the boundary.
     pub(crate) exchange: Arc<dyn KeyExchange>,
 }
@@ -85,15 +83,12 @@ impl Library {
                 };
                 registry.add(&name, feature.name, &implementation);
                 if let plugin_api::Implementation::KeyExchange {
-                    method,
-                    name: called,
-                    keyword,
+                    method, name: called, ..
                 } = implementation
                 {
                     methods.push(Method {
                         plugin: name.clone(),
                         name: called,
-                        keyword,
                         exchange: method,
                     });
                 }

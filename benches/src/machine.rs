@@ -90,11 +90,9 @@ fn revision() -> String {
 fn versions() -> IndexMap<String, String> {
     let mut versions = IndexMap::new();
     versions.insert("pqswan".into(), env!("CARGO_PKG_VERSION").into());
-    let asked: [(&str, &str, &[&str]); 4] = [
+    let asked: [(&str, &str, &[&str]); 2] = [
         ("rustc", "rustc", &["--version"]),
         ("iperf3", "iperf3", &["--version"]),
-        ("wireguard-go", "wireguard-go", &["--version"]),
-        ("boringtun-cli", "boringtun-cli", &["--version"]),
     ];
     for (name, program, arguments) in asked {
         if let Some(version) = said(program, arguments) {

@@ -98,9 +98,9 @@ fn carry(mut devices: [File; 2], mut queue: Queue, stop: &AtomicBool) {
             // A host whose device is full loses it, like any other.
             let _ = devices[to].write(&packet);
         }
-        for from in 0..2 {
+        for (from, device) in devices.iter_mut().enumerate() {
             loop {
-                match devices[from].read(&mut buffer) {
+                match device.read(&mut buffer) {
                     Ok(len) => queue.send(Instant::now(), 1 - from, &buffer[..len]),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(_) => return, // the device is gone, with its host

@@ -198,20 +198,11 @@ impl Store {
     }
 
     /// The rows of a scenario.
-    pub(crate) fn rows(&self, scenario: &str) -> impl Iterator<Item = &Row> + Clone {
+    pub(crate) fn rows(&self, scenario: &str) -> impl DoubleEndedIterator<Item = &Row> + Clone {
         self.cells
             .iter()
             .filter(move |cell| cell.scenario == scenario)
             .flat_map(|cell| &cell.rows)
-    }
-
-    /// The rows of one cell.
-    pub(crate) fn cell_rows(&self, scenario: &str, cell: &str) -> Vec<&Row> {
-        self.cells
-            .iter()
-            .filter(|known| known.scenario == scenario && known.cell == cell)
-            .flat_map(|known| &known.rows)
-            .collect()
     }
 
     /// Writes `results.json` and a CSV a scenario.

@@ -47,12 +47,8 @@ pub(crate) const GUEST: &[Tool] = &[
     tool("strip", "binutils"),
 ];
 
-/// For traffic, and another data plane to compare with.
-pub(crate) const BENCH: &[Tool] = &[
-    tool("iperf3", "iperf3"),
-    tool("wireguard-go", "wireguard-go"),
-    tool("wg", "wireguard-tools"),
-];
+/// For traffic.
+pub(crate) const BENCH: &[Tool] = &[tool("iperf3", "iperf3")];
 
 /// For the root of an image.
 pub(crate) const BOOTSTRAP: &[Tool] = &[tool("debootstrap", "debootstrap")];

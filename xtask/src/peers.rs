@@ -41,13 +41,7 @@ impl Peer {
     ///
     /// If it is unclear where.
     pub fn find(suite: &str) -> Result<Option<Self>, String> {
-        let folder = folder()?.join(suite);
-        let version = fs::read_to_string(folder.join("version")).ok();
-        Ok(version.map(|version| Self {
-            suite: suite.to_owned(),
-            version,
-            root: folder.join("root"),
-        }))
+        Ok(Self::at(&folder()?.join(suite), suite))
     }
 
     /// The strongSwan of a suite, unpacked unless it has been before.
@@ -56,29 +50,52 @@ impl Peer {
     ///
     /// If packages cannot be fetched or unpacked.
     pub fn unpack(suite: &str) -> Result<Self, String> {
-        if let Some(peer) = Self::find(suite)? {
+        Self::unpack_as(suite, suite, PACKAGES)
+    }
+
+    /// Another program of a suite, named like its package, unpacked unless it has been before.
+    ///
+    /// # Errors
+    ///
+    /// If packages cannot be fetched or unpacked.
+    pub fn unpack_program(suite: &str, package: &str) -> Result<Self, String> {
+        Self::unpack_as(&format!("{suite}-{package}"), suite, &[package])
+    }
+
+    fn at(folder: &Path, suite: &str) -> Option<Self> {
+        let version = fs::read_to_string(folder.join("version")).ok()?;
+        Some(Self {
+            suite: suite.to_owned(),
+            version,
+            root: folder.join("root"),
+        })
+    }
+
+    fn unpack_as(name: &str, suite: &str, packages: &[&str]) -> Result<Self, String> {
+        let parent = folder()?;
+        let place = parent.join(name);
+        if let Some(peer) = Self::at(&place, suite) {
             return Ok(peer);
         }
-        println!("fetching strongSwan of Debian {suite}");
-        let parent = folder()?;
+        let wanted = packages.first().copied().unwrap_or_default();
+        println!("fetching {wanted} of Debian {suite}");
         let failed = |what: &Path, error| format!("{}: {error}", what.display());
         fs::create_dir_all(&parent).map_err(|error| failed(&parent, error))?;
         let work = tempfile::Builder::new()
-            .prefix(&format!("{suite}-"))
+            .prefix(&format!("{name}-"))
             .tempdir_in(&parent)
             .map_err(|error| failed(&parent, error))?;
-        let archives = fetch(suite, &work.path().join("apt"))?;
+        let archives = fetch(suite, &work.path().join("apt"), packages)?;
         let made = work.path().join("made");
         let root = made.join("root");
         skeleton(&root).map_err(|error| failed(&root, error))?;
         for archive in &archives {
             extract(archive, &root)?;
         }
-        fs::write(made.join("version"), version(&archives)?).map_err(|error| failed(&made, error))?;
+        fs::write(made.join("version"), version(&archives, wanted)?).map_err(|error| failed(&made, error))?;
         // All or nothing, also for a run beside this one that unpacks the same.
-        let place = parent.join(suite);
         let moved = fs::rename(&made, &place);
-        match (Self::find(suite)?, moved) {
+        match (Self::at(&place, suite), moved) {
             (Some(peer), _) => Ok(peer),
             (None, Err(error)) => Err(failed(&place, error)),
             (None, Ok(())) => Err(format!("{} has no version", place.display())),
@@ -105,7 +122,7 @@ fn folder() -> Result<PathBuf, String> {
 }
 
 /// Downloads the packages of a suite by an apt that knows nothing of the system's, and says where they are.
-fn fetch(suite: &str, apt: &Path) -> Result<Vec<PathBuf>, String> {
+fn fetch(suite: &str, apt: &Path, packages: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mirror = mirror()?;
     let failed = |error| format!("{}: {error}", apt.display());
     for folder in [
@@ -146,7 +163,7 @@ fn fetch(suite: &str, apt: &Path) -> Result<Vec<PathBuf>, String> {
         )
     })?;
     let install = ["--quiet", "--yes", "--download-only", "install"];
-    run(&[&install[..], PACKAGES].concat())?;
+    run(&[&install[..], packages].concat())?;
     let archives = fs::read_dir(apt.join("cache/archives"))
         .map_err(failed)?
         .flatten();
@@ -212,14 +229,14 @@ fn extract(archive: &Path, root: &Path) -> Result<(), String> {
     }
 }
 
-/// The version of strongSwan among the archives, `5.9.8` in `strongswan-charon_5.9.8-5+deb12u5_amd64.deb`.
-fn version(archives: &[PathBuf]) -> Result<String, String> {
+/// The version of a package among the archives, `5.9.8` in `strongswan-charon_5.9.8-5+deb12u5_amd64.deb`.
+fn version(archives: &[PathBuf], package: &str) -> Result<String, String> {
     let mut names = archives.iter().filter_map(|path| path.file_name()?.to_str());
-    let charon = names.find_map(|name| name.strip_prefix("strongswan-charon_"));
-    charon
+    let found = names.find_map(|name| name.strip_prefix(package)?.strip_prefix('_'));
+    found
         .and_then(|rest| rest.split(['-', '_']).next())
         .map(str::to_owned)
-        .ok_or_else(|| "apt fetched no strongswan-charon".into())
+        .ok_or_else(|| format!("apt fetched no {package}"))
 }
 
 /// Runs a program that must end in 0, and returns its output.

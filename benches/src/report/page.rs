@@ -32,6 +32,24 @@ fn about(scenario: &str) -> (&'static str, &'static str) {
             "A daemon is of use once it answers. Every plugin is a library that is opened, checked against the boundary's \
              layout, and asked for its features.",
         ),
+        "handshake" => (
+            "One handshake",
+            "IKE_SA_INIT, IKE_INTERMEDIATE for each additional key exchange, and IKE_AUTH with a CHILD_SA, one handshake after the \
+             other, AES-256-GCM and PSK.",
+        ),
+        "capacity" => (
+            "What a responder bears",
+            "Many initiators at a time, against a responder that has one processor for itself.",
+        ),
+        "tunnel" => (
+            "Traffic",
+            "Data planes in user space: every packet passes a TUN device, is encrypted by the daemon, and leaves by its UDP socket.",
+        ),
+        "network" => (
+            "Bad networks",
+            "Many initiators at once over a network with delay and loss, which a relay between two TUN devices makes; the MTU is that \
+             of the devices, and of IKE's fragments.",
+        ),
         _ => ("", ""),
     }
 }

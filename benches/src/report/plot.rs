@@ -72,7 +72,8 @@ fn bar_slot(series: usize) -> u32 {
 }
 
 fn font(size: u32, color: RGBColor, (h, v): (HPos, VPos)) -> TextStyle<'static> {
-    let style = TextStyle::from((FONT, size).into_font());
+    // The library makes letters smaller than it says.
+    let style = TextStyle::from((FONT, size * 6 / 5).into_font());
     TextStyle {
         color: color.to_backend_color(),
         ..style

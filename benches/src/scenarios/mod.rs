@@ -9,6 +9,7 @@ mod proposals;
 pub(crate) mod startup;
 pub(crate) mod tunnel;
 
+pub(crate) use self::proposals::HYBRID;
 use crate::bench::Bench;
 use crate::results::Row;
 

@@ -154,6 +154,12 @@ fn handshakes(
         fragment_size: network.mtu,
         proposals,
     };
+    // A daemon that has just started has other things to do first.
+    let first = Load {
+        total: load.proposals.len(),
+        ..load.clone()
+    };
+    field.generator.run(bench, &first)?;
     step(&format!("{} handshakes", load.total));
     let outcome = field.generator.run(bench, &load)?;
     drop(relay);

@@ -212,7 +212,7 @@ impl Bare for AwsX25519 {
 
     fn finish(&self, secret: Self::Secret, answer: &[u8]) -> Option<Self::Shared> {
         let peer = agreement::UnparsedPublicKey::new(&agreement::X25519, answer);
-        agreement::agree(&secret, &peer, (), |shared| {
+        agreement::agree(&secret, peer, (), |shared| {
             <[u8; 32]>::try_from(shared).map_err(|_| ())
         })
         .ok()

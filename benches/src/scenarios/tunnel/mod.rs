@@ -25,9 +25,6 @@ const TCP: &str = "tcp";
 const UDP: &str = "udp";
 const REKEY: &str = "rekey during tcp";
 
-/// Programs with WireGuard's data plane in user space. Who has one of them is compared with it.
-const WIREGUARDS: [&str; 2] = ["wireguard-go", "boringtun-cli"];
-
 /// Networks behind the hosts.
 const INNER: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 3, 0, 1));
 const OUTER: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(192, 168, 0, 2), Ipv4Addr::new(192, 168, 0, 3));
@@ -38,7 +35,7 @@ pub(crate) struct Tunnel;
 /// Two hosts and what is between them.
 enum Plane {
     Cable(Arc<Namespace>, Arc<Namespace>),
-    Daemons(Pair),
+    Daemons(Box<Pair>),
     Wireguard(Wireguard),
 }
 
@@ -61,22 +58,26 @@ impl Plane {
     }
 }
 
-/// All data planes that can be had here, up, and what cannot.
-fn planes(bench: &Bench, step: &dyn Fn(&str)) -> Result<(Vec<(String, Plane)>, Vec<String>), String> {
+/// Data planes with their names, and what could not be had.
+type Planes = (Vec<(String, Plane)>, Vec<String>);
+
+/// All data planes that can be had here, up.
+fn planes(bench: &Bench, step: &dyn Fn(&str)) -> Result<Planes, String> {
     let (mut planes, mut notes) = (Vec::new(), Vec::new());
     for kind in &bench.responders {
         step(&format!("starting two of {kind}"));
         let mut pair = Pair::new(bench, *kind, &proposal("x25519"), TRUSTING)?;
         pair.up()?;
-        planes.push((kind.to_string(), Plane::Daemons(pair)));
+        planes.push((kind.to_string(), Plane::Daemons(Box::new(pair))));
     }
-    for program in WIREGUARDS {
-        match Wireguard::start(program) {
-            Ok(Some(it)) => planes.push((program.to_owned(), Plane::Wireguard(it))),
-            Ok(None) => notes.push(format!("{program} is not installed, and left out")),
-            Err(error) => notes.push(format!("{program} is left out: {error}")),
+    match Wireguard::start() {
+        Ok(it) => {
+            notes.push(format!("wireguard-go is {}", it.version));
+            planes.push(("wireguard-go".to_owned(), Plane::Wireguard(it)));
         }
+        Err(error) => notes.push(format!("wireguard-go is left out: {error}")),
     }
+    notes.push("boringtun-cli is no package of Debian, and left out".to_owned());
     let Network { moon, carol } = Network::new()?;
     let cable = Plane::Cable(Arc::new(moon), Arc::new(carol));
     planes.push(("veth".to_owned(), cable));

@@ -1,153 +1,172 @@
-//! WireGuard in user space between two hosts.
+//! WireGuard in user space between two hosts, configured by the socket that its implementations have in common.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+use tempfile::TempDir;
+use x25519_dalek::{PublicKey, StaticSecret};
 use xtask::host::PATIENCE;
+use xtask::jail::Jail;
 use xtask::netns::{Namespace, Network, end};
+use xtask::peers::Peer;
 use xtask::watch;
 
-/// Where programs make the sockets that they are configured by.
-const SOCKETS: &str = "/var/run/wireguard";
+/// A release that sends and receives in bundles, as older ones do not.
+const SUITE: &str = "forky";
+const PACKAGE: &str = "wireguard-go";
+
+const DEVICE: &str = "wg0";
+const PORT: u16 = 51820;
 
 /// Two ends of a tunnel.
 pub(super) struct Wireguard {
     pub(super) network: Network,
-    ends: Vec<End>,
+    /// Its version.
+    pub(super) version: String,
+    ends: [End; 2],
 }
 
 /// A program, which ends with this.
 struct End {
     child: Child,
-    socket: PathBuf,
+    /// Its `/run`.
+    _folder: TempDir,
+}
+
+impl End {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        if end(Pid::from_raw(self.child.id().cast_signed())).is_ok() {
+        if end(self.pid()).is_ok() {
             let _ = self.child.wait();
         }
-        let _ = fs::remove_file(&self.socket);
     }
 }
 
+/// One end's place in the network.
 struct Side<'a> {
     namespace: &'a Namespace,
-    device: String,
     outer: &'a str,
     inner: &'a str,
     network: &'a str,
-    private: String,
-    public: String,
+    private: StaticSecret,
 }
 
 impl Wireguard {
-    /// Brings a tunnel up; nothing if the program is not there.
+    /// Brings a tunnel up.
     ///
     /// # Errors
     ///
-    /// If it does not do what it should.
-    pub(super) fn start(program: &str) -> Result<Option<Self>, String> {
-        let there = |folder: &str| Path::new(folder).join(program).exists();
-        if !["/usr/bin", "/usr/sbin", "/usr/local/bin"].into_iter().any(there) {
-            return Ok(None);
-        }
+    /// If the program cannot be had, or does not do what it should.
+    pub(super) fn start() -> Result<Self, String> {
+        let peer = Peer::unpack_program(SUITE, PACKAGE)?;
         let network = Network::new()?;
-        fs::create_dir_all(SOCKETS).map_err(|error| format!("{SOCKETS}: {error}"))?;
-        // Sockets lie in a folder of all hosts, so devices have names of this process.
-        let own = std::process::id() % 10_000_000;
-        let side = |namespace, letter, outer, inner, subnet| -> Result<Side<'_>, String> {
-            let private = wg(&["genkey"], "")?;
+        let side = |namespace, outer, inner, network| -> Result<Side<'_>, String> {
+            let mut octets = [0; 32];
+            getrandom::fill(&mut octets).map_err(|error| format!("a key: {error}"))?;
             Ok(Side {
                 namespace,
-                device: format!("b{letter}{own}"),
                 outer,
                 inner,
-                network: subnet,
-                public: wg(&["pubkey"], &private)?,
-                private,
+                network,
+                private: StaticSecret::from(octets),
             })
         };
-        let moon = side(&network.moon, 'm', "192.168.0.2", "10.1.0.2", "10.1.0.0/16")?;
-        let carol = side(&network.carol, 'c', "192.168.0.3", "10.3.0.1", "10.3.0.0/16")?;
-        let ends = vec![up(program, &moon, &carol)?, up(program, &carol, &moon)?];
-        Ok(Some(Self { network, ends }))
+        let moon = side(&network.moon, "192.168.0.2", "10.1.0.2", "10.1.0.0/16")?;
+        let carol = side(&network.carol, "192.168.0.3", "10.3.0.1", "10.3.0.0/16")?;
+        let ends = [up(&peer, &moon, &carol)?, up(&peer, &carol, &moon)?];
+        Ok(Self {
+            network,
+            version: peer.version,
+            ends,
+        })
     }
 
     /// The programs, moon's first.
     pub(super) fn pids(&self) -> [Pid; 2] {
-        [0, 1].map(|at| Pid::from_raw(self.ends[at].child.id().cast_signed()))
+        self.ends.each_ref().map(End::pid)
     }
 }
 
-fn up(program: &str, own: &Side<'_>, other: &Side<'_>) -> Result<End, String> {
-    let device = own.device.as_str();
-    let mut command = Command::new(program);
+fn up(peer: &Peer, own: &Side<'_>, other: &Side<'_>) -> Result<End, String> {
+    let folder = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
+    let jail = Jail::new(&peer.root, folder.path())?;
+    let mut command = Command::new(format!("/usr/bin/{PACKAGE}"));
     command
-        .args(["--foreground", device])
-        // It asks for the kernel's WireGuard to be taken instead; without privileges to drop it has nothing to tell.
-        .envs([
-            ("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1"),
-            ("LOG_LEVEL", "error"),
-            ("WG_SUDO", "1"),
-        ])
+        .args(["--foreground", DEVICE])
+        // It would ask for the kernel's WireGuard to be taken instead.
+        .env("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1")
+        .env("LOG_LEVEL", "error")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let child = own
-        .namespace
-        .spawn(&mut command)
-        .map_err(|error| format!("{program}: {error}"))?;
-    let socket = Path::new(SOCKETS).join(format!("{device}.sock"));
-    let end = End { child, socket };
-    watch::until(
-        &[Path::new(SOCKETS)],
-        PATIENCE,
-        &format!("socket of {program}"),
-        || end.socket.exists().then_some(()),
-    )?;
-    // A key comes from a file only.
-    let key = tempfile::NamedTempFile::new()
-        .and_then(|mut file| file.write_all(own.private.as_bytes()).map(|()| file))
-        .map_err(|error| format!("a file for a key: {error}"))?;
-    let arguments = format!(
-        "set {device} listen-port 51820 private-key {} peer {} endpoint {}:51820 allowed-ips {}",
-        key.path().display(),
-        other.public,
-        other.outer,
-        other.network
-    );
-    let mut set = Command::new("wg");
-    let output = own.namespace.output(set.args(arguments.split(' ')));
-    let output = output.map_err(|error| format!("wg: {error}"))?;
-    if !output.status.success() {
-        return Err(format!(
-            "wg set: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ));
-    }
-    own.namespace.ip(&format!("link set {device} up"))?;
-    own.namespace.ip(&format!(
-        "route add {} dev {device} src {}",
-        other.network, own.inner
-    ))?;
+    let sockets = folder.path().join("wireguard");
+    std::fs::create_dir(&sockets).map_err(|error| format!("{}: {error}", sockets.display()))?;
+    let child = jail
+        .run(own.namespace, || command.spawn())
+        .and_then(|child| child)
+        .map_err(|error| format!("{PACKAGE}: {error}"))?;
+    let end = End {
+        child,
+        _folder: folder,
+    };
+    let socket = sockets.join(format!("{DEVICE}.sock"));
+    let there = || socket.exists().then_some(());
+    watch::until(&[&sockets], PATIENCE, &format!("socket of {PACKAGE}"), there)?;
+    configure(&socket, own, other)?;
+    own.namespace.ip(&format!("link set {DEVICE} up"))?;
+    let route = format!("route add {} dev {DEVICE} src {}", other.network, own.inner);
+    own.namespace.ip(&route)?;
     Ok(end)
 }
 
-fn wg(arguments: &[&str], input: &str) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("wg {}: {error}", arguments.join(" "));
-    let mut child = Command::new("wg")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).map_err(failed)?;
+/// Tells it all in the words of https://www.wireguard.com/xplatform/.
+fn configure(socket: &Path, own: &Side<'_>, other: &Side<'_>) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", socket.display());
+    let began = Instant::now();
+    let mut stream = loop {
+        // It is there a little before somebody listens, which no event tells.
+        match UnixStream::connect(socket) {
+            Ok(stream) => break stream,
+            Err(error) if began.elapsed() > PATIENCE => return Err(failed(error)),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    let text = format!(
+        "set=1\nprivate_key={}\nlisten_port={PORT}\npublic_key={}\nendpoint={}:{PORT}\nallowed_ip={}\n\n",
+        hex(own.private.as_bytes()),
+        hex(PublicKey::from(&other.private).as_bytes()),
+        other.outer,
+        other.network
+    );
+    stream.write_all(text.as_bytes()).map_err(failed)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\n\n") {
+        let mut octets = [0; 256];
+        match stream.read(&mut octets).map_err(failed)? {
+            0 => break,
+            len => answer.extend(&octets[..len]),
+        }
     }
-    let output = child.wait_with_output().map_err(failed)?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    match String::from_utf8_lossy(&answer).trim() {
+        "errno=0" => Ok(()),
+        other => Err(format!("{PACKAGE} refuses its configuration: {other}")),
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }

@@ -1,5 +1,8 @@
 //! Which plots a scenario's figures make.
 
+mod network;
+mod scenarios;
+
 use crate::results::{Row, Store};
 
 /// A plot, and what it shows as a table.
@@ -58,8 +61,12 @@ pub(crate) fn of(store: &Store, scenario: &str) -> Vec<Chart> {
         return Vec::new();
     }
     match scenario {
-        "kem" => kem(&rows),
-        "startup" => startup(&rows),
+        "kem" => scenarios::kem(&rows),
+        "startup" => scenarios::startup(&rows),
+        "handshake" => scenarios::handshake(&rows),
+        "capacity" => scenarios::capacity(&rows),
+        "tunnel" => scenarios::tunnel(&rows),
+        "network" => network::network(&rows),
         _ => Vec::new(),
     }
 }
@@ -109,68 +116,6 @@ fn bars(
 
 fn owned(rows: &[&Row]) -> Vec<Row> {
     rows.iter().map(|row| (*row).clone()).collect()
-}
-
-fn kem(rows: &[&Row]) -> Vec<Chart> {
-    let operations = ["key pair", "encapsulation", "decapsulation"];
-    let micro = |figure: Option<f64>| figure.map(|figure| figure / 1000.0);
-    let chart = |operation: &&str| {
-        let of: Vec<&Row> = rows
-            .iter()
-            .copied()
-            .filter(|row| row.label("operation") == *operation)
-            .collect();
-        let shape = bars(
-            &of,
-            |row| format!("{} · {}", row.label("method"), row.label("plugin")),
-            |row| {
-                vec![
-                    ("through the plugin".into(), micro(row.value("plugin_median_ns"))),
-                    ("bare library".into(), micro(row.value("bare_median_ns"))),
-                ]
-            },
-            "µs",
-            true,
-        );
-        Chart {
-            title: format!("Median time of one {operation}"),
-            caption: "Both were called by turns in one process. For a Diffie-Hellman group the responder's call stands under \
-                      encapsulation. The axis is logarithmic."
-                .into(),
-            shape,
-            rows: owned(&of),
-        }
-    };
-    operations.iter().map(chart).collect()
-}
-
-fn startup(rows: &[&Row]) -> Vec<Chart> {
-    let name = |row: &Row| match row.value("plugins") {
-        Some(plugins) => format!(
-            "{}, {} ({plugins} plugins)",
-            row.label("daemon"),
-            row.label("load list")
-        ),
-        None => format!("{}, {}", row.label("daemon"), row.label("load list")),
-    };
-    let shape = bars(
-        rows,
-        name,
-        |row| {
-            vec![
-                ("median".into(), row.value("median_ms")),
-                ("p99".into(), row.value("p99_ms")),
-            ]
-        },
-        "ms",
-        false,
-    );
-    vec![Chart {
-        title: "From being executed until an answer on the vici socket".into(),
-        caption: "Each daemon in a network namespace of its own, by turns, files already in memory.".into(),
-        shape,
-        rows: owned(rows),
-    }]
 }
 
 #[cfg(test)]
