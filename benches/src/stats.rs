@@ -19,7 +19,7 @@ impl Samples {
         Self::new(
             times
                 .into_iter()
-                .map(|time| time.as_secs_f64() / unit.as_secs_f64()),
+                .map(|time| time.as_nanos() as f64 / unit.as_nanos() as f64),
         )
     }
 

@@ -11,6 +11,7 @@ use crate::bench::Bench;
 use crate::hosts::{Daemon, Kind, Options};
 use crate::results::Row;
 use crate::stats::Samples;
+use crate::usage;
 
 /// What a daemon cannot do without, and vici, by which it answers.
 const LEAST: &str = "sha1 random nonce kernel-netlink kernel-libipsec socket-default vici";
@@ -49,7 +50,7 @@ impl Scenario for Startup {
                 .map(move |(name, load)| (kind, name, load))
         };
         let variants: Vec<_> = bench.responders.iter().copied().flat_map(of).collect();
-        let mut times: Vec<Vec<Duration>> = vec![Vec::new(); variants.len()];
+        let mut times: Vec<Vec<(Duration, Duration)>> = vec![Vec::new(); variants.len()];
         // By turns, so that whatever else goes on meets all alike; the first round reads files into memory.
         for round in 0..=rounds {
             for ((kind, name, load), times) in variants.iter().zip(&mut times) {
@@ -62,19 +63,23 @@ impl Scenario for Startup {
                 };
                 let daemon = Daemon::start(bench, *kind, &namespace, &options)?;
                 if round > 0 {
-                    times.push(daemon.ready);
+                    times.push((daemon.ready, usage::processor_time(daemon.pid())?));
                 }
             }
         }
         let rows = variants.iter().zip(times).map(|((kind, name, load), times)| {
-            let times = Samples::of_times(times, Duration::from_millis(1));
+            let millisecond = Duration::from_millis(1);
+            let used = Samples::of_times(times.iter().map(|(_, used)| *used), millisecond);
+            let times = Samples::of_times(times.iter().map(|(ready, _)| *ready), millisecond);
             let plugins = load
                 .as_ref()
                 .map_or(f64::NAN, |load| load.split_whitespace().count() as f64);
             Row::about([("daemon", &kind.to_string()), ("load list", name)])
                 .with("plugins", plugins)
+                .with("best_ms", times.percentile(0.0))
                 .with("median_ms", times.median())
                 .with("p99_ms", times.percentile(99.0))
+                .with("median_cpu_ms", used.median())
                 .with("rounds", times.len() as f64)
         });
         Ok(rows.collect::<Vec<_>>().into())

@@ -12,6 +12,15 @@ fn chart(title: &str, caption: &str, shape: Shape, rows: &[&Row]) -> Chart {
     }
 }
 
+/// A chart whose table has only the figures that it is about.
+fn chart_of(title: &str, caption: &str, shape: Shape, rows: &[&Row], figures: &[&str]) -> Chart {
+    let mut chart = chart(title, caption, shape, rows);
+    for row in &mut chart.rows {
+        row.values.retain(|name, _| figures.contains(&name.as_str()));
+    }
+    chart
+}
+
 /// The rows whose label is this.
 fn with<'a>(rows: &[&'a Row], label: &str, text: &str) -> Vec<&'a Row> {
     let of = rows.iter().copied();
@@ -55,10 +64,12 @@ pub(super) fn startup(rows: &[&Row]) -> Vec<Chart> {
     let series = |row: &Row| {
         vec![
             ("median".into(), row.value("median_ms")),
-            ("p99".into(), row.value("p99_ms")),
+            ("best".into(), row.value("best_ms")),
+            ("on a processor".into(), row.value("median_cpu_ms")),
         ]
     };
-    let caption = "Each daemon in a network namespace of its own, by turns, files already in memory.";
+    let caption = "Each daemon in a network namespace of its own, by turns, files already in memory. Where the best is far from the median, the \
+                   machine was busy.";
     let shape = bars(rows, name, series, "ms", false);
     vec![chart(
         "From being executed until an answer on the vici socket",
@@ -79,7 +90,7 @@ pub(super) fn handshake(rows: &[&Row]) -> Vec<Chart> {
     let by_responder =
         |value: &'static str| move |row: &Row| vec![(row.label("responder").to_owned(), row.value(value))];
     let mut charts = vec![
-        chart(
+        chart_of(
             "Median latency, by responder",
             "Our state machine as the initiator, over veth, from its beginning until it has a CHILD_SA; responders by turns. The axis \
              is logarithmic.",
@@ -91,8 +102,9 @@ pub(super) fn handshake(rows: &[&Row]) -> Vec<Chart> {
                 true,
             ),
             &generated,
+            &["latency_median_ms", "latency_p99_ms", "handshakes"],
         ),
-        chart(
+        chart_of(
             "Time on a processor at the responder, for one handshake",
             "All threads of the daemon, with what the kernel does for them. The axis is logarithmic.",
             bars(
@@ -103,8 +115,9 @@ pub(super) fn handshake(rows: &[&Row]) -> Vec<Chart> {
                 true,
             ),
             &generated,
+            &["initiator_cpu_ms", "responder_cpu_ms", "handshakes"],
         ),
-        chart(
+        chart_of(
             "Octets on the wire, for one handshake",
             "In both directions, with headers of UDP and IP. The axis is logarithmic.",
             bars(
@@ -115,6 +128,7 @@ pub(super) fn handshake(rows: &[&Row]) -> Vec<Chart> {
                 true,
             ),
             &with(&generated, "responder", "ours"),
+            &["sent_packets", "sent_octets", "sent_fragments"],
         ),
     ];
     if !daemons.is_empty() {
@@ -145,36 +159,44 @@ pub(super) fn capacity(rows: &[&Row]) -> Vec<Chart> {
         let by = |value: &'static str| {
             move |row: &Row| vec![(row.label("responder").to_owned(), row.value(value))]
         };
-        charts.push(chart(
+        charts.push(chart_of(
             "Handshakes of one processor in a second",
             "In a second of the responder's time on a processor, PSK, AES-256-GCM, PRF-HMAC-SHA2-512, with a CHILD_SA.",
             bars(&rate, name, by("per_core_per_s"), "1/s", false),
-            &rate,
-        ));
-        charts.push(chart(
+            &rate, &["per_core_per_s", "observed_per_s", "responder_busy_percent", "handshakes"]));
+        charts.push(chart_of(
             "The responder's time on a processor for a handshake",
             "All threads of the daemon, with what the kernel does for them, while it is loaded.",
             bars(&rate, name, by("responder_cpu_ms"), "ms", false),
             &rate,
+            &["responder_cpu_ms", "initiator_cpu_ms", "handshakes"],
         ));
     }
     let memory = with(rows, "measured", "memory");
     if !memory.is_empty() {
-        for (title, caption, value, y) in [
+        for (title, caption, value, other, y) in [
             (
                 "Memory of an IKE_SA with its CHILD_SA",
                 "What the responder's resident anonymous memory has grown by, divided by the SAs.",
                 "memory_per_sa_kib",
+                "memory_mib",
                 "KiB for each SA",
             ),
             (
                 "The responder's time on a processor for a handshake, as SAs pile up",
                 "Between one point and the next.",
                 "responder_cpu_ms",
+                "observed_per_s",
                 "ms for a handshake",
             ),
         ] {
-            charts.push(chart(title, caption, lines(&memory, value, y), &memory));
+            charts.push(chart_of(
+                title,
+                caption,
+                lines(&memory, value, y),
+                &memory,
+                &["sas", value, other],
+            ));
         }
     }
     let flood = with(rows, "measured", "flood");
