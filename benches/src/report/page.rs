@@ -221,19 +221,24 @@ impl Page {
                 folded("Figures", &chart.rows)
             );
         }
-        let mut notes: Vec<String> = Vec::new();
+        // The same note of several cells is said once.
+        let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
         for cell in store.cells.iter().filter(|cell| cell.scenario == scenario) {
             let problem = cell
                 .problem
                 .iter()
                 .map(|problem| format!("could not be measured: {problem}"));
             for note in problem.chain(cell.notes.iter().cloned()) {
-                let note = format!("<li><b>{}</b>: {}</li>", escape(&cell.cell), escape(&note));
-                if !notes.contains(&note) {
-                    notes.push(note);
+                match notes.iter_mut().find(|(known, _)| *known == note) {
+                    Some((_, cells)) => cells.push(&cell.cell),
+                    None => notes.push((note, vec![&cell.cell])),
                 }
             }
         }
+        let notes: Vec<String> = notes
+            .into_iter()
+            .map(|(note, cells)| format!("<li><b>{}</b>: {}</li>", escape(&cells.join(", ")), escape(&note)))
+            .collect();
         if !notes.is_empty() {
             let _ = write!(self.html, "<ul class=notes>{}</ul>", notes.concat());
         }

@@ -39,7 +39,7 @@ pub(crate) fn draw(chart: &Chart) -> Result<String, String> {
             categories, series, ..
         } => 70 + categories.len() as u32 * bar_slot(series.len()),
         Shape::Lines { .. } => 380,
-        Shape::Heat { lines, .. } => 90 + lines.len() as u32 * 42,
+        Shape::Heat { lines, .. } => 60 + lines.len() as u32 * 42,
     };
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
@@ -72,6 +72,12 @@ fn text(error: impl std::fmt::Display) -> String {
 /// The height that a category takes.
 fn bar_slot(series: usize) -> u32 {
     12 + 15 * series as u32
+}
+
+/// The width of names beside a plot.
+fn room_for(names: &[String]) -> i32 {
+    let longest = names.iter().map(|name| name.chars().count()).max();
+    (longest.unwrap_or(0) as i32 * 8 + 16).clamp(80, 420)
 }
 
 fn font(size: u32, color: RGBColor, (h, v): (HPos, VPos)) -> TextStyle<'static> {
@@ -109,7 +115,8 @@ fn bars(
     // What is written behind the longest bar needs room.
     if log {
         let least = figures().filter(|it| *it > 0.0).fold(most, f64::min);
-        let bottom = 10_f64.powf(least.log10().floor());
+        // A little less, or rounding may leave the first label out.
+        let bottom = 10_f64.powf(least.log10().floor()) * (1.0 - 1e-9);
         let top = bottom.max(most) * (most / bottom).powf(0.14).max(2.0);
         bars_over(root, categories, series, unit, (bottom..top).log_scale(), bottom)
     } else {
@@ -129,12 +136,7 @@ where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let longest = categories
-        .iter()
-        .map(|name| name.chars().count())
-        .max()
-        .unwrap_or(0);
-    let left = (longest as i32 * 8 + 16).clamp(80, 360);
+    let left = room_for(categories);
     legend(root, series.iter().map(|(name, _)| name.clone()), left)?;
     let mut chart = ChartBuilder::on(root)
         .margin_top(28)
@@ -233,7 +235,7 @@ fn heat(
     (right, down): &(&str, &str),
     unit: &str,
 ) -> Result<(), String> {
-    let (left, top, height) = (120, 52, 42);
+    let (left, top, height) = (room_for(lines), 52, 42);
     let width = (WIDTH as i32 - left - 14) / columns.len().max(1) as i32;
     let all = || figures.iter().flatten().flatten().copied().filter(|it| *it > 0.0);
     let (least, most) = (all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max));

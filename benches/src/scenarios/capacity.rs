@@ -175,7 +175,11 @@ fn flood(bench: &Bench, library: &Library, step: &dyn Fn(&str)) -> Result<Measur
     let kinds = bench.responders.iter().copied();
     for kind in kinds.filter(|kind| offered_by(*kind, HYBRID)) {
         for strangers in [0, STRANGERS] {
-            step(&format!("{kind}, {strangers} strangers a second"));
+            let strangers_text = match strangers {
+                0 => "no strangers",
+                _ => "50,000 strangers a second",
+            };
+            step(&format!("{kind}, {strangers_text}"));
             let mut field = Field::new(bench, &library.registry, kind, &offer, UNDER_FLOOD)?;
             let mut load = load(total, total);
             load.proposals.clone_from(&offer);
@@ -206,7 +210,7 @@ fn flood(bench: &Bench, library: &Library, step: &dyn Fn(&str)) -> Result<Measur
                     ("measured", "flood"),
                     ("responder", &kind.to_string()),
                     ("key exchanges", HYBRID),
-                    ("strangers", &format!("{strangers} a second")),
+                    ("strangers", strangers_text),
                 ])
                 .with(
                     "completed_percent",

@@ -247,28 +247,25 @@ fn lines(rows: &[&Row], value: &str, y: &'static str) -> Shape {
 pub(super) fn tunnel(rows: &[&Row]) -> Vec<Chart> {
     let plane = |row: &Row| row.label("data plane").to_owned();
     let throughput = |row: &Row| vec![("Mbit/s".into(), row.value("throughput_mbit_s"))];
-    let kinds: [(&str, &str, &str, bool); 3] = [
+    let kinds: [(&str, &str, &str); 3] = [
         (
             "tcp",
             "One stream of TCP through the tunnel",
-            "iperf3 at both ends; the bare cable is the ceiling. The axis is logarithmic.",
-            true,
+            "iperf3 at both ends; the bare cable is the ceiling.",
         ),
         (
             "udp",
             "Datagrams of 1300 octets that arrived",
             "Sent as fast as iperf3 can, so most are lost where they are sent faster than carried.",
-            false,
         ),
         (
             "rekey during tcp",
             "One stream of TCP while the CHILD_SA is rekeyed every second",
             "The slowest half second shows whether a rekeying stops the stream.",
-            false,
         ),
     ];
     let mut charts = Vec::new();
-    for (traffic, title, caption, log) in kinds {
+    for (traffic, title, caption) in kinds {
         let of = with(rows, "traffic", traffic);
         if of.is_empty() {
             continue;
@@ -282,7 +279,7 @@ pub(super) fn tunnel(rows: &[&Row]) -> Vec<Chart> {
                 all
             }
         };
-        let shape = bars(&of, plane, slowest, "Mbit/s", log);
+        let shape = bars(&of, plane, slowest, "Mbit/s", false);
         charts.push(chart(title, caption, shape, &of));
     }
     charts
