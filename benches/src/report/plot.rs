@@ -11,6 +11,8 @@ use super::charts::{Chart, Shape};
 use crate::goals::number;
 
 const WIDTH: u32 = 1000;
+/// Letters of the longest name beside a plot.
+const LONGEST: usize = 44;
 const FONT: &str = "system-ui, Helvetica, Arial, sans-serif";
 const INK: RGBColor = RGBColor(0x2b, 0x2f, 0x36);
 const FAINT: RGBColor = RGBColor(0x6b, 0x72, 0x80);
@@ -77,7 +79,15 @@ fn bar_slot(series: usize) -> u32 {
 /// The width of names beside a plot.
 fn room_for(names: &[String]) -> i32 {
     let longest = names.iter().map(|name| name.chars().count()).max();
-    (longest.unwrap_or(0) as i32 * 8 + 16).clamp(80, 420)
+    (longest.unwrap_or(0).min(LONGEST) as i32 * 8 + 16).max(80)
+}
+
+/// A name, cut off where there is no room for the rest; the table beside has all of it.
+fn short(name: &str) -> String {
+    if name.chars().count() <= LONGEST {
+        return name.to_owned();
+    }
+    name.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
 fn font(size: u32, color: RGBColor, (h, v): (HPos, VPos)) -> TextStyle<'static> {
@@ -164,8 +174,12 @@ where
     for (index, category) in categories.iter().enumerate() {
         let top = (categories.len() - index) as f64 - 0.4 * slot;
         let (x, y) = pixel(bottom, top - slot * series.len() as f64 / 2.0);
-        root.draw_text(category, &font(13, INK, (HPos::Right, VPos::Center)), (x - 8, y))
-            .map_err(text)?;
+        root.draw_text(
+            &short(category),
+            &font(13, INK, (HPos::Right, VPos::Center)),
+            (x - 8, y),
+        )
+        .map_err(text)?;
         for (place, ((_, figures), color)) in series.iter().zip(SERIES).enumerate() {
             let Some(figure) = figures[index] else {
                 continue;
@@ -252,7 +266,7 @@ fn heat(
     for (line, name) in lines.iter().enumerate() {
         let y = top + line as i32 * height;
         let beside = (HPos::Right, VPos::Center);
-        root.draw_text(name, &style(13, INK, beside), (left - 10, y + height / 2))
+        root.draw_text(&short(name), &style(13, INK, beside), (left - 10, y + height / 2))
             .map_err(text)?;
         for (at, figure) in figures[line].iter().enumerate() {
             let x = left + at as i32 * width;

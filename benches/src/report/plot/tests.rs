@@ -69,3 +69,11 @@ fn nothing_but_zeros_can_be_drawn() {
     }))
     .unwrap();
 }
+
+#[test]
+fn names_that_are_too_long_are_cut_off() {
+    let name = "x".repeat(LONGEST + 1);
+    assert_eq!(short(&name).chars().count(), LONGEST);
+    assert!(short(&name).ends_with('…'));
+    assert_eq!(short("ML_KEM_768"), "ML_KEM_768");
+}
