@@ -30,7 +30,8 @@ pub(crate) struct Field {
     pub(crate) generator: Generator,
     /// The responder's host.
     pub(crate) moon: Arc<Namespace>,
-    _carol: Arc<Namespace>,
+    /// The generator's host.
+    pub(crate) carol: Arc<Namespace>,
 }
 
 impl Field {
@@ -75,10 +76,10 @@ impl Field {
             usage::pin_all(daemon.pid(), &[cpus - 1])?;
         }
         Ok(Self {
-            generator: Generator::new(registry, &carol, CAROL, MOON, bench.seed)?,
+            generator: Generator::new(registry, &carol, CAROL, MOON, (bench.seed, 1))?,
             daemon,
             moon,
-            _carol: carol,
+            carol,
         })
     }
 

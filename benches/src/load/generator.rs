@@ -60,7 +60,7 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// On a host of these addresses.
+    /// On a host of these addresses. Its initiators are numbered from `first`; no two may be alike at one responder.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Generator {
         namespace: &Namespace,
         local: Ipv4Addr,
         remote: Ipv4Addr,
-        seed: u64,
+        (seed, first): (u64, u32),
     ) -> Result<Self, String> {
         let open = |port: u16| {
             let bound = namespace.run(|| UdpSocket::bind((local, port))).flatten();
@@ -90,7 +90,7 @@ impl Generator {
             remote: remote.into(),
             random: ChaCha8Rng::seed_from_u64(seed),
             attempts: BTreeMap::new(),
-            next: 1,
+            next: first,
             next_spi: 0xc000_0000,
         })
     }
@@ -109,7 +109,7 @@ impl Generator {
             bench.check()?;
             let now = Instant::now();
             while started < load.total && self.attempts.len() < load.slots && next <= now {
-                self.begin(load, started % load.proposals.len(), &mut outcome)?;
+                self.begin(load, &mut outcome)?;
                 started += 1;
                 next += load.pace;
                 if load.pace.is_zero() {
@@ -134,7 +134,7 @@ impl Generator {
     ///
     /// If it sends nothing.
     pub(crate) fn first_message(&mut self, load: &Load) -> Result<Vec<u8>, String> {
-        let mut endpoint = self.initiator(load, 0);
+        let mut endpoint = self.initiator(load);
         loop {
             match endpoint.poll_output() {
                 Some(Output::Transmit(it)) => return Ok(it.octets),
@@ -146,7 +146,7 @@ impl Generator {
     }
 
     /// A new initiator, which has begun.
-    fn initiator(&mut self, load: &Load, proposal: usize) -> Endpoint {
+    fn initiator(&mut self, load: &Load) -> Endpoint {
         let number = self.next;
         self.next += 1;
         let settings = Settings {
@@ -162,7 +162,7 @@ impl Generator {
         endpoint.set_log_levels(|_| -1);
         let secret = SharedSecret::new(PSK.into());
         endpoint.secrets_mut().insert(SecretKind::Ike, Vec::new(), secret);
-        let peer = Arc::new(initiator(number, &load.proposals[proposal]));
+        let peer = Arc::new(initiator(number, &load.proposal));
         let what = Initiate {
             child: peer.children.first().cloned(),
             peer,
@@ -173,15 +173,12 @@ impl Generator {
         endpoint
     }
 
-    fn begin(&mut self, load: &Load, proposal: usize, outcome: &mut Outcome) -> Result<(), String> {
+    fn begin(&mut self, load: &Load, outcome: &mut Outcome) -> Result<(), String> {
         let began = Instant::now();
         let mut attempt = Attempt {
-            endpoint: self.initiator(load, proposal),
+            endpoint: self.initiator(load),
             began,
-            figures: Handshake {
-                proposal,
-                ..Handshake::default()
-            },
+            figures: Handshake::default(),
         };
         // Its SPI is in its first message.
         match self.drain(&mut attempt)? {

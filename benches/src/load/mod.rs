@@ -36,8 +36,8 @@ pub(crate) fn gateway(proposals: &[String]) -> String {
 /// What there is to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    /// Proposals, offered in turn, one by each initiator.
-    pub(crate) proposals: Vec<String>,
+    /// What each initiator offers for its IKE_SA.
+    pub(crate) proposal: String,
     /// How many handshakes in all.
     pub(crate) total: usize,
     /// How many may be under way at a time.
@@ -53,8 +53,6 @@ pub(crate) struct Load {
 /// What a handshake took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Handshake {
-    /// The proposal it offered, counted from 0.
-    pub(crate) proposal: usize,
     /// From the beginning until the CHILD_SA stood; nothing if it never did.
     pub(crate) latency: Option<Duration>,
     /// IKE messages and fragments, in both directions.
@@ -84,13 +82,7 @@ impl Outcome {
 
     /// The latencies of those that were, in milliseconds.
     pub(crate) fn latencies(&self) -> Samples {
-        self.of(None)
-    }
-
-    /// Those of one proposal, or all.
-    pub(crate) fn of(&self, proposal: Option<usize>) -> Samples {
-        let of = |it: &&Handshake| proposal.is_none_or(|wanted| it.proposal == wanted);
-        let latencies = self.handshakes.iter().filter(of).filter_map(|it| it.latency);
+        let latencies = self.handshakes.iter().filter_map(|it| it.latency);
         Samples::of_times(latencies, Duration::from_millis(1))
     }
 

@@ -57,9 +57,9 @@ impl Scenario for Capacity {
     }
 }
 
-fn load(total: usize, slots: usize) -> Load {
+fn load(proposal: &str, total: usize, slots: usize) -> Load {
     Load {
-        proposals: Vec::new(),
+        proposal: proposal.to_owned(),
         total,
         slots,
         pace: Duration::ZERO,
@@ -83,10 +83,7 @@ fn rate(bench: &Bench, library: &Library, exchanges: &str, step: &dyn Fn(&str)) 
         for (kind, figures) in kinds.iter().zip(&mut figures) {
             step(&format!("{kind}, round {round} of {rounds}"));
             let mut field = Field::new(bench, &library.registry, *kind, &offer, TRUSTING)?;
-            let load = |total| Load {
-                proposals: offer.clone(),
-                ..load(total, 16)
-            };
+            let load = |total| load(&offer[0], total, 16);
             field.generator.run(bench, &load(20))?.all()?;
             let before = field.responder_time()?;
             let outcome = field.generator.run(bench, &load(total))?.all()?;
@@ -133,10 +130,7 @@ fn memory(bench: &Bench, library: &Library, step: &dyn Fn(&str)) -> Result<Measu
     let mut measured = Measured::default();
     for kind in &bench.responders {
         let mut field = Field::new(bench, &library.registry, *kind, &offer, TRUSTING)?;
-        let load = |total| Load {
-            proposals: offer.clone(),
-            ..load(total, 16)
-        };
+        let load = |total| load(&offer[0], total, 16);
         // What is made once is not the SAs'.
         field.generator.run(bench, &load(50))?.all()?;
         let empty = usage::resident(field.daemon.pid())?;
@@ -181,8 +175,7 @@ fn flood(bench: &Bench, library: &Library, step: &dyn Fn(&str)) -> Result<Measur
             };
             step(&format!("{kind}, {strangers_text}"));
             let mut field = Field::new(bench, &library.registry, kind, &offer, UNDER_FLOOD)?;
-            let mut load = load(total, total);
-            load.proposals.clone_from(&offer);
+            let mut load = load(&offer[0], total, total);
             load.pace = Duration::from_millis(20);
             load.patience = Duration::from_secs(30);
             let rate = Rate {

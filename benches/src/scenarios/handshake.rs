@@ -64,7 +64,7 @@ fn generated(
         fields.push(Field::new(bench, &library.registry, *kind, &offer, TRUSTING)?);
     }
     let load = |total| Load {
-        proposals: offer.clone(),
+        proposal: proposal(exchanges),
         total,
         slots: 1,
         pace: Duration::ZERO,

@@ -12,13 +12,16 @@ use crate::bench::Bench;
 use crate::field::{Field, TRUSTING};
 use crate::hosts::Kind;
 use crate::library::Library;
-use crate::load::Load;
+use crate::load::{Generator, Load, Outcome};
 use crate::relay::{Conditions, Relay};
 use crate::results::Row;
 use crate::stats::Samples;
 use crate::tun;
 
 const DEVICE: &str = "wan0";
+
+/// Bits of the number of an initiator within its generator.
+const PEERS: u32 = 18;
 
 /// What is tried, all at once: who waits for a packet leaves the processor to others.
 fn exchanges(quick: bool) -> Vec<String> {
@@ -131,13 +134,20 @@ fn handshakes(
     ];
     // Where the responder's network is; its kernel-libipsec needs an address of it for routes.
     moon.ip("addr add 10.1.0.2/16 dev lo")?;
+    // The first address is the field's own.
+    let addresses: Vec<Ipv4Addr> = (1..=exchanges.len() as u32)
+        .map(|index| Ipv4Addr::from(u32::from(crate::field::CAROL) + index))
+        .collect();
+    for address in &addresses {
+        carol.ip(&format!("addr add {address}/24 dev {DEVICE}"))?;
+    }
     let conditions = Conditions {
         delay: Duration::from_millis(network.delay),
         loss: network.loss,
     };
     let relay = Relay::start(devices, conditions, bench.seed);
     let settings = format!("{TRUSTING}\n fragment_size = {}", network.mtu);
-    let mut field = Field::on(
+    let field = Field::on(
         bench,
         &library.registry,
         Kind::Ours,
@@ -145,29 +155,57 @@ fn handshakes(
         &settings,
         (moon, carol),
     )?;
-    let load = Load {
-        total: each * proposals.len(),
-        slots: each * proposals.len(),
-        pace: Duration::from_millis(bench.pick(10, 20)),
+    // A thread and an address for each, so that who waits for a slow key exchange is only who asked for it.
+    let mut generators = Vec::new();
+    for (index, address) in (0_u32..).zip(&addresses) {
+        let numbered = (bench.seed + u64::from(index), (index + 1) << PEERS);
+        generators.push(Generator::new(
+            &library.registry,
+            &field.carol,
+            *address,
+            crate::field::MOON,
+            numbered,
+        )?);
+    }
+    let interval = Duration::from_millis(20) * exchanges.len() as u32;
+    let load = |proposal: &String| Load {
+        total: each,
+        slots: each,
+        pace: interval,
         // The responder forgets who is half open after 30 s.
         patience: Duration::from_secs(bench.pick(30, 60)),
         fragment_size: network.mtu,
-        proposals,
+        proposal: proposal.clone(),
     };
-    // A daemon that has just started has other things to do first.
-    let first = Load {
-        total: load.proposals.len(),
-        ..load.clone()
+    step(&format!("{} handshakes", each * exchanges.len()));
+    let run = |(generator, proposal): (&mut Generator, &String)| -> Result<Outcome, String> {
+        // A daemon that has just started has other things to do first.
+        let first = Load {
+            total: 1,
+            ..load(proposal)
+        };
+        generator.run(bench, &first)?;
+        generator.run(bench, &load(proposal))
     };
-    field.generator.run(bench, &first)?;
-    step(&format!("{} handshakes", load.total));
-    let outcome = field.generator.run(bench, &load)?;
+    let outcomes: Result<Vec<Outcome>, String> = std::thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> = generators
+            .iter_mut()
+            .zip(&proposals)
+            .map(|it| scope.spawn(move || run(it)))
+            .collect();
+        let panicked = |_| "a load generator panicked".to_owned();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(panicked)?)
+            .collect()
+    });
+    let outcomes = outcomes?;
     drop(relay);
-    let rows = exchanges.iter().enumerate().map(|(index, exchanges)| {
-        let latencies = outcome.of(Some(index));
-        let of = || outcome.handshakes.iter().filter(move |it| it.proposal == index);
-        let total = of().count().max(1) as f64;
-        let established = of().filter(|it| it.latency.is_some());
+    let rows = exchanges.iter().zip(&outcomes).map(|(exchanges, outcome)| {
+        let latencies = outcome.latencies();
+        let total = outcome.handshakes.len().max(1) as f64;
+        let established = outcome.handshakes.iter().filter(|it| it.latency.is_some());
         let packets = Samples::new(established.map(|it| it.packets as f64));
         Row::about([
             ("key exchanges", exchanges.as_str()),
