@@ -25,8 +25,7 @@ fn a_killed_daemon_leaves_nothing_to_the_next() {
     all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
 }
 
-/// Each takes three seconds of a processor in the guest; more would make half of all that runs there.
-const KILLS: u64 = 24;
+const KILLS: u64 = 50;
 
 /// What somebody may be at when the daemon dies.
 const AT: [&str; 4] = [
