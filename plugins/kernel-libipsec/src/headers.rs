@@ -5,6 +5,8 @@
 
 use plugin_api::kernel::{CopyDscp, SaOptions};
 
+use crate::offload::checksum;
+
 const ECN: u8 = 0b11;
 const CONGESTED: u8 = 0b11;
 
@@ -70,10 +72,8 @@ fn set_tos(packet: &mut [u8], tos: u8) {
             *second = tos;
             let now = u16::from_be_bytes([*first, *second]);
             // RFC 1624, 3: the checksum changes with the word.
-            let sum = u32::from(!u16::from_be_bytes([*high, *low])) + u32::from(!before) + u32::from(now);
-            let sum = (sum & 0xffff) + (sum >> 16);
-            let sum = (sum & 0xffff) + (sum >> 16);
-            [*high, *low] = (!(sum as u16)).to_be_bytes();
+            let sum = u64::from(!u16::from_be_bytes([*high, *low])) + u64::from(!before) + u64::from(now);
+            [*high, *low] = checksum::finish(sum).to_be_bytes();
         }
         _ => {}
     }

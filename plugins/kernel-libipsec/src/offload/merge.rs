@@ -158,7 +158,6 @@ impl Merged {
         if self.push || shape.payload < own.payload {
             self.shape = None;
         }
-        // Needed to the end, though nobody may join any more.
         self.parts.push(range.start + shape.headers..range.end);
         true
     }
