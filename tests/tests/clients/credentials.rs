@@ -13,7 +13,7 @@ use rcgen::{
 use xtask::host::Said;
 use xtask::peers::{Peer, SUITES};
 
-use super::pair::{Pair, Swanctl, peer};
+use super::pair::{Pair, Swanctl, make_folders, peer};
 
 /// A file below the folder of swanctl.conf.
 type File = (&'static str, Vec<u8>);
@@ -24,11 +24,6 @@ struct Step {
     gone: &'static [&'static str],
     lines: &'static [&'static str],
 }
-
-const DIRECTORIES: [&str; 14] = [
-    "conf.d", "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa",
-    "ecdsa", "pkcs8", "pkcs12", "bliss",
-];
 
 const LOAD: &str = "--load-creds --noprompt --file /run/swanctl.conf";
 
@@ -257,9 +252,7 @@ fn steps() -> Vec<Step> {
 
 /// Goes through all steps with a swanctl whose files are in a folder.
 fn day(steps: &[Step], folder: &Path, run: &dyn Fn(&str) -> Said) -> Vec<String> {
-    for directory in DIRECTORIES {
-        fs::create_dir_all(folder.join(directory)).unwrap();
-    }
+    make_folders(folder);
     let mut all = Vec::new();
     for step in steps {
         for (name, content) in &step.new {

@@ -9,7 +9,7 @@ use xtask::peers::{Peer, SUITES};
 use xtask::watch;
 
 use super::mask::mask;
-use super::pair::{Pair, Swanctl, peer};
+use super::pair::{Pair, Swanctl, make_folders, peer};
 use super::swanctl::ours;
 
 /// What happens at a gateway.
@@ -99,13 +99,7 @@ fn write_files(folder: &Path, own: End<'_>, peer: End<'_>) {
     for (name, pools) in POOLS {
         fs::write(folder.join(name), format!("pools {{\n{pools}}}\n")).unwrap();
     }
-    // Real swanctl complains about those that are missing.
-    for name in [
-        "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa", "ecdsa",
-        "pkcs8", "pkcs12", "bliss",
-    ] {
-        fs::create_dir_all(folder.join(name)).unwrap();
-    }
+    make_folders(folder);
 }
 
 fn prepared(peer: &Peer) -> Pair {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -107,6 +108,16 @@ impl<'a> Swanctl<'a> {
             .env("SWANCTL_DIR", "/run")
             .stdin(Stdio::null());
         command
+    }
+}
+
+/// Makes the folders beside a swanctl.conf; real swanctl complains about those that are missing.
+pub(crate) fn make_folders(folder: &Path) {
+    for name in [
+        "conf.d", "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa",
+        "ecdsa", "pkcs8", "pkcs12", "bliss",
+    ] {
+        fs::create_dir_all(folder.join(name)).unwrap();
     }
 }
 

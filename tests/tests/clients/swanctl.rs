@@ -12,7 +12,7 @@ use xtask::peers::{Peer, SUITES};
 use xtask::watch;
 
 use super::mask::mask;
-use super::pair::{Pair, Swanctl, peer, swanctl_conf};
+use super::pair::{Pair, Swanctl, make_folders, peer, swanctl_conf};
 
 /// The best proposal that a suite and we have in common.
 fn proposal(suite: &str) -> &'static str {
@@ -135,13 +135,7 @@ fn write_files(folder: &std::path::Path, host: &str, proposal: &str) {
     ] {
         fs::write(folder.join(name), text).unwrap();
     }
-    // Real swanctl complains about those that are missing.
-    for name in [
-        "x509", "x509ca", "x509ocsp", "x509aa", "x509ac", "x509crl", "pubkey", "private", "rsa", "ecdsa",
-        "pkcs8", "pkcs12", "bliss",
-    ] {
-        fs::create_dir_all(folder.join(name)).unwrap();
-    }
+    make_folders(folder);
 }
 
 fn prepared(peer: &Peer) -> Pair {
