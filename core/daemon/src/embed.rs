@@ -80,7 +80,7 @@ impl Embedded {
             cores,
             Box::new(move |id, result| done.send(Input::Job(id, result))),
         );
-        let (receiver, datagrams) = sockets
+        let (receiver, messages) = sockets
             .receive(Arc::clone(&parts.backend), Arc::clone(&logger))
             .map_err(|error| error.to_string())?;
         let mut daemon = Daemon::assemble(
@@ -103,7 +103,7 @@ impl Embedded {
         daemon.apply_log_levels();
         let inputs = Inputs {
             input: received,
-            datagrams,
+            messages,
         };
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

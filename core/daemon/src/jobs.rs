@@ -1,4 +1,8 @@
 //! The crypto pool: threads that run the asymmetric work of the state machine, one for each core.
+//!
+//! What is known to take less time than two threads need to wake each other up runs at once instead.
+
+mod costs;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -6,9 +10,12 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use ike::{Job, JobId, JobResult};
 use plugin_api::{ErrorKind, PluginError};
+
+use costs::Costs;
 
 /// Jobs that may wait. The state machine refuses new IKE_SAs long before; this only bounds memory.
 const QUEUED_JOBS: usize = 4096;
@@ -24,6 +31,7 @@ pub struct Pool {
 
 struct Shared {
     state: Mutex<State>,
+    costs: Mutex<Costs>,
     changed: Condvar,
     done: Done,
 }
@@ -44,6 +52,7 @@ impl Pool {
     pub fn start(threads: usize, done: Done) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
+            costs: Mutex::default(),
             changed: Condvar::new(),
             done,
         });
@@ -62,18 +71,20 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Queues a job; one too many fails at once.
-    pub fn submit(&self, id: JobId, job: Job) {
+    /// Runs a small job at once and returns its result; queues any other. One too many fails at once.
+    pub fn submit(&self, id: JobId, job: Job) -> Option<JobResult> {
+        if lock(&self.shared.costs).is_small(job.kind()) {
+            return Some(self.shared.run(job));
+        }
         let mut state = lock(&self.shared.state);
         if state.queue.len() >= QUEUED_JOBS {
-            drop(state);
             let message = format!("{QUEUED_JOBS} key exchanges wait already");
-            (self.shared.done)(id, Err(PluginError::new(ErrorKind::System, message)));
-            return;
+            return Some(Err(PluginError::new(ErrorKind::System, message)));
         }
         state.queue.push_back((id, job));
         drop(state);
         self.shared.changed.notify_one();
+        None
     }
 
     /// Jobs that wait, and jobs in work.
@@ -96,6 +107,20 @@ impl Drop for Pool {
     }
 }
 
+impl Shared {
+    /// Does the work on this thread, and keeps in mind how long it took.
+    fn run(&self, job: Job) -> JobResult {
+        let (kind, began) = (job.kind(), Instant::now());
+        let result =
+            catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        // What fails may do so early.
+        if result.is_ok() {
+            lock(&self.costs).took(kind, began.elapsed());
+        }
+        result
+    }
+}
+
 fn work(shared: &Shared) {
     loop {
         let mut state = shared
@@ -109,8 +134,7 @@ fn work(shared: &Shared) {
         };
         state.working += 1;
         drop(state);
-        let result =
-            catch_unwind(AssertUnwindSafe(|| job.run())).unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let result = shared.run(job);
         lock(&shared.state).working -= 1;
         (shared.done)(id, result);
     }
@@ -126,7 +150,7 @@ fn panicked(panic: &(dyn Any + Send)) -> PluginError {
 }
 
 // Nothing that panics runs under the lock.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -135,10 +159,13 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
+    use iana::KeyExchangeMethod;
     use ike::JobOutcome;
     use plugin_api::{KeyExchange, PendingKeyExchange, Secret};
 
     use super::*;
+
+    const METHOD: KeyExchangeMethod = KeyExchangeMethod::CURVE_25519;
 
     struct Echo;
 
@@ -163,9 +190,15 @@ mod tests {
     #[test]
     fn a_job_is_answered_with_its_result() {
         let (pool, results) = pool();
-        pool.submit(JobId(7), Job::Respond(Arc::new(Echo), b"public".to_vec()));
+        let job = || Job::Respond(METHOD, Arc::new(Echo), b"public".to_vec());
+        assert!(
+            pool.submit(JobId(7), job()).is_none(),
+            "who knows how long it takes"
+        );
         let (id, result) = results.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(id, JobId(7));
+        assert!(matches!(result, Ok(JobOutcome::Responded(public, _)) if public == b"public"));
+        let result = pool.submit(JobId(8), job()).expect("it takes next to no time");
         assert!(matches!(result, Ok(JobOutcome::Responded(public, _)) if public == b"public"));
     }
 
@@ -173,7 +206,8 @@ mod tests {
     fn a_panic_fails_its_job_and_nothing_else() {
         let (pool, results) = pool();
         for _ in 0..3 {
-            pool.submit(JobId(1), Job::Initiate(Arc::new(Echo)));
+            let job = Job::Initiate(METHOD, Arc::new(Echo));
+            assert!(pool.submit(JobId(1), job).is_none());
             let (_, result) = results.recv_timeout(Duration::from_secs(10)).unwrap();
             let error = result.err().unwrap();
             assert_eq!(error.kind, ErrorKind::Panicked);

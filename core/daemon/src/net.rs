@@ -1,25 +1,26 @@
 //! The UDP sockets of IKE and of ESP in UDP.
 //!
-//! One thread receives on all of them, see `receive`; the loop sends.
+//! The loop sends and receives IKE messages itself, see `inbox`; a thread of its own receives ESP, see `receive`. Where both
+//! come to one port the kernel tells them apart, see `open`.
 
+mod inbox;
+mod open;
 mod receive;
+mod sort;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use ike::Transmit;
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use plugin_api::KernelIpsec;
-use socket2::{Domain, Protocol, Socket, Type};
 
+pub use inbox::Inbox;
 pub use receive::Receiver;
-
-/// Room for a burst of ESP in each direction; without CAP_NET_ADMIN net.core.rmem_max and wmem_max limit it.
-const BUFFER: usize = 4 << 20;
 
 /// What the sockets are opened by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +39,13 @@ pub struct Ports {
 
 /// An IKE message that came in, marker removed.
 #[derive(Debug)]
-pub struct Datagram {
+pub struct Message<T> {
     /// Own address and port.
     pub local: SocketAddr,
     /// The sender's.
     pub remote: SocketAddr,
     /// The message.
-    pub octets: Vec<u8>,
+    pub octets: T,
 }
 
 /// A socket that could not be opened.
@@ -86,6 +87,19 @@ struct Bound {
     ipv6: bool,
     port: u16,
     nat_t: bool,
+    /// Who receives by it.
+    reader: Reader,
+    /// Datagrams that its buffer had no room for, as the kernel last counted them.
+    overflowed: AtomicU32,
+}
+
+/// Who receives by a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// The loop, which need not be woken up by another thread then.
+    Loop,
+    /// The thread for ESP, which a busy loop does not hold up. It hands on the IKE messages that it meets.
+    Thread,
 }
 
 /// All sockets, to send by.
@@ -100,7 +114,7 @@ pub struct Sockets {
 /// Datagrams that came to nothing here, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses<T = u64> {
-    /// IKE messages that found the queue to the loop full.
+    /// IKE messages that found the buffer of their socket, or the queue to the loop, full.
     pub queue_full: T,
     /// IKE messages longer than `charon.max_packet`.
     pub too_long: T,
@@ -127,8 +141,8 @@ impl Sockets {
                     .find(|other| other.nat_t == nat_t)
                     .map(|other| other.port);
                 let port = known.unwrap_or(if nat_t { ports.nat_t } else { ports.ike });
-                match open_socket(ipv6, port, nat_t) {
-                    Ok(socket) => bound.push(socket),
+                match open::bind(ipv6, port, nat_t) {
+                    Ok(sockets) => bound.extend(sockets),
                     Err(Error::Open { error, .. })
                         if ipv6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
                     Err(Error::Bind { error, .. })
@@ -202,7 +216,8 @@ impl Sockets {
         let socket = self
             .bound
             .iter()
-            .find(|socket| socket.ipv6 == ipv6 && socket.port == port)
+            .filter(|socket| socket.ipv6 == ipv6 && socket.port == port)
+            .min_by_key(|socket| socket.reader != Reader::Loop)
             .ok_or_else(|| io::Error::other(format!("there is no {} socket on port {port}", family(ipv6))))?;
         let marker: &[u8] = if transmit.non_esp_marker { &[0; 4] } else { &[] };
         let vectors = [IoSlice::new(marker), IoSlice::new(&transmit.octets)];
@@ -242,7 +257,7 @@ impl Sockets {
         sent.map(drop).map_err(io::Error::from)
     }
 
-    /// How many IKE messages found the queue full since the last time this was asked.
+    /// How many IKE messages found no room since the last time this was asked.
     pub fn take_dropped(&self) -> u64 {
         self.dropped.swap(0, Relaxed)
     }
@@ -255,52 +270,6 @@ impl Sockets {
             not_sent: self.losses.not_sent.load(Relaxed),
         }
     }
-}
-
-fn open_socket(ipv6: bool, port: u16, nat_t: bool) -> Result<Bound, Error> {
-    let name = family(ipv6);
-    let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
-    let open = |error| Error::Open { family: name, error };
-    let socket =
-        Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)).map_err(open)?;
-    let address: SocketAddr = if ipv6 {
-        socket.set_only_v6(true).map_err(open)?;
-        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).map_err(|error| open(error.into()))?;
-        (Ipv6Addr::UNSPECIFIED, port).into()
-    } else {
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).map_err(|error| open(error.into()))?;
-        (Ipv4Addr::UNSPECIFIED, port).into()
-    };
-    // A smaller buffer than asked for only costs throughput, and so does a kernel that does not join datagrams.
-    if nat_t {
-        if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
-            let _ = socket.set_recv_buffer_size(BUFFER);
-        }
-        if setsockopt(&socket, sockopt::SndBufForce, &BUFFER).is_err() {
-            let _ = socket.set_send_buffer_size(BUFFER);
-        }
-        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
-        // Without it, what routers say of congestion does not reach the inner packets.
-        let _ = if ipv6 {
-            socket.set_recv_tclass_v6(true)
-        } else {
-            socket.set_recv_tos_v4(true)
-        };
-    }
-    socket.bind(&address.into()).map_err(|error| Error::Bind {
-        port,
-        family: name,
-        option: if nat_t { "charon.port_nat_t" } else { "charon.port" },
-        error,
-    })?;
-    let socket = UdpSocket::from(socket);
-    let port = socket.local_addr().map_err(open)?.port();
-    Ok(Bound {
-        socket,
-        ipv6,
-        port,
-        nat_t,
-    })
 }
 
 fn family(ipv6: bool) -> &'static str {

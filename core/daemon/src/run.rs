@@ -1,10 +1,10 @@
 //! The loop: waits for inputs, feeds the state machine, and does what it says, in order.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ike::{Endpoint, Output};
+use ike::{Endpoint, JobId, JobResult, Output};
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 use plugin_api::{ErrorKind, Host, Running};
@@ -22,7 +22,7 @@ use crate::kernel::Kernel;
 use crate::loaded::LoadedPlugins;
 use crate::log::Logger;
 use crate::log::targets::Legacy;
-use crate::net::{Datagram, Receiver, Sockets};
+use crate::net::{Inbox, Message, Receiver, Sockets};
 use crate::paths::Paths;
 use crate::scripts::{self, When};
 use crate::turn::Turn;
@@ -58,8 +58,8 @@ pub struct Daemon {
 pub struct Inputs {
     /// Everything but datagrams.
     pub input: input::Receiver,
-    /// IKE messages.
-    pub datagrams: mpsc::Receiver<Datagram>,
+    /// IKE messages that came where ESP does.
+    pub messages: mpsc::Receiver<Message<Vec<u8>>>,
 }
 
 impl Daemon {
@@ -67,11 +67,12 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// If signals cannot be handled.
+    /// If signals cannot be handled or sockets not be watched.
     pub async fn run(mut self, mut inputs: Inputs, ready: impl FnOnce()) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut inbox = Inbox::open(Arc::clone(&self.sockets))?;
         ready();
         scripts::run(&self.host.settings(), When::Start, &self.logger, || {});
         let (mut stopping, mut turn) = (false, Turn::default());
@@ -108,9 +109,14 @@ impl Daemon {
                     turn.other();
                     self.handle(input);
                 }
-                Some(datagram) = inputs.datagrams.recv() => {
+                at = inbox.wait() => {
                     turn.other();
-                    self.handle_datagram(&datagram);
+                    self.receive(&mut inbox, at);
+                }
+                Some(message) = inputs.messages.recv() => {
+                    turn.other();
+                    self.refresh_listeners();
+                    self.handle_message(message.local, message.remote, &message.octets);
                 }
                 Some(command) = input.commands.next(), if commands_wait.is_none() => {
                     self.run_command(&command, &mut turn);
@@ -196,7 +202,11 @@ impl Daemon {
                         self.logger.log(Group::Net, 1, text);
                     }
                 }
-                Output::Job(id, job) => self.pool.submit(id, job),
+                Output::Job(id, job) => {
+                    if let Some(result) = self.pool.submit(id, job) {
+                        self.job_done(id, result);
+                    }
+                }
                 Output::Kernel(id, ops) => {
                     let result = self.kernel.execute(ops);
                     self.endpoint.handle_kernel_done(Instant::now(), id, result);
@@ -234,15 +244,7 @@ impl Daemon {
     fn handle(&mut self, input: Input) {
         self.refresh_listeners();
         match input {
-            Input::Job(id, result) => {
-                if let Err(error) = &result
-                    && error.kind == ErrorKind::Panicked
-                {
-                    self.logger
-                        .log(Group::Lib, 0, format!("BUG in a plugin: {error}"));
-                }
-                self.endpoint.handle_done(Instant::now(), id, result);
-            }
+            Input::Job(id, result) => self.job_done(id, result),
             Input::Kernel(event) => {
                 if event == (KernelEvent::Roam { address: true }) {
                     self.endpoint.set_local_addresses(self.listening_addresses());
@@ -262,6 +264,16 @@ impl Daemon {
         }
     }
 
+    fn job_done(&mut self, id: JobId, result: JobResult) {
+        if let Err(error) = &result
+            && error.kind == ErrorKind::Panicked
+        {
+            self.logger
+                .log(Group::Lib, 0, format!("BUG in a plugin: {error}"));
+        }
+        self.endpoint.handle_done(Instant::now(), id, result);
+    }
+
     fn run_command(&mut self, command: &Command, turn: &mut Turn) {
         let began = Instant::now();
         self.refresh_listeners();
@@ -271,15 +283,24 @@ impl Daemon {
         turn.command_took(now.saturating_duration_since(began), now);
     }
 
-    fn handle_datagram(&mut self, datagram: &Datagram) {
+    /// Receives at once what has come, as much as fits in a batch.
+    fn receive(&mut self, inbox: &mut Inbox, at: usize) {
         self.refresh_listeners();
+        let (kernel, logger) = (Arc::clone(self.kernel.backend()), Arc::clone(&self.logger));
+        inbox.take(at, kernel.as_ref(), &logger, |message| {
+            self.handle_message(message.local, message.remote, message.octets);
+            self.drain();
+        });
         let dropped = self.sockets.take_dropped();
         if dropped > 0 {
             let text = format!("dropped {dropped} IKE messages that came faster than they could be handled");
             self.logger.log(Group::Net, 1, text);
         }
+    }
+
+    fn handle_message(&mut self, local: SocketAddr, remote: SocketAddr, octets: &[u8]) {
         self.endpoint
-            .handle_datagram(Instant::now(), datagram.local, datagram.remote, &datagram.octets);
+            .handle_datagram(Instant::now(), local, remote, octets);
     }
 
     fn handle_timers(&mut self) {

@@ -172,7 +172,7 @@ fn run(
     logger.set_observer(Box::new(move |record| {
         observer.send(Input::Log(Box::new(record.clone())))
     }));
-    let (receiver, datagrams) = sockets
+    let (receiver, messages) = sockets
         .receive(backend, Arc::clone(logger))
         .map_err(|error| Failure::new(format!("no thread to receive: {error}")))?;
 
@@ -215,7 +215,7 @@ fn run(
     let result = runtime.block_on(daemon.run(
         Inputs {
             input: inputs,
-            datagrams,
+            messages,
         },
         announce,
     ));

@@ -39,8 +39,8 @@ pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use extension::redirect::Redirection;
 pub use output::{
-    CommandError, CommandId, Destination, Job, JobId, JobOutcome, JobResult, KernelAnswer, KernelFailure,
-    KernelId, KernelOp, KernelResult, LogLine, Output, Transmit,
+    CommandError, CommandId, Destination, Job, JobId, JobKind, JobOutcome, JobResult, JobStep, KernelAnswer,
+    KernelFailure, KernelId, KernelOp, KernelResult, LogLine, Output, Transmit,
 };
 pub use pool::{AddressPool, LeaseInfo, Online, PoolOutcome, PoolSource, Pools};
 pub use sa::IkeSaState;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use config::connection::PeerConfig;
-use iana::Protocol;
+use iana::{KeyExchangeMethod, Protocol};
 use plugin_api::kernel::{PolicyParameters, SaId, SaParameters, SaUsage};
 use plugin_api::log::Group;
 use plugin_api::{KeyExchange, PendingKeyExchange, PluginError, Secret};
@@ -104,35 +104,59 @@ impl CommandId {
 /// Asymmetric work, which may take milliseconds.
 pub enum Job {
     /// Make a public value.
-    Initiate(Arc<dyn KeyExchange>),
+    Initiate(KeyExchangeMethod, Arc<dyn KeyExchange>),
     /// Answer a public value.
-    Respond(Arc<dyn KeyExchange>, Vec<u8>),
+    Respond(KeyExchangeMethod, Arc<dyn KeyExchange>, Vec<u8>),
     /// Compute the secret from the peer's answer.
-    Finish(Box<dyn PendingKeyExchange>, Vec<u8>),
+    Finish(KeyExchangeMethod, Box<dyn PendingKeyExchange>, Vec<u8>),
+}
+
+/// What jobs have in common that take about as long as each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JobKind {
+    /// The algorithm.
+    pub method: KeyExchangeMethod,
+    /// What is done with it.
+    pub step: JobStep,
+}
+
+/// See [`Job`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum JobStep {
+    Initiate,
+    Respond,
+    Finish,
 }
 
 impl Job {
+    /// What it has in common with others.
+    pub fn kind(&self) -> JobKind {
+        let (method, step) = match self {
+            Self::Initiate(method, _) => (*method, JobStep::Initiate),
+            Self::Respond(method, ..) => (*method, JobStep::Respond),
+            Self::Finish(method, ..) => (*method, JobStep::Finish),
+        };
+        JobKind { method, step }
+    }
+
     /// Does the work, on whatever thread.
     pub fn run(self) -> JobResult {
         match self {
-            Self::Initiate(method) => method
+            Self::Initiate(_, exchange) => exchange
                 .initiate()
                 .map(|(public, pending)| JobOutcome::Initiated(public, pending)),
-            Self::Respond(method, peer) => method
+            Self::Respond(_, exchange, peer) => exchange
                 .respond(&peer)
                 .map(|(public, secret)| JobOutcome::Responded(public, secret)),
-            Self::Finish(pending, peer) => pending.finish(&peer).map(JobOutcome::Finished),
+            Self::Finish(_, pending, peer) => pending.finish(&peer).map(JobOutcome::Finished),
         }
     }
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Initiate(_) => "Initiate",
-            Self::Respond(..) => "Respond",
-            Self::Finish(..) => "Finish",
-        })
+        self.kind().fmt(f)
     }
 }
 

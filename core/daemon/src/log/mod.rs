@@ -25,6 +25,10 @@ use sinks::Sink;
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 8192;
 
+/// How long the thread that writes leaves lines to gather once it has written all there were: a daemon that logs much then
+/// wakes it up for many of them at once.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// A line with what the writer needs to know beside it.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -159,12 +163,17 @@ impl Logger {
 
 fn write(queue: &Receiver<Message>) {
     let mut sinks = Vec::new();
+    let mut busy = false;
     loop {
         let message = match queue.try_recv() {
             Ok(message) => message,
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 sinks.iter_mut().for_each(Sink::flush);
+                if std::mem::take(&mut busy) {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 match queue.recv() {
                     Ok(message) => message,
                     Err(_) => break,
@@ -172,7 +181,10 @@ fn write(queue: &Receiver<Message>) {
             }
         };
         match message {
-            Message::Record(record) => sinks.iter_mut().for_each(|sink| sink.write(&record)),
+            Message::Record(record) => {
+                sinks.iter_mut().for_each(|sink| sink.write(&record));
+                busy = true;
+            }
             Message::Sinks(new) => {
                 sinks.iter_mut().for_each(Sink::flush);
                 sinks = new;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use super::receive::{Kind, classify};
+use super::sort::{Kind, classify};
 use super::*;
 use crate::log::Logger;
 use crate::testing::TestKernel;
@@ -36,29 +36,116 @@ fn random_ports() -> Ports {
     }
 }
 
-#[test]
-fn ike_comes_out_of_the_queue_and_esp_goes_to_the_back_end() {
-    let sockets = Arc::new(Sockets::open(&random_ports()).unwrap());
-    let kernel = Arc::new(TestKernel::default());
-    let (_receiver, mut datagrams) = sockets
-        .receive(
-            Arc::clone(&kernel) as Arc<dyn KernelIpsec>,
-            Logger::start().unwrap(),
-        )
-        .unwrap();
+/// Sends ESP, a keepalive, a message that is too long and one that is not.
+fn send_some_of_all(sockets: &Sockets) -> (UdpSocket, SocketAddr) {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     let here = SocketAddr::from(([127, 0, 0, 1], sockets.ports().1));
     peer.send_to(&[0xc1; 60], here).unwrap();
     peer.send_to(&[0xff], here).unwrap();
     peer.send_to(&[0; 200], here).unwrap();
     peer.send_to(&[&[0; 4][..], &[9; 28]].concat(), here).unwrap();
-    let datagram = datagrams.blocking_recv().unwrap();
+    (peer, here)
+}
+
+#[test]
+fn ike_comes_to_the_loop_and_esp_to_its_thread() {
+    let sockets = Arc::new(Sockets::open(&random_ports()).unwrap());
+    let (kernel, logger) = (Arc::new(TestKernel::default()), Logger::start().unwrap());
+    let backend = Arc::clone(&kernel) as Arc<dyn KernelIpsec>;
+    let (receiver, _messages) = sockets
+        .receive(Arc::clone(&backend), Arc::clone(&logger))
+        .unwrap();
+    let (peer, here) = send_some_of_all(&sockets);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut received = Vec::new();
+    runtime.block_on(async {
+        let mut inbox = Inbox::open(Arc::clone(&sockets)).unwrap();
+        while received.is_empty() {
+            let at = inbox.wait().await;
+            inbox.take(at, backend.as_ref(), &logger, |message| {
+                received.push((message.local, message.remote, message.octets.to_vec()));
+            });
+        }
+    });
+    let remote = peer.local_addr().unwrap();
     assert_eq!(
-        (datagram.local, datagram.remote),
+        received,
+        [(here, remote, vec![9; 28])],
+        "too long ones are ignored"
+    );
+    assert_eq!(sockets.losses().too_long, 1);
+    // What the thread had not read yet when it was stopped would be missing.
+    while kernel.esp.lock().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    drop(receiver);
+    assert_eq!(*kernel.esp.lock().unwrap(), [(here, vec![0xc1; 60])]);
+}
+
+#[test]
+fn where_the_kernel_cannot_tell_them_apart_ike_comes_out_of_the_thread() {
+    let mut sockets = Sockets::open(&random_ports()).unwrap();
+    sockets
+        .bound
+        .retain(|socket| !socket.nat_t || socket.reader == Reader::Thread);
+    let sockets = Arc::new(sockets);
+    let kernel = Arc::new(TestKernel::default());
+    let (_receiver, mut messages) = sockets
+        .receive(
+            Arc::clone(&kernel) as Arc<dyn KernelIpsec>,
+            Logger::start().unwrap(),
+        )
+        .unwrap();
+    let (peer, here) = send_some_of_all(&sockets);
+    let message = messages.blocking_recv().unwrap();
+    assert_eq!(
+        (message.local, message.remote),
         (here, peer.local_addr().unwrap())
     );
-    assert_eq!(datagram.octets, [9; 28], "too long ones are ignored");
+    assert_eq!(message.octets, [9; 28], "too long ones are ignored");
     assert_eq!(*kernel.esp.lock().unwrap(), [(here, vec![0xc1; 60])]);
+}
+
+#[test]
+fn messages_that_found_no_room_are_counted() {
+    let mut sockets = Sockets::open(&random_ports()).unwrap();
+    sockets.bound.retain(|socket| !socket.nat_t);
+    let sockets = Arc::new(sockets);
+    socket2::SockRef::from(&sockets.bound[0].socket)
+        .set_recv_buffer_size(0)
+        .unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = SocketAddr::from(([127, 0, 0, 1], sockets.ports().0));
+    let (kernel, logger) = (TestKernel::default(), Logger::start().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let sent = 200;
+    let mut received = 0;
+    runtime.block_on(async {
+        let mut inbox = Inbox::open(Arc::clone(&sockets)).unwrap();
+        // The kernel tells with each message what was lost before it.
+        for burst in [sent, 1] {
+            for _ in 0..burst {
+                peer.send_to(&[7; 90], here).unwrap();
+            }
+            let before = received;
+            while received < before + 1 {
+                let at = inbox.wait().await;
+                inbox.take(at, &kernel, &logger, |_| received += 1);
+            }
+            while let Ok(at) = tokio::time::timeout(Duration::ZERO, inbox.wait()).await {
+                inbox.take(at, &kernel, &logger, |_| received += 1);
+            }
+        }
+    });
+    assert!(received < sent, "the buffer is that small");
+    assert_eq!(sockets.take_dropped(), sent + 1 - received);
+    assert_eq!(sockets.take_dropped(), 0);
 }
 
 #[test]
@@ -125,4 +212,23 @@ fn a_port_in_use_is_named_with_the_option_to_change() {
     .to_string();
     assert!(error.contains(&format!("UDP port {port} for IPv4")), "{error}");
     assert!(error.contains("charon.port_nat_t"), "{error}");
+}
+
+#[test]
+fn another_daemon_cannot_share_a_port() {
+    let sockets = Sockets::open(&random_ports()).unwrap();
+    let (ike, nat_t) = sockets.ports();
+    for ports in [
+        Ports {
+            ike,
+            ..random_ports()
+        },
+        Ports {
+            nat_t,
+            ..random_ports()
+        },
+    ] {
+        let error = Sockets::open(&ports).err().unwrap();
+        assert!(matches!(error, Error::Bind { .. }), "{error}");
+    }
 }

@@ -36,7 +36,7 @@ impl IkeSa {
             return self.destroy();
         };
         self.phase = Phase::MakeAdditional { number, method };
-        shared.start_job(self.unique_id, Job::Initiate(exchange));
+        shared.start_job(self.unique_id, Job::Initiate(method, exchange));
     }
 
     /// The own public value is there: the request can go out.
@@ -106,7 +106,7 @@ impl IkeSa {
         let data = key_exchange_data(&inbound, method)?;
         self.cover_inbound(Role::Responder, &inbound)?;
         self.phase = Phase::FinishAdditional;
-        shared.start_job(self.unique_id, Job::Finish(pending, data));
+        shared.start_job(self.unique_id, Job::Finish(method, pending, data));
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl IkeSa {
             .ok_or(Error::Unsupported(method))?;
         self.cover_inbound(Role::Initiator, inbound)?;
         self.phase = Phase::AnswerAdditional { method };
-        shared.start_job(self.unique_id, Job::Respond(exchange, data));
+        shared.start_job(self.unique_id, Job::Respond(method, exchange, data));
         Ok(())
     }
 

@@ -69,7 +69,7 @@ impl IkeSa {
             return self.destroy();
         };
         self.phase = Phase::MakeInit { proposals, method };
-        shared.start_job(self.unique_id, Job::Initiate(exchange));
+        shared.start_job(self.unique_id, Job::Initiate(method, exchange));
     }
 
     /// The own public value is there: the request can go out.
@@ -333,7 +333,7 @@ impl IkeSa {
             negotiation.init_response = inbound.octets;
         }
         self.phase = Phase::FinishInit;
-        shared.start_job(self.unique_id, Job::Finish(pending, ke.data.clone()));
+        shared.start_job(self.unique_id, Job::Finish(ke.method, pending, ke.data.clone()));
         Ok(())
     }
 

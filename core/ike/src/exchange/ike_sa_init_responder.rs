@@ -89,7 +89,7 @@ impl IkeSa {
             negotiation.init_request = inbound.octets;
         }
         self.phase = Phase::AnswerInit { proposal, method };
-        shared.start_job(self.unique_id, Job::Respond(exchange, ke.data.clone()));
+        shared.start_job(self.unique_id, Job::Respond(method, exchange, ke.data.clone()));
         Ok(())
     }
 

@@ -24,7 +24,7 @@ impl IkeSa {
             Some(exchange) => {
                 creation.step = Step::MakePublic(method);
                 self.creating = Some(creation);
-                shared.start_job_of(Owner::Active(self.unique_id), Job::Initiate(exchange));
+                shared.start_job_of(Owner::Active(self.unique_id), Job::Initiate(method, exchange));
             }
             None => {
                 log!(shared, self, Ike, 1, "{}", Error::Unsupported(method));
@@ -106,11 +106,15 @@ impl IkeSa {
         let done = match std::mem::replace(&mut creation.step, Step::Finish(None)) {
             Step::AwaitResponse(pending) => self
                 .accept_creation(shared, &mut creation, &inbound, pending.as_ref().map(|it| it.0))
-                .map(|data| pending.zip(data).map(|((_, pending), data)| (pending, data))),
+                .map(|data| {
+                    pending
+                        .zip(data)
+                        .map(|((method, pending), data)| Job::Finish(method, pending, data))
+                }),
             Step::AwaitFollowup(number, method, pending) => {
                 creation.step = Step::Finish(Some((number, method)));
                 self.accept_followup(&mut creation, &inbound, method)
-                    .map(|data| Some((pending, data)))
+                    .map(|data| Some(Job::Finish(method, pending, data)))
                     .inspect_err(|error| self.log_additional_failed(shared, number, method, error))
             }
             step => {
@@ -139,16 +143,11 @@ impl IkeSa {
         }
     }
 
-    fn go_on(
-        &mut self,
-        shared: &mut Shared,
-        creation: Box<Creation>,
-        finish: Option<(Box<dyn PendingKeyExchange>, Vec<u8>)>,
-    ) {
+    fn go_on(&mut self, shared: &mut Shared, creation: Box<Creation>, finish: Option<Job>) {
         match finish {
-            Some((pending, data)) => {
+            Some(job) => {
                 self.creating = Some(creation);
-                shared.start_job_of(Owner::Active(self.unique_id), Job::Finish(pending, data));
+                shared.start_job_of(Owner::Active(self.unique_id), job);
             }
             None => self.next_creation_step(shared, creation),
         }
@@ -233,7 +232,7 @@ impl IkeSa {
             Some(exchange) => {
                 creation.step = Step::MakeAdditional(number, method);
                 self.creating = Some(creation);
-                shared.start_job_of(Owner::Active(self.unique_id), Job::Initiate(exchange));
+                shared.start_job_of(Owner::Active(self.unique_id), Job::Initiate(method, exchange));
             }
             None => {
                 self.log_additional_failed(shared, number, method, Error::Unsupported(method));

@@ -240,7 +240,8 @@ impl IkeSa {
             Some(exchange) => {
                 creation.step = Step::Answer(number, method, Vec::new());
                 self.answering = Some(creation);
-                shared.start_job_of(Owner::Passive(self.unique_id), Job::Respond(exchange, data));
+                let job = Job::Respond(method, exchange, data);
+                shared.start_job_of(Owner::Passive(self.unique_id), job);
             }
             None => self.answer_failed(shared, creation, &Error::Unsupported(method)),
         }
