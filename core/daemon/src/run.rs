@@ -112,6 +112,11 @@ impl Daemon {
                 at = inbox.wait() => {
                     turn.other();
                     self.receive(&mut inbox, at);
+                    // Those who come by the thread take turns with all others.
+                    if let Ok(message) = inputs.messages.try_recv() {
+                        self.drain();
+                        self.handle_message(message.local, message.remote, &message.octets);
+                    }
                 }
                 Some(message) = inputs.messages.recv() => {
                     turn.other();

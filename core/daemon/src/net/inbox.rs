@@ -20,6 +20,8 @@ use crate::sys::{self, Batch};
 pub struct Inbox {
     sockets: Arc<Sockets>,
     readable: Vec<(usize, AsyncFd<UdpSocket>)>,
+    /// Whose turn it is first: a flood at one port keeps nothing from the others.
+    turn: usize,
     batch: Batch,
 }
 
@@ -37,6 +39,7 @@ impl Inbox {
         Ok(Self {
             sockets,
             readable,
+            turn: 0,
             batch: Batch::default(),
         })
     }
@@ -46,8 +49,9 @@ impl Inbox {
     pub async fn wait(&self) -> usize {
         poll_fn(|context| {
             // An error concerns all that is watched, and there is nobody to tell but the next who receives.
-            let ready = |(_, fd): &(usize, AsyncFd<UdpSocket>)| fd.poll_read_ready(context).is_ready();
-            match self.readable.iter().position(ready) {
+            let (before, after) = (0..self.turn, self.turn..self.readable.len());
+            let mut order = after.chain(before);
+            match order.find(|at| self.readable[*at].1.poll_read_ready(context).is_ready()) {
                 Some(at) => Poll::Ready(at),
                 None => Poll::Pending,
             }
@@ -66,6 +70,7 @@ impl Inbox {
         let Some((index, fd)) = self.readable.get(at) else {
             return;
         };
+        self.turn = (at + 1) % self.readable.len();
         let Some(bound) = self.sockets.bound.get(*index) else {
             return;
         };

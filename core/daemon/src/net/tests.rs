@@ -110,6 +110,36 @@ fn where_the_kernel_cannot_tell_them_apart_ike_comes_out_of_the_thread() {
 }
 
 #[test]
+fn a_flood_at_one_port_keeps_nothing_from_the_other() {
+    let sockets = Arc::new(Sockets::open(&random_ports()).unwrap());
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let (ike, nat_t) = sockets.ports();
+    let (kernel, logger) = (TestKernel::default(), Logger::start().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut received = Vec::new();
+    runtime.block_on(async {
+        let mut inbox = Inbox::open(Arc::clone(&sockets)).unwrap();
+        peer.send_to(&[0; 32], here(nat_t)).unwrap();
+        for _ in 0..3 {
+            // More than a batch, each time.
+            (0..20).for_each(|_| _ = peer.send_to(&[7; 32], here(ike)).unwrap());
+            let at = inbox.wait().await;
+            inbox.take(at, &kernel, &logger, |message| {
+                received.push(message.local.port());
+            });
+        }
+    });
+    assert!(
+        received.contains(&ike) && received.contains(&nat_t),
+        "{received:?}"
+    );
+}
+
+#[test]
 fn messages_that_found_no_room_are_counted() {
     let mut sockets = Sockets::open(&random_ports()).unwrap();
     sockets.bound.retain(|socket| !socket.nat_t);
