@@ -3,6 +3,8 @@
 //! A back end decides which routes a policy has; here they are counted, so that policies share them, and installed by the
 //! back end for addresses and routes.
 
+mod map;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,16 +14,19 @@ use iana::TrafficSelector;
 use crate::kernel::{Direction, KernelNet, PolicyAction, PolicyParameters, Route, SaMode};
 use crate::log::{CONTROL, DIAGNOSE, Group};
 use crate::{ErrorKind, Host};
+pub use map::RouteMap;
 
 /// Routes and how many policies need each.
 #[derive(Debug, Default)]
 pub struct Routes {
-    routes: HashMap<Route, Use>,
+    routes: RouteMap<Use>,
+    /// Those that were there before or that the kernel has refused, by destination and length of its prefix.
+    standing_back: HashMap<(IpAddr, u8), Vec<Route>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Use {
-    users: usize,
+    users: u32,
     /// Whether it was not there before.
     ours: bool,
 }
@@ -32,8 +37,10 @@ impl Routes {
     pub fn install(&mut self, host: &dyn Host, net: &dyn KernelNet, route: &Route) {
         if let Some(usage) = self.routes.get_mut(route) {
             usage.users += 1;
-            // It may have gone with an address or a link meanwhile.
-            usage.ours |= net.add_route(route).is_ok();
+            // It may have gone with an address or a link meanwhile; the back end knows what it has added.
+            if net.add_route(route).is_ok() && !std::mem::replace(&mut usage.ours, true) {
+                self.forget_standing_back(route);
+            }
             return;
         }
         let ours = match net.add_route(route) {
@@ -48,7 +55,11 @@ impl Routes {
                 false
             }
         };
-        self.routes.insert(route.clone(), Use { users: 1, ours });
+        if !ours {
+            let same = self.standing_back.entry(network(route)).or_default();
+            same.push(route.clone());
+        }
+        self.routes.insert(route, Use { users: 1, ours });
     }
 
     /// Removes one user of a route, and the route with the last.
@@ -63,26 +74,48 @@ impl Routes {
         let ours = usage.ours;
         self.routes.remove(route);
         if !ours {
+            self.forget_standing_back(route);
             return;
         }
         delete(host, net, route);
         // One to the same destination that had to stand back takes its place.
-        self.routes.retain(|other, usage| {
-            if !usage.ours && (other.destination, other.prefix) == (route.destination, route.prefix) {
-                usage.ours = net.add_route(other).is_ok();
+        let Some(mut same) = self.standing_back.remove(&network(route)) else {
+            return;
+        };
+        same.retain(|other| {
+            let added = net.add_route(other).is_ok();
+            if added && let Some(usage) = self.routes.get_mut(other) {
+                usage.ours = true;
             }
-            true
+            !added
         });
+        if !same.is_empty() {
+            self.standing_back.insert(network(route), same);
+        }
     }
 
     /// Removes all routes that were not there before.
     pub fn clear(&mut self, host: &dyn Host) {
-        let routes = std::mem::take(&mut self.routes);
+        let routes = std::mem::take(self).routes;
         let Some(net) = host.kernel_net() else { return };
-        for (route, _) in routes.into_iter().filter(|(_, usage)| usage.ours) {
+        for (route, _) in routes.iter().filter(|(_, usage)| usage.ours) {
             delete(host, &*net, &route);
         }
     }
+
+    fn forget_standing_back(&mut self, route: &Route) {
+        if let Some(same) = self.standing_back.get_mut(&network(route)) {
+            same.retain(|other| other != route);
+            if same.is_empty() {
+                self.standing_back.remove(&network(route));
+            }
+        }
+    }
+}
+
+/// Of such routes a table has one.
+fn network(route: &Route) -> (IpAddr, u8) {
+    (route.destination, route.prefix)
 }
 
 fn delete(host: &dyn Host, net: &dyn KernelNet, route: &Route) {

@@ -58,6 +58,7 @@ impl fmt::Display for Refusal {
 /// A socket to ask by; one question at a time.
 pub struct Connection<P> {
     state: Mutex<State>,
+    port: u32,
     protocol: PhantomData<fn(P) -> P>,
 }
 
@@ -75,7 +76,7 @@ impl<P: Protocol> Connection<P> {
     /// If the system refuses.
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(P::NUMBER)?;
-        socket.bind_auto()?;
+        let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
         // Only more words in an error; kernels before 4.12 have none.
         let _ = socket.set_ext_ack(true);
@@ -85,8 +86,14 @@ impl<P: Protocol> Connection<P> {
                 sequence: 0,
                 buffer: Vec::with_capacity(BUFFER_LEN),
             }),
+            port,
             protocol: PhantomData,
         })
+    }
+
+    /// What news of the kernel have for sender that are of our own doing.
+    pub fn port(&self) -> u32 {
+        self.port
     }
 
     /// Has something done, or asks for one thing.
@@ -241,6 +248,7 @@ fn reason(octets: &[u8]) -> Option<String> {
 struct Header {
     flags: u16,
     sequence: u32,
+    sender: u32,
 }
 
 const HEADER_LEN: usize = 16;
@@ -249,7 +257,13 @@ fn header_of(octets: &[u8]) -> Header {
     Header {
         flags: u16::from_ne_bytes([octets[6], octets[7]]),
         sequence: u32::from_ne_bytes([octets[8], octets[9], octets[10], octets[11]]),
+        sender: u32::from_ne_bytes([octets[12], octets[13], octets[14], octets[15]]),
     }
+}
+
+/// Whose doing a message is about.
+pub(crate) fn sender(message: &[u8]) -> u32 {
+    header_of(message).sender
 }
 
 /// The messages in a datagram; each has at least a header.

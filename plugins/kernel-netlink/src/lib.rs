@@ -5,11 +5,14 @@
 //! answers before `sendto` returns, so that an async runtime, which the `rtnetlink` crate would bring along, would have
 //! nothing to wait for.
 
+mod cache;
 pub mod connection;
+mod filter;
 mod listener;
 pub mod lookup;
 pub mod monitor;
 pub mod net;
+mod own_routes;
 pub mod settings;
 pub mod state;
 pub mod xfrm;

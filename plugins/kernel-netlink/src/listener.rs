@@ -62,10 +62,32 @@ pub(crate) struct Listening {
     buffer: Vec<u8>,
 }
 
+/// What was read of the messages that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// All of them.
+    All,
+    /// As many as one may handle at once.
+    Some,
+    /// Messages were lost, and those that waited are thrown away too: they are older than what a look at everything will
+    /// show, and the kernel tells of further losses only once it has found the queue empty.
+    Lost,
+}
+
 impl Listening {
     /// Opens it for a mask of groups; from the return on nothing goes unnoticed. `room` is how many octets may wait, or 0
     /// for the system's default.
     pub(crate) fn open(protocol: isize, groups: u32, room: u32) -> io::Result<Self> {
+        Self::open_filtered(protocol, groups, room, |_| Ok(()))
+    }
+
+    /// As [`open`](Self::open), with something that keeps messages away which nobody wants.
+    pub(crate) fn open_filtered(
+        protocol: isize,
+        groups: u32,
+        room: u32,
+        filter: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.set_non_blocking(true)?;
         if room > 0 {
@@ -75,6 +97,8 @@ impl Listening {
                 setsockopt(&socket, sockopt::RcvBuf, &room)?;
             }
         }
+        // Who listens looks at what comes in any case, so without it all is only slower.
+        let _ = filter(&socket);
         socket.bind(&SocketAddr::new(0, groups))?;
         Ok(Self {
             socket,
@@ -94,28 +118,43 @@ impl Listening {
         }
     }
 
-    /// Hands over messages that wait, as many as one may handle at once; whether some were lost. After that those that wait are thrown away too: they
-    /// are older than what a look at everything will show, and the kernel tells of further losses only once it has found
-    /// the queue empty.
-    pub(crate) fn drain(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
-        let mut lost = false;
-        let mut taken = 0;
-        while lost || taken < BURST {
-            taken += 1;
-            self.buffer.clear();
-            match self.socket.recv_from(&mut self.buffer, 0) {
-                // Only the kernel has the word here.
-                Ok((_, sender)) if sender.port_number() != 0 => {}
-                Ok(_) if lost => {}
-                Ok(_) => connection::messages(&self.buffer).for_each(&mut each),
-                Err(error) => match (error.kind(), error.raw_os_error()) {
-                    (io::ErrorKind::WouldBlock, _) => return Ok(lost),
-                    (io::ErrorKind::Interrupted, _) => {}
-                    (_, Some(libc::ENOBUFS)) => lost = true,
-                    _ => return Err(error),
-                },
+    /// Hands over messages that wait.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<Drained> {
+        for _ in 0..BURST {
+            match self.receive() {
+                Ok(true) => connection::messages(&self.buffer).for_each(&mut each),
+                Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::All),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.discard()?;
+                    return Ok(Drained::Lost);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(lost)
+        Ok(Drained::Some)
+    }
+
+    /// Throws away the messages that wait.
+    pub(crate) fn discard(&mut self) -> io::Result<()> {
+        loop {
+            match self.receive() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.raw_os_error() != Some(libc::ENOBUFS) => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads a datagram; whether it is from the kernel, who alone has the word here.
+    fn receive(&mut self) -> io::Result<bool> {
+        loop {
+            self.buffer.clear();
+            match self.socket.recv_from(&mut self.buffer, 0) {
+                Ok((_, sender)) => return Ok(sender.port_number() == 0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }

@@ -19,11 +19,13 @@ use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{Host, PluginError};
 
 use crate::connection::{self, Connection};
-use crate::listener::{Listening, Worker};
+use crate::filter;
+use crate::listener::{Drained, Listening, Worker};
 use crate::lookup::Candidate;
-use crate::net::{self, OwnRoutes, VirtualAddresses};
+use crate::net::{self, VirtualAddresses};
+use crate::own_routes::OwnRoutes;
 use crate::settings::Settings;
-use crate::state::{Change, State, address_of, link_of};
+use crate::state::{Change, State};
 
 /// Changes come in flocks; the daemon is told once of those within this time, but at once of an address that went.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -43,7 +45,7 @@ struct Listener {
     connection: Connection<Message>,
     state: State,
     virtual_addresses: Arc<Mutex<VirtualAddresses>>,
-    routes: OwnRoutes,
+    routes: Arc<Mutex<OwnRoutes>>,
     settings: Settings,
     ignored_tables: BTreeSet<u32>,
     /// When to tell the daemon, and whether it is about addresses.
@@ -53,7 +55,7 @@ struct Listener {
 }
 
 impl Monitor {
-    /// Starts the thread; from the return on no change goes unnoticed.
+    /// Starts the thread; from the return on no change goes unnoticed but of routes by `port`, which is ours.
     ///
     /// # Errors
     ///
@@ -62,7 +64,8 @@ impl Monitor {
         host: Arc<dyn Host>,
         settings: &Settings,
         virtual_addresses: Arc<Mutex<VirtualAddresses>>,
-        routes: OwnRoutes,
+        routes: Arc<Mutex<OwnRoutes>>,
+        port: u32,
     ) -> Result<Self, PluginError> {
         let failed =
             |error: io::Error| PluginError::system("listening for changes of addresses and routes", &error);
@@ -73,10 +76,16 @@ impl Monitor {
         if settings.process_rules {
             groups |= RTMGRP_IPV4_RULE | RTMGRP_IPV6_RULE;
         }
-        // Before the first look, so that nothing falls between the two.
-        let listening =
-            Listening::open(NETLINK_ROUTE, groups as u32, settings.receive_buffer_size).map_err(failed)?;
         let connection = Connection::open().map_err(failed)?;
+        let ports = [port, connection.port()];
+        // Before the first look, so that nothing falls between the two.
+        let listening = Listening::open_filtered(
+            NETLINK_ROUTE,
+            groups as u32,
+            settings.receive_buffer_size,
+            |socket| filter::without_own_routes(socket, ports),
+        )
+        .map_err(failed)?;
         let state = look(&connection).map_err(failed)?;
         let mut ignored_tables = settings.ignored_tables.clone();
         // Our own routes are no news, and those of the local table come and go with addresses.
@@ -101,18 +110,12 @@ impl Monitor {
 /// All links and addresses at this moment.
 pub(crate) fn look(connection: &Connection<Message>) -> io::Result<State> {
     let mut state = State::default();
-    for message in connection.dump(&Message::GetLink(LinkMessage::default()))? {
-        if let Message::NewLink(link) = message
-            && let Some((index, link)) = link_of(&link)
-        {
-            state.set_link(index, link);
-        }
-    }
-    for message in connection.dump(&Message::GetAddress(AddressMessage::default()))? {
-        if let Message::NewAddress(address) = message
-            && let Some(address) = address_of(&address)
-        {
-            state.set_address(address);
+    for all in [
+        Message::GetLink(LinkMessage::default()),
+        Message::GetAddress(AddressMessage::default()),
+    ] {
+        for message in connection.dump(&all)? {
+            state.take(&message);
         }
     }
     Ok(state)
@@ -162,13 +165,13 @@ impl Listener {
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn drain(&mut self) -> io::Result<()> {
         let mut messages = Vec::new();
-        let lost = self.listening.drain(|octets| {
+        let drained = self.listening.drain(|octets| {
             if let Some(NetlinkPayload::InnerMessage(message)) = connection::parse(octets) {
                 messages.push(message);
             }
         })?;
         messages.into_iter().for_each(|message| self.take(message));
-        if lost {
+        if drained == Drained::Lost {
             self.stale = Some(Instant::now());
         }
         Ok(())
@@ -191,6 +194,9 @@ impl Listener {
         for change in self.state.replace(fresh) {
             self.tell(&change);
         }
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.lose_all();
+        drop(routes);
         // Nobody will tell any more of those that were lost.
         self.virtual_addresses
             .lock()
@@ -205,25 +211,12 @@ impl Listener {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::NewLink(link) => {
-                let change = link_of(&link).and_then(|(index, link)| self.state.set_link(index, link));
-                self.tell_all(change);
-            }
-            Message::DelLink(link) => {
-                let changes = self.state.remove_link(link.header.index);
-                self.tell_all(changes);
-            }
-            Message::NewAddress(address) => {
-                let change = address_of(&address).and_then(|address| self.state.set_address(address));
-                self.tell_all(change);
-            }
-            Message::DelAddress(address) => {
-                let change = address_of(&address).and_then(|address| self.state.remove_address(address));
-                self.tell_all(change);
-            }
             Message::NewRoute(route) | Message::DelRoute(route) => self.take_route(&route),
             Message::NewRule(rule) | Message::DelRule(rule) => self.take_rule(&rule),
-            _ => {}
+            other => {
+                let changes = self.state.take(&other);
+                changes.iter().for_each(|change| self.tell(change));
+            }
         }
     }
 
@@ -240,15 +233,8 @@ impl Listener {
         }
     }
 
-    fn tell_all(&mut self, changes: impl IntoIterator<Item = Change>) {
-        changes.into_iter().for_each(|change| self.tell(&change));
-    }
-
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn tell(&mut self, change: &Change) {
-        if let Change::Appeared(_, interface) | Change::Activated(interface) = change {
-            self.restore_routes(interface);
-        }
         let mut ours = self
             .virtual_addresses
             .lock()
@@ -262,6 +248,7 @@ impl Listener {
             _ => false,
         };
         drop(ours);
+        self.follow_routes(change);
         if !is_ours {
             self.host.log(Group::Knl, CONTROL, &change.to_string());
             self.roam(true);
@@ -272,20 +259,42 @@ impl Listener {
         }
     }
 
-    /// Adds our routes by an interface again, which the kernel may have dropped.
-    fn restore_routes(&self, interface: &str) {
-        let links = &self.state.links;
-        let Some((index, _)) = links.iter().find(|(_, link)| link.name == interface) else {
+    /// Notes which of our routes the kernel may drop with a change, and adds those again that it has dropped before.
+    fn follow_routes(&self, change: &Change) {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Appeared(_, interface) | Change::Activated(interface) => {
+                self.restore_routes(&mut routes, interface);
+            }
+            Change::Deactivated(interface) => routes.lose(interface),
+            Change::Disappeared(address, interface) => {
+                let index = self.index(interface);
+                if !index.is_some_and(|index| self.state.has_address(index, address.is_ipv6())) {
+                    routes.lose(interface);
+                }
+            }
+        }
+    }
+
+    fn restore_routes(&self, routes: &mut OwnRoutes, interface: &str) {
+        let Some(index) = self.index(interface) else {
             return;
         };
-        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        for route in routes.iter().filter(|route| route.interface == interface) {
-            let message = net::route_message(&self.settings, route, *index);
-            // It is there in most cases, and in others its gateway may be out of reach.
-            let _ = self
+        routes.restore(interface, |route| {
+            let message = net::route_message(&self.settings, route, index);
+            let outcome = self
                 .connection
                 .request(Message::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL);
-        }
+            // It is there in most cases, and in others its gateway may be out of reach.
+            outcome.map_or_else(|error| error.raw_os_error() == Some(libc::EEXIST), |_| true)
+        });
+    }
+
+    fn index(&self, interface: &str) -> Option<u32> {
+        let mut links = self.state.links.iter();
+        links
+            .find(|(_, link)| link.name == interface)
+            .map(|(index, _)| *index)
     }
 
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks

@@ -1,6 +1,6 @@
 //! The [`KernelNet`] that the daemon sees.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,11 +17,13 @@ use plugin_api::kernel::{LocalAddress, NextHop, Route};
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{ErrorKind, Host, KernelNet, PluginError};
 
+use crate::cache::{Cache, Seen};
 use crate::connection::Connection;
 use crate::lookup::{self, Candidate};
-use crate::monitor::{self, Monitor};
+use crate::monitor::Monitor;
+use crate::own_routes::OwnRoutes;
 use crate::settings::Settings;
-use crate::state::{self, State};
+use crate::state;
 
 /// Addresses that the daemon put there itself, whose coming and going is no news.
 #[derive(Debug, Default)]
@@ -46,16 +48,14 @@ impl VirtualAddresses {
     }
 }
 
-/// Routes that the daemon has added. The kernel drops those of an interface that goes down or loses its last address.
-pub(crate) type OwnRoutes = Arc<Mutex<HashSet<Route>>>;
-
 /// Addresses and routes by netlink. When it is dropped its thread ends and its rules go.
 pub struct Netlink {
     host: Arc<dyn Host>,
     connection: Connection<Message>,
+    cache: Cache,
     settings: Settings,
     virtual_addresses: Arc<Mutex<VirtualAddresses>>,
-    routes: OwnRoutes,
+    routes: Arc<Mutex<OwnRoutes>>,
     rules: Vec<RuleMessage>,
     _monitor: Monitor,
 }
@@ -72,16 +72,22 @@ impl Netlink {
         let connection =
             Connection::open().map_err(|error| PluginError::system("opening a netlink socket", &error))?;
         let virtual_addresses = Arc::<Mutex<VirtualAddresses>>::default();
-        let routes = OwnRoutes::default();
+        let routes = Arc::<Mutex<OwnRoutes>>::default();
+        let port = connection.port();
+        let cache = Cache::open(&settings, table(&settings), port).map_err(|error| {
+            PluginError::system("opening a netlink socket for changes of interfaces", &error)
+        })?;
         let monitor = Monitor::start(
             Arc::clone(&host),
             &settings,
             Arc::clone(&virtual_addresses),
             Arc::clone(&routes),
+            port,
         )?;
         let mut net = Self {
             host,
             connection,
+            cache,
             settings,
             virtual_addresses,
             routes,
@@ -151,6 +157,14 @@ impl Netlink {
     }
 
     fn interface_index(&self, name: &str) -> Result<u32, PluginError> {
+        match self.seen(|seen| seen.index(name))? {
+            Some(index) => Ok(index),
+            None => self.ask_for_index(name),
+        }
+    }
+
+    /// Of an interface that may have another name besides its own.
+    fn ask_for_index(&self, name: &str) -> Result<u32, PluginError> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
         let answer = self.connection.request(Message::GetLink(message), 0);
@@ -172,6 +186,9 @@ impl Netlink {
     }
 
     fn interface_name(&self, index: u32) -> Result<String, PluginError> {
+        if let Some(name) = self.seen(|seen| seen.name(index).map(str::to_owned))? {
+            return Ok(name);
+        }
         let mut message = LinkMessage::default();
         message.header.index = index;
         let answer = self
@@ -190,9 +207,8 @@ impl Netlink {
         })
     }
 
-    fn state(&self) -> Result<State, PluginError> {
-        monitor::look(&self.connection)
-            .map_err(|error| PluginError::system("listing interfaces and addresses", &error))
+    fn seen<T>(&self, question: impl FnOnce(&Seen) -> T) -> Result<T, PluginError> {
+        self.cache.read(&self.connection, question).map_err(not_listed)
     }
 
     /// Where the kernel would send a packet to, unless it asked our own table.
@@ -230,15 +246,13 @@ impl Netlink {
             .map_err(|error| PluginError::system("listing routes", &error))?;
         let routes: Vec<_> = answer.iter().filter_map(route_of).collect();
         let owners = match source {
-            Some(source) => {
-                let state = self.state()?;
-                state
-                    .addresses
-                    .keys()
-                    .filter(|(_, address)| *address == source)
-                    .map(|(index, _)| *index)
+            Some(source) => self.seen(|seen| {
+                let addresses = seen.state().addresses.iter();
+                addresses
+                    .filter(|(_, address, _)| *address == source)
+                    .map(|(index, ..)| *index)
                     .collect()
-            }
+            })?,
             None => BTreeSet::new(),
         };
         let mut ignored = self.settings.ignored_tables.clone();
@@ -270,20 +284,22 @@ impl Drop for Netlink {
 
 impl KernelNet for Netlink {
     fn addresses(&self) -> Result<Vec<LocalAddress>, PluginError> {
-        let state = self.state()?;
         let ours = self.virtual_addresses();
-        let addresses = state.addresses.iter().filter_map(|((index, address), prefix)| {
-            let link = state.links.get(index)?;
-            Some(LocalAddress {
-                address: *address,
-                prefix: *prefix,
-                interface: link.name.clone(),
-                loopback: link.loopback,
-                up: link.up,
-                is_virtual: ours.present.contains(address),
-            })
-        });
-        Ok(addresses.collect())
+        self.seen(|seen| {
+            let state = seen.state();
+            let addresses = state.addresses.iter().filter_map(|(index, address, prefix)| {
+                let link = state.links.get(index)?;
+                Some(LocalAddress {
+                    address: *address,
+                    prefix: *prefix,
+                    interface: link.name.clone(),
+                    loopback: link.loopback,
+                    up: link.up,
+                    is_virtual: ours.present.contains(address),
+                })
+            });
+            addresses.collect()
+        })
     }
 
     fn next_hop(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<NextHop, PluginError> {
@@ -301,12 +317,13 @@ impl KernelNet for Netlink {
     }
 
     fn add_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError> {
-        let message = address_message(address, prefix, self.interface_index(interface)?);
+        let index = self.interface_index(interface)?;
+        let message = address_message(address, prefix, index);
         // First, so that the monitor does not take it for news.
         let inserted = self.virtual_addresses().present.insert(address);
         self.connection
             .request(Message::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
-            .map(drop)
+            .map(|_| self.cache.add(index, address, prefix))
             .map_err(|error| {
                 if inserted {
                     self.virtual_addresses().present.remove(&address);
@@ -338,16 +355,30 @@ impl KernelNet for Netlink {
     }
 
     fn add_route(&self, route: &Route) -> Result<(), PluginError> {
-        let index = self.interface_index(&route.interface)?;
+        let (index, losses) = self
+            .cache
+            .index_and_losses(&self.connection, &route.interface)
+            .map_err(not_listed)?;
         // The lock is held so long that the monitor does not come in between.
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        self.connection
-            .request(
-                Message::NewRoute(route_message(&self.settings, route, index)),
-                NLM_F_CREATE | NLM_F_EXCL,
-            )
-            .map_err(|error| refused(format!("adding {}", described(route)), &error))?;
-        routes.insert(route.clone());
+        // Without news of routes nobody would tell that others have removed it.
+        if self.settings.process_route && index.is_some() && routes.is_there(route, losses) {
+            return Err(PluginError::new(ErrorKind::AlreadyExists, "the route is there"));
+        }
+        let index = index.map_or_else(|| self.ask_for_index(&route.interface), Ok)?;
+        let outcome = self.connection.request(
+            Message::NewRoute(route_message(&self.settings, route, index)),
+            NLM_F_CREATE | NLM_F_EXCL,
+        );
+        match outcome {
+            Ok(_) => routes.insert(route, losses),
+            Err(error) => {
+                if error.raw_os_error() == Some(libc::EEXIST) && routes.contains(route) {
+                    routes.insert(route, losses);
+                }
+                return Err(refused(format!("adding {}", described(route)), &error));
+            }
+        }
         Ok(())
     }
 
@@ -433,6 +464,10 @@ fn address_message(address: IpAddr, prefix: u8, index: u32) -> AddressMessage {
         }
     }
     message
+}
+
+fn not_listed(error: io::Error) -> PluginError {
+    PluginError::system("listing interfaces and addresses", &error)
 }
 
 fn no_route(destination: IpAddr, source: Option<IpAddr>) -> PluginError {

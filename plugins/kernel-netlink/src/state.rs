@@ -1,11 +1,12 @@
 //! Which links and addresses there are, and what changes from one moment to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct Address {
 pub struct State {
     /// Interfaces by index.
     pub links: BTreeMap<u32, Link>,
-    /// Addresses by index of their interface; the value is the prefix length.
-    pub addresses: BTreeMap<(u32, IpAddr), u8>,
+    /// Index of the interface, address, and length of the prefix in bits: one address may be there with several.
+    pub addresses: BTreeSet<(u32, IpAddr, u8)>,
 }
 
 /// What happened; prints as charon's log line.
@@ -65,6 +66,54 @@ impl fmt::Display for Change {
 }
 
 impl State {
+    /// Takes over what a message of the kernel says; one about anything but interfaces and addresses says nothing.
+    pub fn take(&mut self, message: &Message) -> Vec<Change> {
+        match message {
+            // A bridge's own news of its ports: one that leaves it is there as before.
+            Message::NewLink(link) | Message::DelLink(link)
+                if link.header.interface_family == AddressFamily::Bridge =>
+            {
+                Vec::new()
+            }
+            Message::NewLink(link) => {
+                let link = link_of(link);
+                link.and_then(|(index, link)| self.set_link(index, link))
+                    .into_iter()
+                    .collect()
+            }
+            Message::DelLink(link) => self.remove_link(link.header.index),
+            Message::NewAddress(address) => {
+                let address = address_of(address);
+                address
+                    .and_then(|address| self.set_address(address))
+                    .into_iter()
+                    .collect()
+            }
+            Message::DelAddress(address) => {
+                let address = address_of(address);
+                address
+                    .and_then(|address| self.remove_address(address))
+                    .into_iter()
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether an interface has an address of a family.
+    pub fn has_address(&self, index: u32, ipv6: bool) -> bool {
+        let mut own = self.of_interface(index);
+        own.any(|(_, address, _)| address.is_ipv6() == ipv6)
+    }
+
+    /// The addresses of an interface.
+    fn of_interface(&self, index: u32) -> impl Iterator<Item = &(u32, IpAddr, u8)> {
+        // IPv4 comes before IPv6, so this is the lowest of all.
+        let first = (index, IpAddr::from([0; 4]), 0);
+        let own = self.addresses.range(first..);
+        own.take_while(move |(owner, ..)| *owner == index)
+    }
+
     /// An interface is there, or has changed.
     pub fn set_link(&mut self, index: u32, link: Link) -> Option<Change> {
         let was_up = self.links.get(&index).is_some_and(|before| before.up);
@@ -82,13 +131,14 @@ impl State {
         let Some(link) = self.links.remove(&index) else {
             return Vec::new();
         };
+        let own: Vec<_> = self.of_interface(index).copied().collect();
         let mut changes = Vec::new();
-        self.addresses.retain(|(owner, address), _| {
-            if *owner == index {
-                changes.push(Change::Disappeared(*address, link.name.clone()));
+        for address in own {
+            self.addresses.remove(&address);
+            if !self.has(index, address.1) {
+                changes.push(Change::Disappeared(address.1, link.name.clone()));
             }
-            *owner != index
-        });
+        }
         if link.up {
             changes.push(Change::Deactivated(link.name));
         }
@@ -100,18 +150,28 @@ impl State {
         if !address.usable {
             return self.remove_address(address);
         }
-        let before = self
-            .addresses
-            .insert((address.index, address.address), address.prefix);
-        before
-            .is_none()
-            .then(|| Change::Appeared(address.address, self.name(address.index)))
+        let is_new = !self.has(address.index, address.address);
+        self.addresses
+            .insert((address.index, address.address, address.prefix));
+        is_new.then(|| Change::Appeared(address.address, self.name(address.index)))
     }
 
     /// An address is gone.
     pub fn remove_address(&mut self, address: Address) -> Option<Change> {
-        self.addresses.remove(&(address.index, address.address))?;
-        Some(Change::Disappeared(address.address, self.name(address.index)))
+        let Address {
+            index,
+            address,
+            prefix,
+            ..
+        } = address;
+        let gone = self.addresses.remove(&(index, address, prefix)) && !self.has(index, address);
+        gone.then(|| Change::Disappeared(address, self.name(index)))
+    }
+
+    /// Whether an interface has an address, with whatever prefix.
+    fn has(&self, index: u32, address: IpAddr) -> bool {
+        let prefixes = (index, address, 0)..=(index, address, u8::MAX);
+        self.addresses.range(prefixes).next().is_some()
     }
 
     /// Takes over what a fresh look showed, after changes were missed; what they were.
@@ -128,15 +188,15 @@ impl State {
         }
         let gone: Vec<_> = self
             .addresses
-            .keys()
+            .iter()
             .copied()
-            .filter(|key| !fresh.addresses.contains_key(key))
+            .filter(|key| !fresh.addresses.contains(key))
             .collect();
-        for (index, address) in gone {
+        for (index, address, prefix) in gone {
             let address = Address {
                 index,
                 address,
-                prefix: 0,
+                prefix,
                 usable: true,
             };
             changes.extend(self.remove_address(address));
@@ -144,7 +204,7 @@ impl State {
         for (index, link) in fresh.links {
             changes.extend(self.set_link(index, link));
         }
-        for ((index, address), prefix) in fresh.addresses {
+        for (index, address, prefix) in fresh.addresses {
             changes.extend(self.set_address(Address {
                 index,
                 address,
@@ -163,7 +223,7 @@ impl State {
 }
 
 /// The interface a message is about.
-pub fn link_of(message: &LinkMessage) -> Option<(u32, Link)> {
+pub(crate) fn link_of(message: &LinkMessage) -> Option<(u32, Link)> {
     let name = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::IfName(name) => Some(name.clone()),
         _ => None,
@@ -178,7 +238,7 @@ pub fn link_of(message: &LinkMessage) -> Option<(u32, Link)> {
 }
 
 /// The address a message is about. On a point-to-point link `Address` is the other end's and `Local` is ours.
-pub fn address_of(message: &AddressMessage) -> Option<Address> {
+pub(crate) fn address_of(message: &AddressMessage) -> Option<Address> {
     let (mut local, mut remote, mut flags) = (None, None, None);
     for attribute in &message.attributes {
         match attribute {
@@ -263,6 +323,37 @@ mod tests {
             ["192.0.2.1 disappeared from eth0", "interface eth0 deactivated"]
         );
         assert_eq!(state, State::default());
+    }
+
+    #[test]
+    fn an_address_is_there_until_its_last_prefix_goes() {
+        let mut state = State::default();
+        state.set_link(2, link("eth0", true));
+        let wide = Address {
+            prefix: 16,
+            ..address(2, 1)
+        };
+        assert!(state.set_address(address(2, 1)).is_some());
+        assert_eq!(state.set_address(wide), None);
+        assert_eq!(state.remove_address(address(2, 1)), None);
+        assert!(state.has_address(2, false) && !state.has_address(2, true));
+        assert!(state.remove_address(wide).is_some());
+        assert!(!state.has_address(2, false));
+    }
+
+    #[test]
+    fn a_port_that_leaves_its_bridge_is_no_interface_that_goes() {
+        let mut state = State::default();
+        state.set_link(2, link("eth0", true));
+        let mut left = LinkMessage::default();
+        (left.header.index, left.header.interface_family) = (2, AddressFamily::Bridge);
+        assert_eq!(state.take(&Message::DelLink(left.clone())), []);
+        assert!(state.links.contains_key(&2));
+        left.header.interface_family = AddressFamily::Unspec;
+        assert_eq!(
+            texts(state.take(&Message::DelLink(left))),
+            ["interface eth0 deactivated"]
+        );
     }
 
     #[test]

@@ -109,6 +109,136 @@ fn a_flood_of_changes_is_caught_up_with() {
     );
 }
 
+/// What the plugin says that an interface has of IPv4.
+fn addresses_of(net: &Netlink, interface: &str) -> Vec<String> {
+    let all = net.addresses().expect("a list").into_iter();
+    all.filter(|one| one.interface == interface && one.address.is_ipv4())
+        .map(|one| format!("{}/{} {}", one.address, one.prefix, one.up))
+        .collect()
+}
+
+#[test]
+fn what_has_changed_is_seen_at_once() {
+    let Some(World { net, .. }) = World::new("at once") else {
+        return;
+    };
+    for round in 0..20 {
+        let address = format!("192.0.2.{}/24", 2 * round + 1);
+        ip(&format!("addr add {address} dev eth0"));
+        assert_eq!(addresses_of(&net, "eth0"), [format!("{address} false")]);
+        ip("link set eth0 up");
+        assert_eq!(addresses_of(&net, "eth0"), [format!("{address} true")]);
+        ip("link set eth0 down");
+        ip("link set eth0 name renamed0");
+        assert_eq!(addresses_of(&net, "eth0"), [""; 0]);
+        assert_eq!(addresses_of(&net, "renamed0"), [format!("{address} false")]);
+        ip("link set renamed0 name eth0");
+        ip(&format!("addr add {} dev eth0", address.replace("/24", "/16")));
+        ip(&format!("addr del {address} dev eth0"));
+        let wide = address.replace("/24", "/16 false");
+        assert_eq!(addresses_of(&net, "eth0"), [wide]);
+        ip("addr flush dev eth0");
+        assert_eq!(addresses_of(&net, "eth0"), [""; 0]);
+    }
+    ip("addr add 192.0.2.1/24 dev eth0");
+    ip("link property add dev eth0 altname uplink");
+    let route = Route {
+        destination: address("10.1.0.0"),
+        prefix: 16,
+        gateway: None,
+        source: None,
+        interface: "uplink".into(),
+    };
+    ip("link set eth0 up");
+    net.add_route(&route).expect("by another name of the interface");
+    ip("link del eth0");
+    assert_eq!(addresses_of(&net, "eth0"), [""; 0]);
+    ip("link add eth0 type veth peer name eth1");
+    ip("addr add 192.0.2.77/24 dev eth0");
+    assert_eq!(addresses_of(&net, "eth0"), ["192.0.2.77/24 false"]);
+}
+
+#[test]
+fn an_interface_that_leaves_a_bridge_is_there_as_before() {
+    let Some(World { net, .. }) = World::new("bridge") else {
+        return;
+    };
+    ip("addr add 192.0.2.1/24 dev eth0");
+    ip("link add br0 type bridge");
+    for change in ["link set eth0 master br0", "link set eth0 nomaster"] {
+        ip(change);
+        assert_eq!(addresses_of(&net, "eth0"), ["192.0.2.1/24 false"], "{change}");
+    }
+}
+
+#[test]
+fn news_that_were_lost_are_no_loss() {
+    if !world::enter("lost news") {
+        return;
+    }
+    let (daemon, _told) = Daemon::new(&[("charon.plugins.kernel-netlink.receive_buffer_size", "4096")]);
+    let net = Netlink::new(daemon).expect("netlink");
+    assert_eq!(addresses_of(&net, "eth0"), [""; 0]);
+    for last in 1..=100 {
+        ip(&format!("addr add 192.0.2.{last}/32 dev eth0"));
+    }
+    assert_eq!(addresses_of(&net, "eth0").len(), 100);
+    ip("addr del 192.0.2.100/32 dev eth0");
+    assert_eq!(addresses_of(&net, "eth0").len(), 99);
+}
+
+#[test]
+fn a_route_that_went_without_our_doing_is_added_again() {
+    for settings in [&[][..], &[("charon.process_route", "no")][..]] {
+        if !world::enter("gone routes") {
+            return;
+        }
+        let (daemon, told) = Daemon::new(settings);
+        let net = Netlink::new(daemon).expect("netlink");
+        let until = |wanted: &str| while world::next(&told) != Told::Line(wanted.to_owned()) {};
+        ip("link set eth0 up");
+        ip("addr add 192.0.2.1/24 dev eth0");
+        until("192.0.2.1 appeared on eth0");
+        let route = Route {
+            destination: address("10.1.0.0"),
+            prefix: 16,
+            gateway: None,
+            source: None,
+            interface: "eth0".into(),
+        };
+        net.add_route(&route).expect("added");
+        let there = ip("route show table 220");
+        let again = || net.add_route(&route).map_err(|error| error.kind);
+        assert_eq!(again(), Err(ErrorKind::AlreadyExists));
+        for lose in ["route flush table 220", "route del 10.1.0.0/16 table 220"] {
+            ip(lose);
+            assert_eq!(again(), Ok(()), "{lose}");
+            assert_eq!(again(), Err(ErrorKind::AlreadyExists));
+            assert_eq!(ip("route show table 220"), there);
+        }
+        // The monitor sees to those that go with an address or an interface.
+        for (lose, restore, line) in [
+            (
+                "addr del 192.0.2.1/24 dev eth0",
+                "addr add 192.0.2.1/24 dev eth0",
+                "192.0.2.1 appeared on eth0",
+            ),
+            (
+                "link set eth0 down",
+                "link set eth0 up",
+                "interface eth0 activated",
+            ),
+        ] {
+            ip(lose);
+            assert_eq!(ip("route show table 220"), "", "{lose}");
+            ip(restore);
+            until(line);
+            assert_eq!(ip("route show table 220"), there, "{restore}");
+            assert_eq!(again(), Err(ErrorKind::AlreadyExists));
+        }
+    }
+}
+
 #[test]
 fn virtual_addresses_come_and_go_without_news() {
     let Some(world) = World::new("virtual") else {
@@ -247,11 +377,12 @@ fn routes_go_to_our_table_and_next_hops_come_from_others() {
             .kind,
         ErrorKind::NotFound
     );
+    // Before the addresses: the kernel tells their routes only after a while that the cable has another end now.
+    ip("link set eth0 up");
+    ip("link set eth1 up");
     ip("addr add 192.0.2.1/24 dev eth0");
     ip("addr add 203.0.113.1/24 dev eth1");
     ip("addr add fd01::1/64 dev eth0 nodad");
-    ip("link set eth0 up");
-    ip("link set eth1 up");
     ip("route add default via 192.0.2.254");
     ip("route add default via 203.0.113.254 metric 500");
     let everything = Route {

@@ -18,7 +18,7 @@ use plugin_api::{Host, PluginError};
 use super::refusal::refused;
 use super::sad::{self, Sad};
 use crate::connection::{self, Connection, Protocol};
-use crate::listener::{Listening, Worker};
+use crate::listener::{Drained, Listening, Worker};
 
 /// How long to wait before a look at everything that failed is tried again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -81,14 +81,14 @@ impl Listener {
     fn drain(&mut self) -> io::Result<()> {
         let mut events = Vec::new();
         let sad = &self.sad;
-        let lost = self.listening.drain(|octets| {
+        let drained = self.listening.drain(|octets| {
             if let Some(NetlinkPayload::InnerMessage(message)) = connection::parse(octets) {
                 let mut sad = sad.lock().unwrap_or_else(PoisonError::into_inner);
                 events.extend(event(&mut sad, &message));
             }
         })?;
         events.into_iter().for_each(|event| self.tell(event));
-        if lost || self.stale {
+        if drained == Drained::Lost || self.stale {
             self.resynchronize();
         }
         Ok(())
