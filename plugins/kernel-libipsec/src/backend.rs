@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -29,9 +29,7 @@ use crate::udp::Socket;
 pub struct Libipsec {
     path: Arc<DataPath>,
     routes: Routes,
-    timer: Timer,
     settings: Settings,
-    serial: AtomicU64,
     /// Keeps one daemon call from overtaking another between SPD and routes.
     policies: Mutex<()>,
     outbound: Option<JoinHandle<()>>,
@@ -65,6 +63,7 @@ impl Libipsec {
             tun,
             sad: Sad::default(),
             spd: Spd::default(),
+            timer,
             drops: Drops::new(Instant::now()),
             sockets: ArcSwap::default(),
             stop,
@@ -79,9 +78,7 @@ impl Libipsec {
         Ok(Self {
             path,
             routes,
-            timer,
             settings,
-            serial: AtomicU64::new(0),
             policies: Mutex::new(()),
             outbound: Some(outbound),
         })
@@ -171,10 +168,9 @@ impl KernelIpsec for Libipsec {
 
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn add_sa(&self, parameters: &SaParameters) -> Result<(), PluginError> {
-        let serial = self.serial.fetch_add(1, Relaxed);
-        let sa = Arc::new(Sa::new(parameters, serial, Instant::now())?);
+        let sa = Arc::new(Sa::new(parameters, Instant::now())?);
         self.path.sad.add(Arc::clone(&sa))?;
-        self.timer.watch(&sa);
+        self.path.timer.watch(&sa);
         Ok(())
     }
 
@@ -186,7 +182,7 @@ impl KernelIpsec for Libipsec {
             ));
         }
         let sa = self.path.sad.find(id)?;
-        let old = **sa.endpoints.load();
+        let old = sa.endpoints();
         let new = if sa.inbound {
             Endpoints {
                 local: dst,
@@ -209,26 +205,26 @@ impl KernelIpsec for Libipsec {
 
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError> {
-        Ok(self.path.sad.find(id)?.lifetime.usage(Instant::now()))
+        Ok(self.path.sad.find(id)?.usage(Instant::now()))
     }
 
     fn delete_sa(&self, id: &SaId) -> Result<(), PluginError> {
         if let Some(sa) = self.path.sad.remove(id)? {
-            self.timer.forget(&sa);
+            self.path.timer.forget(&sa);
         }
         Ok(())
     }
 
     fn flush_sas(&self) -> Result<(), PluginError> {
         self.path.sad.clear();
-        self.timer.forget_all();
+        self.path.timer.forget_all();
         Ok(())
     }
 
     fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
         let _one_at_a_time = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.path.spd.add(policy)?
-            && let Err(error) = self.routes.add(policy)
+        if let Some(treatment) = self.path.spd.add(policy)?
+            && let Err(error) = self.routes.add(policy, treatment)
         {
             self.path.spd.remove(policy)?;
             return Err(error);

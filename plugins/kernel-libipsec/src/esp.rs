@@ -13,15 +13,19 @@
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 
-use std::ops::Range;
+mod cbc_hmac;
+mod keys;
 
-use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
-use aes::{Aes128, Aes192, Aes256};
-use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use aws_lc_rs::hmac;
-use iana::{EncryptionAlgorithm, IntegrityAlgorithm};
-use plugin_api::{ErrorKind, PluginError};
 use subtle::ConstantTimeEq;
+
+use cbc_hmac::{BLOCK_LEN, Cbc};
+pub use keys::Keys;
 
 /// Room to leave before a payload: SPI, sequence number and the longest IV.
 pub const HEADROOM: usize = 8 + 16;
@@ -60,9 +64,37 @@ pub enum Error {
     /// Authentic, but the padding is not 1, 2, 3 … or longer than the packet.
     #[error("invalid padding")]
     Padding,
+    /// The library refuses a key that it should take.
+    #[error("key refused")]
+    Key,
 }
 
-/// The algorithms and keys of one SA in one direction.
+/// The expanded keys of an SA, hundreds of octets: there from its first packet until none has come for a while.
+#[derive(Default)]
+pub struct Expanded(ArcSwapOption<Protection>);
+
+impl Expanded {
+    /// Has an SA with these keys compute something; the result, and whether nothing was expanded until now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Key`] if the library refuses the key.
+    pub fn with<T>(&self, keys: &Keys, compute: impl FnOnce(&Protection) -> T) -> Result<(T, bool), Error> {
+        if let Some(protection) = &*self.0.load() {
+            return Ok((compute(protection), false));
+        }
+        let protection = Arc::new(keys.expand()?);
+        self.0.store(Some(Arc::clone(&protection)));
+        Ok((compute(&protection), true))
+    }
+
+    /// Zeroizes them; the next packet expands the keys anew.
+    pub fn clear(&self) {
+        self.0.store(None);
+    }
+}
+
+/// The algorithms and keys of one SA in one direction, ready to use.
 pub struct Protection {
     algorithms: Algorithms,
     esn: bool,
@@ -90,39 +122,8 @@ pub struct Opened {
 
 const AEAD_IV_LEN: usize = 8;
 const AEAD_TAG_LEN: usize = 16;
-const BLOCK_LEN: usize = 16;
 
 impl Protection {
-    /// Takes algorithms and keys of an SA; with `esn`, the high half of the sequence number is authenticated too.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NotSupported`] for other algorithms, [`ErrorKind::InvalidArgument`] for keys of other lengths.
-    pub fn new(
-        encryption: EncryptionAlgorithm,
-        encryption_key: &[u8],
-        integrity: Option<IntegrityAlgorithm>,
-        integrity_key: &[u8],
-        esn: bool,
-    ) -> Result<Self, PluginError> {
-        let algorithms = match encryption {
-            EncryptionAlgorithm::AES_GCM_16 | EncryptionAlgorithm::CHACHA20_POLY1305 => {
-                new_aead(encryption, encryption_key)?
-            }
-            EncryptionAlgorithm::AES_CBC => new_cbc(encryption_key, integrity, integrity_key)?,
-            _ => {
-                return Err(PluginError::new(
-                    ErrorKind::NotSupported,
-                    format!(
-                        "ESP in user space does not know {encryption}; put aes256gcm16, chacha20poly1305 or \
-                         aes256-sha256 into the esp proposal"
-                    ),
-                ));
-            }
-        };
-        Ok(Self { algorithms, esn })
-    }
-
     /// Octets before the payload.
     pub fn header_len(&self) -> usize {
         8 + match self.algorithms {
@@ -283,122 +284,11 @@ impl Protection {
     }
 }
 
-fn wrong_key(algorithm: impl std::fmt::Display, octets: usize) -> PluginError {
-    PluginError::new(
-        ErrorKind::InvalidArgument,
-        format!("a key of {octets} octets does not fit {algorithm}"),
-    )
-}
-
-fn new_aead(algorithm: EncryptionAlgorithm, key: &[u8]) -> Result<Algorithms, PluginError> {
-    let refused = || wrong_key(algorithm, key.len());
-    let (cipher_key, salt) = key.split_last_chunk::<4>().ok_or_else(refused)?;
-    let cipher = match (algorithm, cipher_key.len()) {
-        (EncryptionAlgorithm::CHACHA20_POLY1305, 32) => &aead::CHACHA20_POLY1305,
-        (EncryptionAlgorithm::AES_GCM_16, 16) => &aead::AES_128_GCM,
-        (EncryptionAlgorithm::AES_GCM_16, 24) => &aead::AES_192_GCM,
-        (EncryptionAlgorithm::AES_GCM_16, 32) => &aead::AES_256_GCM,
-        _ => return Err(refused()),
-    };
-    let key = UnboundKey::new(cipher, cipher_key).map_err(|_| refused())?;
-    Ok(Algorithms::Aead {
-        key: LessSafeKey::new(key),
-        salt: *salt,
-    })
-}
-
-fn new_cbc(
-    key: &[u8],
-    integrity: Option<IntegrityAlgorithm>,
-    integrity_key: &[u8],
-) -> Result<Algorithms, PluginError> {
-    let Some(integrity) = integrity else {
-        return Err(PluginError::new(
-            ErrorKind::NotSupported,
-            "ESP without integrity protection is refused; add sha256 or better to the esp proposal",
-        ));
-    };
-    let (hash, key_len, tag_len) = match integrity {
-        IntegrityAlgorithm::HMAC_SHA1_96 => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 20, 12),
-        IntegrityAlgorithm::HMAC_SHA2_256_128 => (hmac::HMAC_SHA256, 32, 16),
-        IntegrityAlgorithm::HMAC_SHA2_384_192 => (hmac::HMAC_SHA384, 48, 24),
-        IntegrityAlgorithm::HMAC_SHA2_512_256 => (hmac::HMAC_SHA512, 64, 32),
-        _ => {
-            return Err(PluginError::new(
-                ErrorKind::NotSupported,
-                format!(
-                    "ESP in user space does not know {integrity}; put sha1, sha256, sha384 or sha512 into the esp \
-                     proposal"
-                ),
-            ));
-        }
-    };
-    if integrity_key.len() != key_len {
-        return Err(wrong_key(integrity, integrity_key.len()));
-    }
-    let cipher = Cbc::new(key).ok_or_else(|| wrong_key(EncryptionAlgorithm::AES_CBC, key.len()))?;
-    Ok(Algorithms::CbcHmac {
-        cipher,
-        hmac: Box::new(hmac::Key::new(hash, integrity_key)),
-        tag_len,
-    })
-}
-
 fn nonce(salt: [u8; 4], iv: [u8; AEAD_IV_LEN]) -> Nonce {
     let mut octets = [0; 12];
     octets[..4].copy_from_slice(&salt);
     octets[4..].copy_from_slice(&iv);
     Nonce::assume_unique_for_key(octets)
-}
-
-/// AES-CBC over whole blocks; the key schedule is zeroized on drop.
-enum Cbc {
-    Aes128(Box<Aes128>),
-    Aes192(Box<Aes192>),
-    Aes256(Box<Aes256>),
-}
-
-macro_rules! with_aes {
-    ($self:expr, $aes:ident => $body:expr) => {
-        match $self {
-            Cbc::Aes128($aes) => $body,
-            Cbc::Aes192($aes) => $body,
-            Cbc::Aes256($aes) => $body,
-        }
-    };
-}
-
-impl Cbc {
-    fn new(key: &[u8]) -> Option<Self> {
-        match key.len() {
-            16 => Aes128::new_from_slice(key)
-                .ok()
-                .map(|aes| Self::Aes128(Box::new(aes))),
-            24 => Aes192::new_from_slice(key)
-                .ok()
-                .map(|aes| Self::Aes192(Box::new(aes))),
-            32 => Aes256::new_from_slice(key)
-                .ok()
-                .map(|aes| Self::Aes256(Box::new(aes))),
-            _ => None,
-        }
-    }
-
-    fn unpredictable(&self, counter: u64) -> [u8; BLOCK_LEN] {
-        let mut block = aes::Block::from(u128::from(counter).to_be_bytes());
-        with_aes!(self, aes => aes.encrypt_block(&mut block));
-        block.into()
-    }
-
-    fn encrypt(&self, iv: &[u8; BLOCK_LEN], text: &mut [u8]) {
-        let (blocks, _) = aes::Block::slice_as_chunks_mut(text);
-        with_aes!(self, aes => cbc::Encryptor::inner_iv_init(&**aes, iv.into()).encrypt_blocks(blocks));
-    }
-
-    fn decrypt(&self, iv: &[u8; BLOCK_LEN], text: &mut [u8]) {
-        let (blocks, _) = aes::Block::slice_as_chunks_mut(text);
-        with_aes!(self, aes => cbc::Decryptor::inner_iv_init(&**aes, iv.into()).decrypt_blocks(blocks));
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use plugin_api::log::{CONTROL, Group};
 
 use crate::batch::{Batch, SLOT_LEN};
 use crate::drops::{Drops, Reason};
-use crate::esp::{self, HEADROOM, Header, TAILROOM};
+use crate::esp::{self, HEADROOM, Header, Protection, TAILROOM};
 use crate::events;
 use crate::lifetime::Verdict;
 use crate::offload::VnetHeader;
@@ -30,6 +30,7 @@ use crate::offload::split::Split;
 use crate::packet::{Flow, NEXT_HEADER_NONE};
 use crate::sad::{Sa, Sad};
 use crate::spd::{Spd, Treatment};
+use crate::timer::Timer;
 use crate::tun::Tun;
 use crate::udp::{MAX_SEGMENTS, Outer, Socket};
 
@@ -43,6 +44,8 @@ pub struct DataPath {
     pub sad: Sad,
     /// Policies.
     pub spd: Spd,
+    /// What SAs are due for.
+    pub timer: Timer,
     /// Counts of what was not carried.
     pub drops: Drops,
     /// Sockets to send by.
@@ -129,16 +132,17 @@ impl DataPath {
         let Some(sa) = self.sad.inbound(header.spi) else {
             return drop(Reason::UnknownSpi, &from);
         };
-        let endpoints = **sa.endpoints.load();
+        let endpoints = sa.endpoints();
         if !local.ip().is_unspecified() && local.ip() != endpoints.local.ip() && !sa.was_at(local.ip()) {
             return drop(Reason::WrongDestination, &from);
         }
         if sa.lifetime.is_dead() {
             return drop(Reason::ExpiredSa, &from);
         }
+        let active = sa.active();
         let sequence = {
-            let window = sa.replay.lock().unwrap_or_else(PoisonError::into_inner);
-            let sequence = if sa.esn {
+            let window = active.replay.lock().unwrap_or_else(PoisonError::into_inner);
+            let sequence = if sa.esn() {
                 window.infer(header.sequence)
             } else {
                 header.sequence.into()
@@ -148,13 +152,14 @@ impl DataPath {
             }
             sequence
         };
-        let opened = match sa.protection.open(sequence, packet) {
+        let opened = self.compute(&sa, now, |protection| protection.open(sequence, packet));
+        let opened = match opened {
             Ok(opened) => opened,
             Err(esp::Error::Authentication) => return drop(Reason::NotAuthentic, &from),
             Err(error) => return drop(Reason::Malformed, &format_args!("{from}: {error}")),
         };
         let newest = {
-            let mut window = sa.replay.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut window = active.replay.lock().unwrap_or_else(PoisonError::into_inner);
             let newest = sequence > window.top();
             if window.accept(sequence).is_err() {
                 return drop(Reason::Replayed, &from);
@@ -162,7 +167,7 @@ impl DataPath {
             newest
         };
         // A late packet from the address before must not lead back to it.
-        if newest && remote != endpoints.remote && sa.is_new_mapping(remote) {
+        if newest && remote != endpoints.remote && active.is_new_mapping(remote) {
             self.host.kernel_event(KernelEvent::Mapping {
                 spi: sa.spi,
                 dst: sa.dst(),
@@ -265,7 +270,7 @@ impl DataPath {
             Err(reason) => return drop((reason, &Ends(&flow))),
         };
         let outer = Outer {
-            endpoints: **sa.endpoints.load(),
+            endpoints: sa.endpoints(),
             tos: sa.copying.outer(split.whole()),
         };
         for index in 0..split.pieces() {
@@ -306,7 +311,7 @@ impl DataPath {
             self.acquire(&treatment, flow, now);
             return Err(Reason::NoSa);
         };
-        let endpoints = **sa.endpoints.load();
+        let endpoints = sa.endpoints();
         if flow.is_between(endpoints.local, endpoints.remote) {
             return Err(Reason::Loop);
         }
@@ -316,7 +321,7 @@ impl DataPath {
     /// Makes an ESP packet of the inner packet of `len` octets in a slot, and says where it is.
     fn seal(
         &self,
-        sa: &Sa,
+        sa: &Arc<Sa>,
         flow: &Flow,
         slot: &mut [u8],
         len: usize,
@@ -336,14 +341,29 @@ impl DataPath {
         }
         let number = sequence.number;
         let range = HEADROOM..HEADROOM + len;
-        sa.protection
-            .seal(sa.spi, number, number, flow.next_header(), slot, range)
-            .map_err(Refused::Malformed)
+        self.compute(sa, now, |protection| {
+            protection.seal(sa.spi, number, number, flow.next_header(), slot, range)
+        })
+        .map_err(Refused::Malformed)
+    }
+
+    /// Has an SA compute something, and sees to it that it rests when it does so no more.
+    fn compute<T>(
+        &self,
+        sa: &Arc<Sa>,
+        now: Instant,
+        work: impl FnOnce(&Protection) -> Result<T, esp::Error>,
+    ) -> Result<T, esp::Error> {
+        let (outcome, was_idle) = sa.compute(work)?;
+        if was_idle {
+            self.timer.watch_pause(sa, now);
+        }
+        outcome
     }
 
     /// Whether a packet may pass its SA's limits.
     fn count(&self, sa: &Sa, octets: usize, now: Instant) -> bool {
-        match sa.lifetime.count(octets, now) {
+        match sa.count(octets, now) {
             Verdict::Carry => true,
             Verdict::CarryAndRekey => {
                 events::expire(&*self.host, sa, false);
@@ -358,7 +378,7 @@ impl DataPath {
     }
 
     fn acquire(&self, treatment: &Treatment, flow: &Flow, now: Instant) {
-        if treatment.trap && treatment.may_acquire(now) {
+        if treatment.may_acquire(now) {
             events::acquire(&*self.host, treatment, flow);
         }
     }

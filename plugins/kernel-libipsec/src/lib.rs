@@ -18,6 +18,7 @@ pub mod packet;
 pub mod replay;
 pub mod routes;
 pub mod sad;
+pub mod selectors;
 pub mod settings;
 pub mod spd;
 pub mod timer;

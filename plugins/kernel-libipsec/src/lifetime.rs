@@ -2,22 +2,43 @@
 //!
 //! Counters are atomics, because packets of one SA may be in work on several threads.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use plugin_api::kernel::{SaLifetime, SaUsage};
 
-/// Counters and limits of one SA.
+/// Limits of one SA.
 #[derive(Debug)]
 pub struct Lifetime {
-    limits: SaLifetime,
-    created: Instant,
-    octets: AtomicU64,
-    packets: AtomicU64,
-    /// Nanoseconds from `created` to the last packet.
-    last_use: AtomicU64,
+    /// Nanoseconds from [`START`].
+    created: i64,
+    /// Nanoseconds from `created`; 0 is never.
+    soft_time: u64,
+    /// See `soft_time`.
+    hard_time: u64,
+    /// None for most.
+    volumes: Option<Box<Volumes>>,
     soft_reached: AtomicBool,
     hard_reached: AtomicBool,
+}
+
+/// Limits of what is carried; 0 is none.
+#[derive(Debug, PartialEq, Eq)]
+struct Volumes {
+    soft_octets: u64,
+    hard_octets: u64,
+    soft_packets: u64,
+    hard_packets: u64,
+}
+
+/// Counters of one SA that has carried something.
+#[derive(Debug, Default)]
+pub struct Carried {
+    octets: AtomicU64,
+    packets: AtomicU64,
+    /// Nanoseconds from the SA's making to the last packet.
+    last_use: AtomicU64,
 }
 
 /// Whether a packet may pass, and whether its SA asks for something.
@@ -34,14 +55,27 @@ pub enum Verdict {
 }
 
 impl Lifetime {
-    /// Counters at zero.
+    /// Nothing is reached yet.
     pub fn new(limits: SaLifetime, now: Instant) -> Self {
+        let SaLifetime {
+            soft_octets,
+            hard_octets,
+            soft_packets,
+            hard_packets,
+            ..
+        } = limits;
+        let volumes = Volumes {
+            soft_octets,
+            hard_octets,
+            soft_packets,
+            hard_packets,
+        };
+        let unlimited = [soft_octets, hard_octets, soft_packets, hard_packets] == [0; 4];
         Self {
-            limits,
-            created: now,
-            octets: AtomicU64::new(0),
-            packets: AtomicU64::new(0),
-            last_use: AtomicU64::new(0),
+            created: since_start(now),
+            soft_time: nanos(limits.soft_time),
+            hard_time: nanos(limits.hard_time),
+            volumes: (!unlimited).then(|| Box::new(volumes)),
             soft_reached: AtomicBool::new(false),
             hard_reached: AtomicBool::new(false),
         }
@@ -49,39 +83,53 @@ impl Lifetime {
 
     /// When the SA is to be rekeyed and when it ends.
     pub fn deadlines(&self) -> (Option<Instant>, Option<Instant>) {
-        let at = |time: Duration| {
+        let at = |time: u64| {
+            let time = Duration::from_nanos(time);
             (!time.is_zero())
-                .then(|| self.created.checked_add(time))
+                .then(|| self.created().checked_add(time))
                 .flatten()
         };
-        (at(self.limits.soft_time), at(self.limits.hard_time))
+        (at(self.soft_time), at(self.hard_time))
+    }
+
+    fn created(&self) -> Instant {
+        let start = *START.wait();
+        let distance = Duration::from_nanos(self.created.unsigned_abs());
+        if self.created < 0 {
+            start - distance
+        } else {
+            start + distance
+        }
     }
 
     /// Counts an inner packet of `octets`, unless a hard limit forbids it.
-    pub fn count(&self, octets: usize, now: Instant) -> Verdict {
+    pub fn count(&self, carried: &Carried, octets: usize, now: Instant) -> Verdict {
         if self.is_dead() {
             return Verdict::Dead;
         }
         let octets = octets as u64;
-        let total_octets = self.octets.fetch_add(octets, Relaxed) + octets;
-        let total_packets = self.packets.fetch_add(1, Relaxed) + 1;
+        let total_octets = carried.octets.fetch_add(octets, Relaxed) + octets;
+        let total_packets = carried.packets.fetch_add(1, Relaxed) + 1;
         let exceeds = |total: u64, limit: u64| limit != 0 && total > limit;
-        if exceeds(total_octets, self.limits.hard_octets) || exceeds(total_packets, self.limits.hard_packets)
-        {
-            self.octets.fetch_sub(octets, Relaxed);
-            self.packets.fetch_sub(1, Relaxed);
+        let volumes = self.volumes.as_deref();
+        if volumes.is_some_and(|limits| {
+            exceeds(total_octets, limits.hard_octets) || exceeds(total_packets, limits.hard_packets)
+        }) {
+            carried.octets.fetch_sub(octets, Relaxed);
+            carried.packets.fetch_sub(1, Relaxed);
             return if self.reach_hard() {
                 Verdict::Expired
             } else {
                 Verdict::Dead
             };
         }
-        self.last_use
-            .store((now - self.created).as_nanos() as u64, Relaxed);
+        carried
+            .last_use
+            .store(nanos(now.saturating_duration_since(self.created())), Relaxed);
         let reaches = |total: u64, limit: u64| limit != 0 && total >= limit;
-        if (reaches(total_octets, self.limits.soft_octets)
-            || reaches(total_packets, self.limits.soft_packets))
-            && self.reach_soft()
+        if volumes.is_some_and(|limits| {
+            reaches(total_octets, limits.soft_octets) || reaches(total_packets, limits.soft_packets)
+        }) && self.reach_soft()
         {
             return Verdict::CarryAndRekey;
         }
@@ -106,15 +154,31 @@ impl Lifetime {
     }
 
     /// What the SA carried.
-    pub fn usage(&self, now: Instant) -> SaUsage {
-        let packets = self.packets.load(Relaxed);
-        let last = self.created + Duration::from_nanos(self.last_use.load(Relaxed));
+    pub fn usage(&self, carried: &Carried, now: Instant) -> SaUsage {
+        let packets = carried.packets.load(Relaxed);
+        let last = self.created() + Duration::from_nanos(carried.last_use.load(Relaxed));
         SaUsage {
-            octets: self.octets.load(Relaxed),
+            octets: carried.octets.load(Relaxed),
             packets,
             last_use: (packets > 0).then(|| now.saturating_duration_since(last)),
         }
     }
+}
+
+/// The first moment that this process asked for: what is counted from there takes half of what an [`Instant`] takes.
+static START: OnceLock<Instant> = OnceLock::new();
+
+/// Nanoseconds, of moments before the first one negative.
+fn since_start(now: Instant) -> i64 {
+    let start = *START.get_or_init(|| now);
+    let nanos = |time| nanos(time).cast_signed();
+    now.checked_duration_since(start)
+        .map_or_else(|| -nanos(start - now), nanos)
+}
+
+/// All that fit, which is centuries.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -130,11 +194,11 @@ mod tests {
             hard_packets: 4,
             ..Default::default()
         };
-        let lifetime = Lifetime::new(limits, now);
-        let verdicts: Vec<_> = (0..6).map(|_| lifetime.count(100, now)).collect();
+        let (lifetime, carried) = (Lifetime::new(limits, now), Carried::default());
+        let verdicts: Vec<_> = (0..6).map(|_| lifetime.count(&carried, 100, now)).collect();
         use Verdict::{Carry, CarryAndRekey, Dead, Expired};
         assert_eq!(verdicts, [Carry, CarryAndRekey, Carry, Carry, Expired, Dead]);
-        let usage = lifetime.usage(now + Duration::from_secs(3));
+        let usage = lifetime.usage(&carried, now + Duration::from_secs(3));
         assert_eq!(
             usage,
             SaUsage {
@@ -153,12 +217,15 @@ mod tests {
             hard_octets: 200,
             ..Default::default()
         };
-        let lifetime = Lifetime::new(limits, now);
-        assert_eq!(lifetime.count(100, now), Verdict::Carry);
-        assert_eq!(lifetime.count(100, now), Verdict::CarryAndRekey);
-        assert_eq!(lifetime.count(1, now), Verdict::Expired);
+        let (lifetime, carried) = (Lifetime::new(limits, now), Carried::default());
+        assert_eq!(lifetime.count(&carried, 100, now), Verdict::Carry);
+        assert_eq!(lifetime.count(&carried, 100, now), Verdict::CarryAndRekey);
+        assert_eq!(lifetime.count(&carried, 1, now), Verdict::Expired);
         let unlimited = Lifetime::new(SaLifetime::default(), now);
-        assert_eq!(unlimited.count(usize::MAX / 2, now), Verdict::Carry);
+        assert_eq!(
+            unlimited.count(&Carried::default(), usize::MAX / 2, now),
+            Verdict::Carry
+        );
         assert_eq!(unlimited.deadlines(), (None, None));
     }
 }

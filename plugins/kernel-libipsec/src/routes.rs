@@ -7,13 +7,16 @@
 //! by hand, is recognized by [`Flow::is_between`](crate::packet::Flow::is_between) and dropped.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use iana::TrafficSelector;
-use plugin_api::kernel::{PolicyAction, PolicyParameters, PolicyPriority, Route};
+use plugin_api::kernel::{PolicyAction, PolicyParameters, Route};
 use plugin_api::log::{CONTROL, Group};
 use plugin_api::{ErrorKind, Host, KernelNet, PluginError, routes};
+
+use crate::spd::Treatment;
 
 /// Routes by the policies that need them.
 pub struct Routes {
@@ -25,27 +28,34 @@ pub struct Routes {
 
 #[derive(Default)]
 struct State {
-    policies: HashMap<Key, Needs>,
+    /// By reqid.
+    policies: HashMap<u32, OfReqid>,
     routes: routes::Routes,
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
-    src_ts: TrafficSelector,
-    dst_ts: TrafficSelector,
-    priority: PolicyPriority,
-    reqid: u32,
-    spi: u32,
+/// Policies with one reqid that have routes: rarely more than one, but of an SA that moves or is rekeyed the new one comes
+/// before the old one goes.
+enum OfReqid {
+    One(Box<Needs>),
+    Many(Vec<Needs>),
 }
 
 struct Needs {
-    /// Policies that differ in their outer addresses only: of an SA that moves, the new one comes before the old one goes.
-    policies: usize,
-    peer: IpAddr,
-    local: IpAddr,
-    exclude: Option<Route>,
+    policy: Arc<Treatment>,
+    /// Where its SA has moved to: peer and own address.
+    moved: Option<Box<(IpAddr, IpAddr)>>,
+    exclude: Option<Box<Route>>,
     /// What leads the policy's packets where they belong.
-    main: Option<Route>,
+    main: Main,
+}
+
+enum Main {
+    /// Nothing.
+    None,
+    /// Into the device, with this source.
+    Tunnel(Option<Ipv4Addr>),
+    /// Any other.
+    Other(Box<Route>),
 }
 
 impl Routes {
@@ -66,7 +76,7 @@ impl Routes {
     /// # Errors
     ///
     /// If a route for the policy would take the peer's packets away from itself.
-    pub fn add(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
+    pub fn add(&self, policy: &PolicyParameters, treatment: Arc<Treatment>) -> Result<(), PluginError> {
         let Some(net) = routes::wanted(&*self.host, policy) else {
             return Ok(());
         };
@@ -86,43 +96,43 @@ impl Routes {
             PolicyAction::Pass => (None, routes::direct(&*self.host, &*net, &policy.dst_ts)),
             _ => (
                 self.exclude_route(&*net, policy.dst, policy.src, &policy.dst_ts),
-                Some(self.tunnel_route(&*net, policy)),
+                Some(self.tunnel_route(policy, routes::local_address(&*self.host, &*net, policy))),
             ),
         };
         for route in [&exclude, &main].into_iter().flatten() {
             state.routes.install(&*self.host, &*net, route);
         }
-        let before = state.policies.get(&key(policy));
         let needs = Needs {
-            policies: before.map_or(0, |before| before.policies) + 1,
-            peer: policy.dst,
-            local: policy.src,
-            exclude,
-            main,
+            main: self.pack(&treatment, main),
+            policy: treatment,
+            moved: None,
+            exclude: exclude.map(Box::new),
         };
-        if let Some(before) = state.policies.insert(key(policy), needs) {
-            for route in [before.exclude, before.main].into_iter().flatten() {
-                state.routes.uninstall(&*self.host, &*net, &route);
+        match state.policies.entry(policy.reqid) {
+            Entry::Vacant(free) => {
+                free.insert(OfReqid::One(Box::new(needs)));
             }
+            Entry::Occupied(mut group) => group.get_mut().push(needs),
         }
         Ok(())
     }
 
     /// Removes what no other policy needs.
-    pub fn remove(&self, policy: &PolicyParameters) {
+    pub fn remove(&self, policy: &Arc<Treatment>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(policy);
-        match state.policies.get_mut(&key) {
-            Some(needs) if needs.policies > 1 => return needs.policies -= 1,
-            Some(_) => {}
-            None => return,
-        }
-        let Some(needs) = state.policies.remove(&key) else {
+        let Entry::Occupied(mut group) = state.policies.entry(policy.reqid) else {
             return;
         };
+        let Some(needs) = group.get_mut().remove(policy) else {
+            return;
+        };
+        if group.get().is_empty() {
+            group.remove();
+        }
         let Some(net) = self.host.kernel_net() else { return };
         // The exclude route goes last, for the same reason for which it came first.
-        for route in [needs.main, needs.exclude].into_iter().flatten() {
+        let main = self.unpack(&needs);
+        for route in [main, needs.exclude.map(|route| *route)].into_iter().flatten() {
             state.routes.uninstall(&*self.host, &*net, &route);
         }
     }
@@ -131,21 +141,26 @@ impl Routes {
     pub fn move_peer(&self, reqid: u32, old_peer: IpAddr, peer: IpAddr, local: IpAddr) {
         let Some(net) = self.host.kernel_net() else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut policies = std::mem::take(&mut state.policies);
-        policies.retain(|key, needs| {
-            if key.reqid == reqid && needs.peer == old_peer && (needs.peer, needs.local) != (peer, local) {
-                let exclude = self.exclude_route(&*net, peer, local, &key.dst_ts);
-                if let Some(route) = &exclude {
-                    state.routes.install(&*self.host, &*net, route);
-                }
-                if let Some(route) = needs.exclude.take() {
-                    state.routes.uninstall(&*self.host, &*net, &route);
-                }
-                (needs.peer, needs.local, needs.exclude) = (peer, local, exclude);
+        let State { policies, routes } = &mut *state;
+        let Some(group) = policies.get_mut(&reqid) else {
+            return;
+        };
+        for needs in group.as_mut_slice() {
+            let (own_peer, own_local) = needs.ends();
+            if own_peer != old_peer || (own_peer, own_local) == (peer, local) {
+                continue;
             }
-            true
-        });
-        state.policies = policies;
+            let dst_ts = needs.policy.parameters().dst_ts;
+            let exclude = self.exclude_route(&*net, peer, local, &dst_ts);
+            if let Some(route) = &exclude {
+                routes.install(&*self.host, &*net, route);
+            }
+            if let Some(route) = needs.exclude.take() {
+                routes.uninstall(&*self.host, &*net, &route);
+            }
+            needs.exclude = exclude.map(Box::new);
+            needs.moved = Some(Box::new((peer, local)));
+        }
     }
 
     /// Removes all routes.
@@ -155,15 +170,39 @@ impl Routes {
         state.routes.clear(&*self.host);
     }
 
-    fn tunnel_route(&self, net: &dyn KernelNet, policy: &PolicyParameters) -> Route {
+    fn tunnel_route(&self, policy: &PolicyParameters, source: Option<IpAddr>) -> Route {
         let (destination, prefix, _) = policy.dst_ts.covering_subnet();
-        let source = routes::local_address(&*self.host, net, policy);
         Route {
             destination,
             prefix,
             gateway: None,
             source,
             interface: self.device.clone(),
+        }
+    }
+
+    /// Keeps of a route what does not follow from the policy.
+    fn pack(&self, policy: &Treatment, route: Option<Route>) -> Main {
+        let Some(route) = route else { return Main::None };
+        let source = match route.source {
+            None => None,
+            Some(IpAddr::V4(source)) => Some(source),
+            Some(IpAddr::V6(_)) => return Main::Other(Box::new(route)),
+        };
+        if route == self.tunnel_route(&policy.parameters(), route.source) {
+            Main::Tunnel(source)
+        } else {
+            Main::Other(Box::new(route))
+        }
+    }
+
+    fn unpack(&self, needs: &Needs) -> Option<Route> {
+        match &needs.main {
+            Main::None => None,
+            Main::Tunnel(source) => {
+                Some(self.tunnel_route(&needs.policy.parameters(), source.map(IpAddr::V4)))
+            }
+            Main::Other(route) => Some((**route).clone()),
         }
     }
 
@@ -195,13 +234,51 @@ impl Routes {
     }
 }
 
-fn key(policy: &PolicyParameters) -> Key {
-    Key {
-        src_ts: policy.src_ts.clone(),
-        dst_ts: policy.dst_ts.clone(),
-        priority: policy.priority,
-        reqid: policy.reqid,
-        spi: policy.spi,
+impl Needs {
+    /// Peer and own address.
+    fn ends(&self) -> (IpAddr, IpAddr) {
+        self.moved.as_deref().copied().unwrap_or_else(|| {
+            let policy = self.policy.parameters();
+            (policy.dst, policy.src)
+        })
+    }
+}
+
+impl OfReqid {
+    fn push(&mut self, needs: Needs) {
+        let mut all = std::mem::replace(self, Self::Many(Vec::new())).into_vec();
+        all.push(needs);
+        *self = Self::Many(all);
+    }
+
+    fn into_vec(self) -> Vec<Needs> {
+        match self {
+            Self::One(one) => vec![*one],
+            Self::Many(all) => all,
+        }
+    }
+
+    /// Takes out what a policy needs.
+    fn remove(&mut self, policy: &Arc<Treatment>) -> Option<Needs> {
+        let mut all = std::mem::replace(self, Self::Many(Vec::new())).into_vec();
+        let at = all.iter().position(|needs| Arc::ptr_eq(&needs.policy, policy));
+        let removed = at.map(|at| all.swap_remove(at));
+        *self = match <[Needs; 1]>::try_from(all) {
+            Ok([one]) => Self::One(Box::new(one)),
+            Err(all) => Self::Many(all),
+        };
+        removed
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Many(all) if all.is_empty())
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [Needs] {
+        match self {
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Many(all) => all,
+        }
     }
 }
 

@@ -5,218 +5,56 @@
 //! 100,000 SAs would make their installation quadratic. What every packet changes is atomic or, for the replay window,
 //! behind a lock of the SA's own, and where an SA's packets go is an `arc-swap`, for it changes once in a roaming.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+mod active;
+mod endpoints;
+mod sa;
 
-use arc_swap::ArcSwap;
-use iana::TrafficSelector;
-use plugin_api::kernel::{SaId, SaParameters};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use plugin_api::kernel::SaId;
 use plugin_api::{ErrorKind, PluginError};
 
-use crate::esp::Protection;
-use crate::headers::Copying;
-use crate::lifetime::Lifetime;
-use crate::packet::Flow;
-use crate::replay::ReplayWindow;
-
-/// Outer addresses and ports of an SA, as this host sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endpoints {
-    /// This host.
-    pub local: SocketAddr,
-    /// The peer.
-    pub remote: SocketAddr,
-}
-
-/// What inbound and outbound SAs have in common.
-pub struct Sa {
-    /// Number of the SA among all that this process ever had.
-    pub serial: u64,
-    /// The receiver's SPI.
-    pub spi: u32,
-    /// Ties it to its policies.
-    pub reqid: u32,
-    /// Whether packets come in by it.
-    pub inbound: bool,
-    /// Algorithms and keys.
-    pub protection: Protection,
-    /// Whether sequence numbers have 64 bits.
-    pub esn: bool,
-    /// Where its packets go or come from.
-    pub endpoints: ArcSwap<Endpoints>,
-    /// This host's address before the last move, where packets may still come in that were on their way.
-    former: Mutex<Option<IpAddr>>,
-    /// Counters and limits.
-    pub lifetime: Lifetime,
-    /// What goes from an inner header to the outer one and back.
-    pub copying: Copying,
-    /// What may come out of it, or nothing if its policies say so.
-    pub src_ts: Vec<TrafficSelector>,
-    /// See `src_ts`.
-    pub dst_ts: Vec<TrafficSelector>,
-    /// Inbound: which numbers came.
-    pub replay: Mutex<ReplayWindow>,
-    /// Outbound: the last number used.
-    sequence: AtomicU64,
-    /// Inbound: the last endpoint told of in a mapping event.
-    reported: Mutex<Option<SocketAddr>>,
-}
-
-/// A sequence number to send with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sequence {
-    /// The number, which is the IV's counter too: it never repeats under a key.
-    pub number: u64,
-    /// Whether the end is so near that the SA has to be rekeyed.
-    pub near_end: bool,
-}
-
-impl Sa {
-    /// An SA from the daemon's parameters; `serial` makes it distinguishable from one with the same SPI later on.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NotSupported`] if user space cannot do what is asked for.
-    pub fn new(parameters: &SaParameters, serial: u64, now: Instant) -> Result<Self, PluginError> {
-        let unsupported = |what: &str| Err(PluginError::new(ErrorKind::NotSupported, what));
-        if parameters.id.protocol != iana::Protocol::ESP {
-            return unsupported("user space IPsec knows ESP only, no AH; use esp= instead of ah=");
-        }
-        if parameters.mode != plugin_api::kernel::SaMode::Tunnel {
-            return unsupported("user space IPsec knows tunnel mode only; set type=tunnel");
-        }
-        if parameters.mark.is_some() || parameters.options.set_mark.is_some() {
-            return unsupported(
-                "user space IPsec knows no marks; remove mark, mark_in, mark_out, set_mark_in and set_mark_out",
-            );
-        }
-        if parameters.options.if_id != 0 {
-            return unsupported("user space IPsec knows no interfaces; remove if_id_in and if_id_out");
-        }
-        let Some(encap) = parameters.encap else {
-            return unsupported("ESP in user space works only in UDP; set forceencaps=yes (encap = yes)");
-        };
-        let src = SocketAddr::new(parameters.id.src, encap.src_port);
-        let dst = SocketAddr::new(parameters.id.dst, encap.dst_port);
-        let endpoints = if parameters.inbound {
-            Endpoints {
-                local: dst,
-                remote: src,
-            }
-        } else {
-            Endpoints {
-                local: src,
-                remote: dst,
-            }
-        };
-        let protection = Protection::new(
-            parameters.encryption,
-            parameters.encryption_key.expose(),
-            parameters.integrity,
-            parameters.integrity_key.expose(),
-            parameters.esn,
-        )?;
-        Ok(Self {
-            serial,
-            spi: parameters.id.spi,
-            reqid: parameters.reqid,
-            inbound: parameters.inbound,
-            protection,
-            esn: parameters.esn,
-            endpoints: ArcSwap::from_pointee(endpoints),
-            former: Mutex::new(None),
-            lifetime: Lifetime::new(parameters.lifetime, now),
-            copying: Copying::from(&parameters.options),
-            src_ts: parameters.src_ts.clone(),
-            dst_ts: parameters.dst_ts.clone(),
-            replay: Mutex::new(ReplayWindow::new(if parameters.inbound {
-                parameters.replay_window
-            } else {
-                0
-            })),
-            sequence: AtomicU64::new(0),
-            reported: Mutex::new(None),
-        })
-    }
-
-    /// The outer destination address, by which the daemon knows the SA.
-    pub fn dst(&self) -> IpAddr {
-        let endpoints = self.endpoints.load();
-        if self.inbound {
-            endpoints.local.ip()
-        } else {
-            endpoints.remote.ip()
-        }
-    }
-
-    /// The next sequence number, or none once all are used: they must not wrap (RFC 4303, 3.3.3).
-    pub fn next_sequence(&self) -> Option<Sequence> {
-        let last = if self.esn {
-            u64::MAX - 1
-        } else {
-            u64::from(u32::MAX)
-        };
-        let used = self
-            .sequence
-            .fetch_update(Relaxed, Relaxed, |used| (used < last).then_some(used + 1))
-            .ok()?;
-        // A sixteenth of the space is minutes even at line rate: enough for a rekeying that needs several attempts.
-        Some(Sequence {
-            number: used + 1,
-            near_end: used >= last - last / 16,
-        })
-    }
-
-    /// Whether an inner packet may come out of the SA; none if its policies have to say.
-    pub fn admits(&self, flow: &Flow) -> Option<bool> {
-        if self.src_ts.is_empty() || self.dst_ts.is_empty() {
-            return None;
-        }
-        Some(
-            self.src_ts.iter().any(|selector| flow.matches_source(selector))
-                && self
-                    .dst_ts
-                    .iter()
-                    .any(|selector| flow.matches_destination(selector)),
-        )
-    }
-
-    /// Whether an authenticated packet's source is news to the daemon.
-    pub fn is_new_mapping(&self, remote: SocketAddr) -> bool {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        reported.replace(remote) != Some(remote)
-    }
-
-    /// Moves the SA.
-    pub fn move_to(&self, endpoints: Endpoints) {
-        let before = self.endpoints.swap(Arc::new(endpoints));
-        if before.local.ip() != endpoints.local.ip() {
-            *self.former.lock().unwrap_or_else(PoisonError::into_inner) = Some(before.local.ip());
-        }
-        *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Whether that was this host's address before the last move.
-    pub fn was_at(&self, address: IpAddr) -> bool {
-        *self.former.lock().unwrap_or_else(PoisonError::into_inner) == Some(address)
-    }
-
-    #[cfg(test)]
-    fn skip_to(&self, sequence: u64) {
-        self.sequence.store(sequence, Relaxed);
-    }
-}
+pub use active::Active;
+pub use endpoints::Endpoints;
+pub use sa::{Sa, Sequence};
 
 const SHARDS: usize = 64;
 
 #[derive(Default)]
 struct Shard {
     inbound: HashMap<u32, Option<Arc<Sa>>>,
-    /// Different peers may choose the same SPI.
-    outbound: HashMap<u32, Vec<Arc<Sa>>>,
+    outbound: HashMap<u32, Peers>,
+}
+
+/// Outbound SAs with the same SPI: different peers may choose it, but rarely do.
+enum Peers {
+    One(Arc<Sa>),
+    Many(Vec<Arc<Sa>>),
+}
+
+impl Peers {
+    fn as_slice(&self) -> &[Arc<Sa>] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(all) => all,
+        }
+    }
+
+    fn push(&mut self, sa: Arc<Sa>) {
+        match self {
+            Self::One(one) => *self = Self::Many(vec![Arc::clone(one), sa]),
+            Self::Many(all) => all.push(sa),
+        }
+    }
+
+    /// Removes one, unless it is the last.
+    fn remove(&mut self, at: usize) -> Option<Arc<Sa>> {
+        match self {
+            Self::Many(all) if all.len() > 1 => Some(all.swap_remove(at)),
+            _ => None,
+        }
+    }
 }
 
 /// All SAs.
@@ -257,11 +95,19 @@ impl Sad {
             }
             *slot = Some(sa);
         } else {
-            let same = shard.outbound.entry(sa.spi).or_default();
-            if same.iter().any(|other| other.dst() == sa.dst()) {
-                return Err(exists(&sa));
+            use std::collections::hash_map::Entry;
+            match shard.outbound.entry(sa.spi) {
+                Entry::Vacant(free) => {
+                    free.insert(Peers::One(sa));
+                }
+                Entry::Occupied(mut same) => {
+                    let same = same.get_mut();
+                    if same.as_slice().iter().any(|other| other.dst() == sa.dst()) {
+                        return Err(exists(&sa));
+                    }
+                    same.push(sa);
+                }
             }
-            same.push(sa);
         }
         Ok(())
     }
@@ -276,6 +122,7 @@ impl Sad {
         self.read(spi)
             .outbound
             .get(&spi)?
+            .as_slice()
             .iter()
             .find(|sa| sa.reqid == reqid)
             .cloned()
@@ -289,7 +136,8 @@ impl Sad {
     pub fn find(&self, id: &SaId) -> Result<Arc<Sa>, PluginError> {
         let shard = self.read(id.spi);
         let inbound = shard.inbound.get(&id.spi).and_then(Option::as_ref);
-        let outbound = shard.outbound.get(&id.spi).into_iter().flatten();
+        let outbound = shard.outbound.get(&id.spi).map_or(&[][..], Peers::as_slice);
+        let outbound = outbound.iter();
         outbound
             .chain(inbound)
             .find(|sa| sa.dst() == id.dst)
@@ -305,10 +153,10 @@ impl Sad {
     pub fn remove(&self, id: &SaId) -> Result<Option<Arc<Sa>>, PluginError> {
         let mut shard = self.write(id.spi);
         if let Some(same) = shard.outbound.get_mut(&id.spi)
-            && let Some(at) = same.iter().position(|sa| sa.dst() == id.dst)
+            && let Some(at) = same.as_slice().iter().position(|sa| sa.dst() == id.dst)
         {
-            let sa = same.swap_remove(at);
-            if same.is_empty() {
+            let sa = Arc::clone(&same.as_slice()[at]);
+            if same.remove(at).is_none() {
                 shard.outbound.remove(&id.spi);
             }
             return Ok(Some(sa));
@@ -359,4 +207,4 @@ fn missing(id: &SaId) -> PluginError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! Packets that strongSwan made: opened, looked into, and made again octet by octet (RFC 4303, RFC 4106).
 
-use charon_kernel_libipsec::esp::{HEADROOM, Header, Protection, TAILROOM};
+use charon_kernel_libipsec::esp::{HEADROOM, Header, Keys, TAILROOM};
 use charon_kernel_libipsec::packet::{Flow, NEXT_HEADER_IPV4};
 use iana::{EncryptionAlgorithm, IpProtocol};
 
@@ -26,8 +26,8 @@ fn packets_of_strongswan_open_to_echoes_and_are_made_again_alike() {
     let vectors = vectors();
     assert_eq!(vectors.len(), 8);
     for (key, packet) in vectors {
-        let protection =
-            Protection::new(EncryptionAlgorithm::AES_GCM_16, &key, None, &[], false).expect("a key");
+        let keys = Keys::new(EncryptionAlgorithm::AES_GCM_16, &key, None, &[], false).expect("a key");
+        let protection = keys.expand().expect("a key that the library takes");
         let header = Header::parse(&packet).expect("a header");
         let mut copy = packet.clone();
         let opened = protection

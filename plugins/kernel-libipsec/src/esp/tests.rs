@@ -1,5 +1,9 @@
 use proptest::prelude::*;
 
+use aws_lc_rs::aead::{self, UnboundKey};
+use iana::{EncryptionAlgorithm, IntegrityAlgorithm};
+use plugin_api::ErrorKind;
+
 use super::*;
 
 fn aead_key(octets: usize) -> Vec<u8> {
@@ -7,10 +11,10 @@ fn aead_key(octets: usize) -> Vec<u8> {
 }
 
 fn every_protection(esn: bool) -> Vec<Protection> {
-    let mut all: Vec<_> = [20, 28, 36]
+    let mut all: Vec<Result<Keys, _>> = [20, 28, 36]
         .into_iter()
-        .map(|len| Protection::new(EncryptionAlgorithm::AES_GCM_16, &aead_key(len), None, &[], esn))
-        .chain([Protection::new(
+        .map(|len| Keys::new(EncryptionAlgorithm::AES_GCM_16, &aead_key(len), None, &[], esn))
+        .chain([Keys::new(
             EncryptionAlgorithm::CHACHA20_POLY1305,
             &aead_key(36),
             None,
@@ -27,7 +31,7 @@ fn every_protection(esn: bool) -> Vec<Protection> {
         ] {
             let (key, integrity_key) = (aead_key(key_len), vec![7; len]);
             let integrity = Some(integrity);
-            all.push(Protection::new(
+            all.push(Keys::new(
                 EncryptionAlgorithm::AES_CBC,
                 &key,
                 integrity,
@@ -38,6 +42,7 @@ fn every_protection(esn: bool) -> Vec<Protection> {
     }
     all.into_iter()
         .map(|one| one.expect("a known algorithm"))
+        .map(|keys| keys.expand().expect("a key that the library takes"))
         .collect()
 }
 
@@ -54,13 +59,13 @@ fn seal(protection: &Protection, sequence: u64, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn algorithms_that_are_not_there_say_what_to_take_instead() {
     for algorithm in [EncryptionAlgorithm::AES_GCM_8, EncryptionAlgorithm::NULL] {
-        let error = Protection::new(algorithm, &[0; 36], None, &[], false)
+        let error = Keys::new(algorithm, &[0; 36], None, &[], false)
             .err()
             .expect("refused");
         assert_eq!(error.kind, ErrorKind::NotSupported);
         assert!(error.message.contains("aes256gcm16"), "{}", error.message);
     }
-    let error = Protection::new(EncryptionAlgorithm::AES_CBC, &[0; 32], None, &[], false)
+    let error = Keys::new(EncryptionAlgorithm::AES_CBC, &[0; 32], None, &[], false)
         .err()
         .expect("refused");
     assert_eq!(error.kind, ErrorKind::NotSupported);
@@ -69,7 +74,7 @@ fn algorithms_that_are_not_there_say_what_to_take_instead() {
 #[test]
 fn keys_of_the_wrong_length_are_refused() {
     for len in [0, 3, 16, 32, 35, 37] {
-        let error = Protection::new(EncryptionAlgorithm::AES_GCM_16, &vec![0; len], None, &[], false);
+        let error = Keys::new(EncryptionAlgorithm::AES_GCM_16, &vec![0; len], None, &[], false);
         assert_eq!(
             error.err().expect("refused").kind,
             ErrorKind::InvalidArgument,
@@ -78,7 +83,7 @@ fn keys_of_the_wrong_length_are_refused() {
     }
     let integrity = Some(IntegrityAlgorithm::HMAC_SHA2_256_128);
     for (key, integrity_key) in [(16, 31), (17, 32)] {
-        let error = Protection::new(
+        let error = Keys::new(
             EncryptionAlgorithm::AES_CBC,
             &vec![0; key],
             integrity,
@@ -119,9 +124,24 @@ fn the_high_half_of_an_extended_sequence_number_is_authenticated() {
 }
 
 #[test]
+fn keys_are_expanded_for_the_first_packet_and_after_a_pause() {
+    let keys = Keys::new(EncryptionAlgorithm::AES_GCM_16, &aead_key(36), None, &[], false).expect("known");
+    let expanded = Expanded::default();
+    let next = |sequence| expanded.with(&keys, |protection| seal(protection, sequence, b"inner"));
+    let (first, fresh) = next(1).expect("sealed");
+    assert!(fresh);
+    let (again, fresh) = next(1).expect("sealed");
+    assert!(!fresh);
+    assert_eq!(again, first);
+    expanded.clear();
+    assert_eq!(next(1).expect("sealed"), (first, true));
+}
+
+#[test]
 fn authentic_packets_with_other_padding_are_refused() {
     let key = aead_key(36);
-    let protection = Protection::new(EncryptionAlgorithm::AES_GCM_16, &key, None, &[], false).expect("known");
+    let keys = Keys::new(EncryptionAlgorithm::AES_GCM_16, &key, None, &[], false).expect("known");
+    let protection = keys.expand().expect("taken");
     let aead = LessSafeKey::new(UnboundKey::new(&aead::AES_256_GCM, &key[..32]).unwrap());
     for text in [vec![0xaa, 0xaa, 2, 4], vec![1, 2, 3, 4], vec![9, 4]] {
         let mut packet = [&[0; 4][..], &1u32.to_be_bytes(), &[0; 8]].concat();

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use plugin_api::kernel::{Direction, LocalAddress, NextHop, SaMode};
+use plugin_api::kernel::{Direction, LocalAddress, NextHop, PolicyPriority, SaMode};
 
 use super::*;
 use plugin_api::testing::Recorder;
@@ -105,6 +105,11 @@ fn policy(src: ([u8; 4], u8), dst: ([u8; 4], u8), spi: u32) -> PolicyParameters 
     }
 }
 
+fn add(routes: &Routes, policy: &PolicyParameters) -> Result<Arc<Treatment>, PluginError> {
+    let treatment = Arc::new(Treatment::new(policy));
+    routes.add(policy, Arc::clone(&treatment)).map(|()| treatment)
+}
+
 #[test]
 fn the_remote_selector_leads_into_the_device_from_a_virtual_address_first() {
     let (net, routes) = world(
@@ -112,12 +117,12 @@ fn the_remote_selector_leads_into_the_device_from_a_virtual_address_first() {
         false,
     );
     let policy = policy(([10, 3, 0, 0], 16), ([10, 1, 0, 0], 16), 1);
-    routes.add(&policy).unwrap();
+    let policy_added = add(&routes, &policy).unwrap();
     assert_eq!(
         net.routes(),
         ["10.1.0.0/16 via None dev ipsec0 src Some(10.3.0.1)"]
     );
-    routes.remove(&policy);
+    routes.remove(&policy_added);
     assert_eq!(net.routes(), Vec::<String>::new());
 }
 
@@ -127,11 +132,11 @@ fn a_rekeyed_policy_keeps_the_route() {
     let (old, new) = (policy(([10, 3, 0, 0], 16), ([10, 1, 0, 0], 16), 1), {
         policy(([10, 3, 0, 0], 16), ([10, 1, 0, 0], 16), 2)
     });
-    routes.add(&old).unwrap();
-    routes.add(&new).unwrap();
-    routes.remove(&old);
+    let old_added = add(&routes, &old).unwrap();
+    let new_added = add(&routes, &new).unwrap();
+    routes.remove(&old_added);
     assert_eq!(net.routes(), ["10.1.0.0/16 via None dev ipsec0 src None"]);
-    routes.remove(&new);
+    routes.remove(&new_added);
     assert_eq!(net.routes(), Vec::<String>::new());
 }
 
@@ -139,7 +144,7 @@ fn a_rekeyed_policy_keeps_the_route() {
 fn a_peer_inside_the_selector_keeps_its_ordinary_path() {
     let (net, routes) = world(vec![address([192, 0, 2, 1], false)], false);
     let policy = policy(([0, 0, 0, 0], 0), ([0, 0, 0, 0], 0), 1);
-    routes.add(&policy).unwrap();
+    let policy_added = add(&routes, &policy).unwrap();
     let exclude = "via Some(192.0.2.254) dev eth0 src Some(192.0.2.1)";
     let tunnel = "0.0.0.0/0 via None dev ipsec0 src Some(192.0.2.1)";
     assert_eq!(
@@ -151,7 +156,7 @@ fn a_peer_inside_the_selector_keeps_its_ordinary_path() {
         net.routes(),
         [tunnel.to_owned(), format!("203.0.113.5/32 {exclude}")]
     );
-    routes.remove(&policy);
+    routes.remove(&policy_added);
     assert_eq!(net.routes(), Vec::<String>::new());
 }
 
@@ -161,14 +166,14 @@ fn a_policy_whose_outer_addresses_move_keeps_its_routes() {
     let old = policy(([0, 0, 0, 0], 0), ([0, 0, 0, 0], 0), 1);
     let mut new = old.clone();
     (new.src, new.dst) = ([192, 0, 2, 7].into(), [203, 0, 113, 5].into());
-    routes.add(&old).unwrap();
+    let old_added = add(&routes, &old).unwrap();
     routes.move_peer(1, old.dst, new.dst, new.src);
-    routes.add(&new).unwrap();
-    routes.remove(&old);
+    let new_added = add(&routes, &new).unwrap();
+    routes.remove(&old_added);
     let exclude = "203.0.113.5/32 via Some(192.0.2.254) dev eth0 src Some(192.0.2.7)";
     assert_eq!(net.routes().len(), 2, "{:?}", net.routes());
     assert_eq!(net.routes()[1], exclude);
-    routes.remove(&new);
+    routes.remove(&new_added);
     assert_eq!(net.routes(), Vec::<String>::new());
 }
 
@@ -176,7 +181,7 @@ fn a_policy_whose_outer_addresses_move_keeps_its_routes() {
 fn a_selector_that_is_the_peer_itself_is_refused_unless_allowed() {
     let policy = policy(([192, 0, 2, 1], 32), ([198, 51, 100, 1], 32), 1);
     let (net, routes) = world(vec![], false);
-    let error = routes.add(&policy).unwrap_err();
+    let error = add(&routes, &policy).unwrap_err();
     assert!(
         error.message.contains("conflicts with IKE traffic"),
         "{}",
@@ -184,7 +189,7 @@ fn a_selector_that_is_the_peer_itself_is_refused_unless_allowed() {
     );
     assert_eq!(net.routes(), Vec::<String>::new());
     let (net, routes) = world(vec![], true);
-    routes.add(&policy).unwrap();
+    add(&routes, &policy).unwrap();
     assert_eq!(net.routes().len(), 1);
 }
 
@@ -200,8 +205,8 @@ fn a_route_that_was_there_before_is_left_alone() {
         interface: "ipsec0".into(),
     };
     net.add_route(&foreign).unwrap();
-    routes.add(&policy).unwrap();
-    routes.remove(&policy);
+    let policy_added = add(&routes, &policy).unwrap();
+    routes.remove(&policy_added);
     assert_eq!(net.routes().len(), 1);
 }
 
@@ -213,9 +218,9 @@ fn a_route_that_had_to_stand_back_takes_over() {
     );
     let one = policy(([10, 3, 0, 0], 16), ([10, 1, 0, 0], 16), 1);
     let two = policy(([10, 4, 0, 0], 16), ([10, 1, 0, 0], 16), 2);
-    routes.add(&one).unwrap();
-    routes.add(&two).unwrap();
-    routes.remove(&one);
+    let one_added = add(&routes, &one).unwrap();
+    add(&routes, &two).unwrap();
+    routes.remove(&one_added);
     assert_eq!(
         net.routes(),
         ["10.1.0.0/16 via None dev ipsec0 src Some(10.4.0.1)"]
@@ -232,8 +237,8 @@ fn a_shunt_past_the_tunnel_keeps_its_ordinary_path_and_one_to_drop_ends_in_the_d
         dst_ts: TrafficSelector::subnet([10, 1, 3, 0].into(), 24),
         ..pass.clone()
     };
-    routes.add(&pass).unwrap();
-    routes.add(&drop).unwrap();
+    let pass_added = add(&routes, &pass).unwrap();
+    add(&routes, &drop).unwrap();
     assert_eq!(
         net.routes(),
         [
@@ -241,7 +246,7 @@ fn a_shunt_past_the_tunnel_keeps_its_ordinary_path_and_one_to_drop_ends_in_the_d
             "10.1.3.0/24 via None dev ipsec0 src None"
         ]
     );
-    routes.remove(&pass);
+    routes.remove(&pass_added);
     routes.clear();
     assert_eq!(net.routes(), Vec::<String>::new());
 }

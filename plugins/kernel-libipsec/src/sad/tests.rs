@@ -1,12 +1,16 @@
 #![allow(clippy::disallowed_methods)] // any instant does
 
-use iana::{EncryptionAlgorithm, Protocol};
+use std::time::{Duration, Instant};
+
+use iana::{EncryptionAlgorithm, Protocol, TrafficSelector};
 use plugin_api::Secret;
-use plugin_api::kernel::{SaLifetime, SaMode, UdpEncap};
+use plugin_api::kernel::{SaLifetime, SaMode, SaParameters, UdpEncap};
 
 use super::*;
+use crate::lifetime::Verdict;
+use crate::packet::Flow;
 
-fn parameters(spi: u32, inbound: bool) -> SaParameters {
+pub(crate) fn parameters(spi: u32, inbound: bool) -> SaParameters {
     SaParameters {
         id: SaId {
             src: [192, 0, 2, 1].into(),
@@ -36,8 +40,8 @@ fn parameters(spi: u32, inbound: bool) -> SaParameters {
     }
 }
 
-fn sa(parameters: &SaParameters) -> Arc<Sa> {
-    Arc::new(Sa::new(parameters, 1, Instant::now()).expect("an SA"))
+pub(crate) fn sa(parameters: &SaParameters) -> Arc<Sa> {
+    Arc::new(Sa::new(parameters, Instant::now()).expect("an SA"))
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn what_user_space_cannot_do_is_refused_with_a_remedy() {
     let mut bare = parameters(1, true);
     bare.encap = None;
     for (parameters, remedy) in [(transport, "type=tunnel"), (ah, "esp="), (bare, "encap = yes")] {
-        let error = Sa::new(&parameters, 1, Instant::now()).err().expect("refused");
+        let error = Sa::new(&parameters, Instant::now()).err().expect("refused");
         assert_eq!(error.kind, ErrorKind::NotSupported);
         assert!(error.message.contains(remedy), "{}", error.message);
     }
@@ -117,9 +121,9 @@ fn what_user_space_cannot_do_is_refused_with_a_remedy() {
 fn a_new_endpoint_is_news_once() {
     let sa = sa(&parameters(1, true));
     let elsewhere = "198.51.100.1:1024".parse().unwrap();
-    assert!(sa.is_new_mapping(elsewhere));
-    assert!(!sa.is_new_mapping(elsewhere));
-    assert!(sa.is_new_mapping("198.51.100.1:1025".parse().unwrap()));
+    assert!(sa.active().is_new_mapping(elsewhere));
+    assert!(!sa.active().is_new_mapping(elsewhere));
+    assert!(sa.active().is_new_mapping("198.51.100.1:1025".parse().unwrap()));
 }
 
 #[test]
@@ -127,11 +131,49 @@ fn what_user_space_cannot_do_is_refused_by_its_keys() {
     let refused = |change: fn(&mut SaParameters)| {
         let mut parameters = parameters(1, true);
         change(&mut parameters);
-        let refused = Sa::new(&parameters, 0, Instant::now()).err().expect("refused");
+        let refused = Sa::new(&parameters, Instant::now()).err().expect("refused");
         assert_eq!(refused.kind, ErrorKind::NotSupported);
         refused.message
     };
     assert!(refused(|sa| sa.mark = Some((1, 1))).contains("remove mark, mark_in"));
     assert!(refused(|sa| sa.options.set_mark = Some((1, 1))).contains("set_mark_in"));
     assert!(refused(|sa| sa.options.if_id = 1).contains("remove if_id_in and if_id_out"));
+}
+
+#[test]
+fn what_comes_out_fits_one_selector_of_each_side() {
+    let subnet = |third, prefix| TrafficSelector::subnet([10, third, 0, 0].into(), prefix);
+    let flow = |src, dst| {
+        let packet = crate::packet::tests::udp4(src, dst, (1, 2), 0);
+        Flow::parse(&packet).expect("a packet")
+    };
+    let mut inbound = parameters(1, true);
+    assert_eq!(sa(&inbound).admits(&flow([10, 3, 0, 1], [10, 1, 0, 1])), None);
+    (inbound.src_ts, inbound.dst_ts) = (vec![subnet(3, 16)], vec![subnet(1, 16)]);
+    let one = sa(&inbound);
+    assert_eq!(one.admits(&flow([10, 3, 0, 1], [10, 1, 0, 1])), Some(true));
+    assert_eq!(one.admits(&flow([10, 1, 0, 1], [10, 3, 0, 1])), Some(false));
+    inbound.src_ts.push(subnet(5, 24));
+    let two = sa(&inbound);
+    assert_eq!(two.admits(&flow([10, 5, 0, 1], [10, 1, 0, 1])), Some(true));
+    assert_eq!(two.admits(&flow([10, 5, 1, 1], [10, 1, 0, 1])), Some(false));
+}
+
+#[test]
+fn keys_that_were_not_used_for_a_while_are_forgotten_and_numbers_are_not() {
+    let (sa, start) = (sa(&parameters(1, false)), Instant::now());
+    let pause = Duration::from_secs(60);
+    let fresh = || sa.compute(|_| ()).expect("computed").1;
+    assert_eq!(sa.rest(pause, start), None, "there is nothing to forget");
+    assert!(fresh());
+    assert!(!fresh());
+    assert_eq!(sa.count(100, start), Verdict::Carry);
+    assert_eq!(sa.next_sequence().expect("a number").number, 1);
+    let left = sa.rest(pause, start + pause / 2).expect("not yet");
+    assert!(left <= pause / 2, "{left:?}");
+    assert!(!fresh());
+    assert_eq!(sa.rest(pause, start + 2 * pause), None);
+    assert!(fresh());
+    assert_eq!(sa.next_sequence().expect("a number").number, 2);
+    assert_eq!(sa.usage(start).packets, 1);
 }

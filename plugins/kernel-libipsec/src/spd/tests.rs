@@ -1,3 +1,4 @@
+use iana::TrafficSelector;
 use plugin_api::kernel::{PolicyOptions, SaMode};
 
 use super::*;
@@ -87,10 +88,10 @@ fn a_rekeyed_sas_policy_takes_over_and_outlives_the_old_one() {
     let spd = Spd::default();
     let old = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 1);
     let new = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 2);
-    assert!(spd.add(&old).unwrap());
-    assert!(spd.add(&new).unwrap());
+    assert!(spd.add(&old).unwrap().is_some());
+    assert!(spd.add(&new).unwrap().is_some());
     assert_eq!(spi_for(&spd, [10, 3, 0, 1]), Some(2));
-    assert_eq!(spd.remove(&old).unwrap(), Some(old));
+    assert_eq!(spd.remove(&old).unwrap().map(|gone| gone.parameters()), Some(old));
     assert_eq!(spi_for(&spd, [10, 3, 0, 1]), Some(2));
     spd.remove(&new).unwrap();
     assert_eq!(spi_for(&spd, [10, 3, 0, 1]), None);
@@ -101,9 +102,9 @@ fn a_rekeyed_sas_policy_takes_over_and_outlives_the_old_one() {
 fn equal_policies_count_their_users() {
     let spd = Spd::default();
     let one = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, 1);
-    assert!(spd.add(&one).unwrap());
-    assert!(!spd.add(&one).unwrap());
-    assert_eq!(spd.remove(&one).unwrap(), None);
+    assert!(spd.add(&one).unwrap().is_some());
+    assert!(spd.add(&one).unwrap().is_none());
+    assert!(spd.remove(&one).unwrap().is_none());
     assert_eq!(spi_for(&spd, [10, 3, 0, 1]), Some(1));
     assert!(spd.remove(&one).unwrap().is_some());
     assert_eq!(spi_for(&spd, [10, 3, 0, 1]), None);
@@ -129,7 +130,7 @@ fn a_trap_asks_again_only_after_a_while() {
     let flow = Flow::parse(&udp4([10, 1, 0, 1], [10, 3, 0, 1], (1, 2), 0)).unwrap();
     let trap = spd.outbound(&flow).unwrap();
     let now = Instant::now();
-    assert!(trap.trap);
+    assert!(trap.is_trap());
     assert!(trap.may_acquire(now));
     assert!(!trap.may_acquire(now + ACQUIRE_INTERVAL / 2));
     assert!(trap.may_acquire(now + ACQUIRE_INTERVAL));
@@ -177,4 +178,50 @@ fn policies_for_interfaces_are_refused() {
             "{refused}"
         );
     }
+}
+
+#[test]
+fn a_policy_that_was_removed_is_what_was_added() {
+    let spd = Spd::default();
+    let six = |text: &str| TrafficSelector::subnet(text.parse().expect("an address"), 64);
+    for direction in [Direction::In, Direction::Out] {
+        let mut ranked = policy("10.1.0.0/16", "10.3.0.7/32", PolicyPriority::Pass, 1);
+        ranked.options.priority = 100;
+        let mut wide = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Routed, 0);
+        (wide.src_ts, wide.dst_ts) = (six("fd01::"), six("fd02::"));
+        (wide.src, wide.dst) = ([0; 16].into(), [192, 0, 2, 2].into());
+        // Such as no packet can have.
+        let mut mixed = wide.clone();
+        mixed.src_ts = ranked.src_ts.clone();
+        for mut policy in [ranked, wide, mixed] {
+            policy.direction = direction;
+            spd.add(&policy).expect("added");
+            let gone = spd.remove(&policy).expect("there").expect("the last");
+            assert_eq!(gone.parameters(), policy);
+        }
+    }
+}
+
+#[test]
+fn policies_of_ipv6_are_found_by_both_of_their_subnets() {
+    let spd = Spd::default();
+    let six = |text: &str| TrafficSelector::subnet(text.parse().expect("an address"), 64);
+    for (spi, src) in [(1, "fd01::"), (2, "fd02::")] {
+        let mut policy = policy("10.1.0.0/16", "10.3.0.0/16", PolicyPriority::Default, spi);
+        (policy.src_ts, policy.dst_ts) = (six(src), six("fd09::"));
+        spd.add(&policy).expect("added");
+    }
+    let spi = |src: &str, dst: &str| {
+        let mut packet = vec![0x60, 0, 0, 0, 0, 0, 59, 64];
+        for address in [src, dst] {
+            let address: std::net::Ipv6Addr = address.parse().expect("an address");
+            packet.extend(address.octets());
+        }
+        let flow = Flow::parse(&packet).expect("a packet");
+        spd.outbound(&flow).map(|policy| policy.spi)
+    };
+    assert_eq!(spi("fd01::1", "fd09::1"), Some(1));
+    assert_eq!(spi("fd02::1", "fd09::1"), Some(2));
+    assert_eq!(spi("fd03::1", "fd09::1"), None);
+    assert_eq!(spi("fd02::1", "fd0a::1"), None);
 }
