@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use plugin_api::kernel::{Direction, HwOffload, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
 
@@ -38,7 +39,9 @@ impl Key {
 #[derive(Debug, Default)]
 pub(super) struct Spd {
     /// Best first: by rank, then the youngest, because a rekeyed SA's policy comes after that of the old one.
-    entries: HashMap<Key, Vec<User>>,
+    entries: HashMap<Arc<Key>, Vec<User>>,
+    /// Where the users with a reqid are, one for each.
+    by_reqid: HashMap<u32, Vec<Arc<Key>>>,
 }
 
 #[derive(Debug)]
@@ -73,7 +76,11 @@ impl Spd {
     /// Adds a policy, or one more user of an equal one.
     pub(super) fn add(&mut self, policy: &PolicyParameters) -> Outcome {
         let key = Key::of(policy);
-        let users = self.entries.entry(key.clone()).or_default();
+        let shared = match self.entries.get_key_value(&key) {
+            Some((shared, _)) => Arc::clone(shared),
+            None => Arc::new(key.clone()),
+        };
+        let users = self.entries.entry(Arc::clone(&shared)).or_default();
         let before = users.first().map(content);
         let known = users.iter_mut().find(|user| user.parameters == *policy);
         let turnover = match known {
@@ -88,7 +95,12 @@ impl Spd {
                     parameters: policy.clone(),
                     count: 1,
                 };
+                if users.is_empty() {
+                    // Most stay alone, and a vector makes room for four.
+                    users.reserve_exact(1);
+                }
                 users.insert(at, user);
+                self.by_reqid.entry(policy.reqid).or_default().push(shared);
                 Some(policy.clone())
             }
         };
@@ -120,6 +132,9 @@ impl Spd {
         if users.is_empty() {
             self.entries.remove(&key);
         }
+        if let Some(gone) = &turnover {
+            self.forget(gone.reqid, &key);
+        }
         Some(Outcome {
             key,
             change,
@@ -131,10 +146,10 @@ impl Spd {
     /// before and after of each that moved. Traps stay, as they are from the configuration.
     pub(super) fn relocate(&mut self, reqid: u32, old: Ends, new: Ends, side: Side) -> Vec<Moved> {
         let mut moved = Vec::new();
-        for (key, users) in &mut self.entries {
-            if Side::of(key.direction) != side {
+        for key in self.keys_of(reqid, side) {
+            let Some(users) = self.entries.get_mut(&key) else {
                 continue;
-            }
+            };
             let before = users.first().map(content);
             let mut pairs = Vec::new();
             for user in users.iter_mut() {
@@ -148,7 +163,7 @@ impl Spd {
             }
             if !pairs.is_empty() {
                 moved.push(Moved {
-                    key: key.clone(),
+                    key: (*key).clone(),
                     change: change(before, users.first()),
                     pairs,
                 });
@@ -160,23 +175,45 @@ impl Spd {
     /// The policies in the kernel that have SAs with this reqid.
     pub(super) fn keys(&self, reqid: u32, side: Side) -> Vec<Key> {
         let mut keys = Vec::new();
-        for (key, users) in &self.entries {
-            let is_best = users.first().is_some_and(|user| user.parameters.reqid == reqid);
-            if is_best && Side::of(key.direction) == side {
-                keys.push(key.clone());
+        for key in self.keys_of(reqid, side) {
+            let best = self.entries.get(&key).and_then(|users| users.first());
+            if best.is_some_and(|user| user.parameters.reqid == reqid) {
+                keys.push((*key).clone());
             }
         }
         keys
     }
 
+    /// The keys that have users with this reqid, each once.
+    fn keys_of(&self, reqid: u32, side: Side) -> Vec<Arc<Key>> {
+        let all = self.by_reqid.get(&reqid).into_iter().flatten();
+        let own = all.filter(|key| Side::of(key.direction) == side);
+        let mut keys: Vec<_> = own.cloned().collect();
+        keys.sort_by_key(Arc::as_ptr);
+        keys.dedup_by_key(|key| Arc::as_ptr(key));
+        keys
+    }
+
+    fn forget(&mut self, reqid: u32, key: &Key) {
+        if let Some(keys) = self.by_reqid.get_mut(&reqid) {
+            if let Some(at) = keys.iter().position(|own| **own == *key) {
+                keys.swap_remove(at);
+            }
+            if keys.is_empty() {
+                self.by_reqid.remove(&reqid);
+            }
+        }
+    }
+
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        self.by_reqid.clear();
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.by_reqid.is_empty()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use iana::TrafficSelector;
 use plugin_api::kernel::{PolicyOptions, PolicyPriority, SaMode};
@@ -179,6 +179,13 @@ proptest! {
                 prop_assert_eq!(kernel.get(key), best);
             }
             prop_assert!(kernel.len() <= keys.len());
+            for reqid in 1..3 {
+                let found = spd.keys(reqid, Side::Outbound);
+                let expected = kernel.clone().into_iter().filter(|(_, policy)| policy.reqid == reqid);
+                let expected: HashSet<Key> = expected.map(|(key, _)| key).collect();
+                prop_assert_eq!(found.len(), expected.len());
+                prop_assert_eq!(found.into_iter().collect::<HashSet<_>>(), expected);
+            }
         }
         for policy in uses {
             let outcome = spd.remove(&policy).expect("it is used");
