@@ -17,9 +17,7 @@ mod cbc_hmac;
 mod keys;
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq;
@@ -69,32 +67,7 @@ pub enum Error {
     Key,
 }
 
-/// The expanded keys of an SA, hundreds of octets: there from its first packet until none has come for a while.
-#[derive(Default)]
-pub struct Expanded(ArcSwapOption<Protection>);
-
-impl Expanded {
-    /// Has an SA with these keys compute something; the result, and whether nothing was expanded until now.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Key`] if the library refuses the key.
-    pub fn with<T>(&self, keys: &Keys, compute: impl FnOnce(&Protection) -> T) -> Result<(T, bool), Error> {
-        if let Some(protection) = &*self.0.load() {
-            return Ok((compute(protection), false));
-        }
-        let protection = Arc::new(keys.expand()?);
-        self.0.store(Some(Arc::clone(&protection)));
-        Ok((compute(&protection), true))
-    }
-
-    /// Zeroizes them; the next packet expands the keys anew.
-    pub fn clear(&self) {
-        self.0.store(None);
-    }
-}
-
-/// The algorithms and keys of one SA in one direction, ready to use.
+/// The algorithms and keys of one SA in one direction, ready to use: hundreds of octets, which the libraries that made them zeroize.
 pub struct Protection {
     algorithms: Algorithms,
     esn: bool,

@@ -28,7 +28,7 @@ use crate::offload::VnetHeader;
 use crate::offload::merge::{MAX_PARTS, Merged};
 use crate::offload::split::Split;
 use crate::packet::{Flow, NEXT_HEADER_NONE};
-use crate::sad::{Sa, Sad};
+use crate::sad::{Current, Sa, Sad};
 use crate::spd::{Spd, Treatment};
 use crate::timer::Timer;
 use crate::tun::Tun;
@@ -132,7 +132,8 @@ impl DataPath {
         let Some(sa) = self.sad.inbound(header.spi) else {
             return drop(Reason::UnknownSpi, &from);
         };
-        let endpoints = sa.endpoints();
+        let current = sa.current();
+        let endpoints = current.endpoints();
         if !local.ip().is_unspecified() && local.ip() != endpoints.local.ip() && !sa.was_at(local.ip()) {
             return drop(Reason::WrongDestination, &from);
         }
@@ -152,7 +153,9 @@ impl DataPath {
             }
             sequence
         };
-        let opened = self.compute(&sa, now, |protection| protection.open(sequence, packet));
+        let opened = self
+            .protection(&sa, &current, now)
+            .and_then(|protection| protection.open(sequence, packet));
         let opened = match opened {
             Ok(opened) => opened,
             Err(esp::Error::Authentication) => return drop(Reason::NotAuthentic, &from),
@@ -269,14 +272,22 @@ impl DataPath {
             Ok(sa) => sa,
             Err(reason) => return drop((reason, &Ends(&flow))),
         };
+        let current = sa.current();
         let outer = Outer {
-            endpoints: sa.endpoints(),
+            endpoints: current.endpoints(),
             tos: sa.copying.outer(split.whole()),
+        };
+        if flow.is_between(outer.endpoints.local, outer.endpoints.remote) {
+            return drop((Reason::Loop, &Ends(&flow)));
+        }
+        let protection = match self.protection(&sa, &current, now) {
+            Ok(protection) => protection,
+            Err(error) => return drop((Reason::Malformed, &error)),
         };
         for index in 0..split.pieces() {
             let slot = batch.free_slot();
             let len = split.write(index, &mut slot[HEADROOM..SLOT_LEN - TAILROOM]);
-            let packet = match self.seal(&sa, &flow, slot, len, now) {
+            let packet = match self.seal(&sa, &protection, &flow, slot, len, now) {
                 Ok(packet) => packet,
                 Err(Refused::Expired) => {
                     drop((Reason::ExpiredSa, &Ends(&flow)));
@@ -311,17 +322,14 @@ impl DataPath {
             self.acquire(&treatment, flow, now);
             return Err(Reason::NoSa);
         };
-        let endpoints = sa.endpoints();
-        if flow.is_between(endpoints.local, endpoints.remote) {
-            return Err(Reason::Loop);
-        }
         Ok(sa)
     }
 
     /// Makes an ESP packet of the inner packet of `len` octets in a slot, and says where it is.
     fn seal(
         &self,
-        sa: &Arc<Sa>,
+        sa: &Sa,
+        protection: &Protection,
         flow: &Flow,
         slot: &mut [u8],
         len: usize,
@@ -341,24 +349,26 @@ impl DataPath {
         }
         let number = sequence.number;
         let range = HEADROOM..HEADROOM + len;
-        self.compute(sa, now, |protection| {
-            protection.seal(sa.spi, number, number, flow.next_header(), slot, range)
-        })
-        .map_err(Refused::Malformed)
+        protection
+            .seal(sa.spi, number, number, flow.next_header(), slot, range)
+            .map_err(Refused::Malformed)
     }
 
-    /// Has an SA compute something, and sees to it that it rests when it does so no more.
-    fn compute<T>(
+    /// What protects an SA's packets. One that is idle wakes up, and will rest when no more packets come.
+    fn protection(
         &self,
         sa: &Arc<Sa>,
+        current: &Current,
         now: Instant,
-        work: impl FnOnce(&Protection) -> Result<T, esp::Error>,
-    ) -> Result<T, esp::Error> {
-        let (outcome, was_idle) = sa.compute(work)?;
+    ) -> Result<Arc<Protection>, esp::Error> {
+        if let Some(protection) = current.protection() {
+            return Ok(Arc::clone(protection));
+        }
+        let (protection, was_idle) = sa.wake()?;
         if was_idle {
             self.timer.watch_pause(sa, now);
         }
-        outcome
+        Ok(protection)
     }
 
     /// Whether a packet may pass its SA's limits.

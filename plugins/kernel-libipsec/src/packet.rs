@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use iana::{IpProtocol, TrafficSelector};
+use iana::IpProtocol;
 
 /// Next header values of ESP in tunnel mode (RFC 4303, 2.6): IPv4, IPv6, and the dummy packet to be dropped.
 pub const NEXT_HEADER_IPV4: u8 = 4;
@@ -132,33 +132,6 @@ impl Flow {
         Err(Error::Extensions)
     }
 
-    /// Whether both selectors admit the packet.
-    pub fn matches(&self, src_ts: &TrafficSelector, dst_ts: &TrafficSelector) -> bool {
-        self.matches_source(src_ts) && self.matches_destination(dst_ts)
-    }
-
-    /// Whether a selector admits the packet's source.
-    pub fn matches_source(&self, selector: &TrafficSelector) -> bool {
-        self.matches_side(selector, self.src, self.ports.map(|(src, _)| src))
-    }
-
-    /// Whether a selector admits the packet's destination.
-    pub fn matches_destination(&self, selector: &TrafficSelector) -> bool {
-        self.matches_side(selector, self.dst, self.ports.map(|(_, dst)| dst))
-    }
-
-    fn matches_side(&self, selector: &TrafficSelector, address: IpAddr, port: Option<u16>) -> bool {
-        (selector.protocol == 0 || selector.protocol == self.protocol)
-            && selector.contains_address(address)
-            && match port {
-                Some(port) => {
-                    selector.all_ports() || selector.start_port <= port && port <= selector.end_port
-                }
-                // OPAQUE is for packets whose ports cannot be seen (RFC 4301, 4.4.1.1).
-                None => selector.all_ports() || selector.is_opaque(),
-            }
-    }
-
     /// Whether this is a UDP packet between these two endpoints: one of our own that a route led back to us.
     pub fn is_between(&self, local: SocketAddr, remote: SocketAddr) -> bool {
         self.protocol == IpProtocol::UDP.0
@@ -197,7 +170,10 @@ fn ports(protocol: u8, upper: &[u8]) -> Option<(u16, u16)> {
 pub(crate) mod tests {
     use proptest::prelude::*;
 
+    use iana::TrafficSelector;
+
     use super::*;
+    use crate::selectors::Selector;
 
     /// An IPv4 packet with a UDP header and `len` octets of payload.
     pub(crate) fn udp4(src: [u8; 4], dst: [u8; 4], ports: (u16, u16), len: usize) -> Vec<u8> {
@@ -231,11 +207,12 @@ pub(crate) mod tests {
         let flow = Flow::parse(&packet).expect("a packet");
         assert_eq!(flow.ports, None);
         let mut selector = TrafficSelector::host([10, 0, 0, 2].into());
-        assert!(flow.matches_destination(&selector));
+        let admits = |selector: &TrafficSelector| Selector::from(selector).admits_destination(&flow);
+        assert!(admits(&selector));
         (selector.start_port, selector.end_port) = (53, 53);
-        assert!(!flow.matches_destination(&selector));
+        assert!(!admits(&selector));
         (selector.start_port, selector.end_port) = (u16::MAX, 0);
-        assert!(flow.matches_destination(&selector), "OPAQUE admits it");
+        assert!(admits(&selector), "OPAQUE admits it");
     }
 
     #[test]

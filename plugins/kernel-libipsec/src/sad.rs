@@ -3,10 +3,11 @@
 //! Packets find their SA by a read lock on one of a few shards, held for one look-up in a map; writers hold it for one
 //! insertion. A snapshot behind `arc-swap` would spare readers that lock, but copying the whole table for each of
 //! 100,000 SAs would make their installation quadratic. What every packet changes is atomic or, for the replay window,
-//! behind a lock of the SA's own, and where an SA's packets go is an `arc-swap`, for it changes once in a roaming.
+//! behind a lock of the SA's own; where an SA's packets go and its expanded keys are one `arc-swap`, for they change with a
+//! roaming or a pause.
 
 mod active;
-mod endpoints;
+mod current;
 mod sa;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use plugin_api::kernel::SaId;
 use plugin_api::{ErrorKind, PluginError};
 
 pub use active::Active;
-pub use endpoints::Endpoints;
+pub use current::{Current, Endpoints};
 pub use sa::{Sa, Sequence};
 
 const SHARDS: usize = 64;

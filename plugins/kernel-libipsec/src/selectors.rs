@@ -25,6 +25,18 @@ impl Pair {
         }
     }
 
+    /// Whether an address lies between them, or is one of them.
+    fn span(&self, address: IpAddr) -> bool {
+        match (self, address) {
+            (Self::V4(start, end), IpAddr::V4(address)) => *start <= address && address <= *end,
+            (Self::V4(..), IpAddr::V6(_)) => false,
+            (Self::Other(both), _) => {
+                let (start, end) = **both;
+                start.is_ipv4() == address.is_ipv4() && start <= address && address <= end
+            }
+        }
+    }
+
     /// Both.
     pub fn get(&self) -> (IpAddr, IpAddr) {
         match self {
@@ -55,6 +67,27 @@ impl From<&TrafficSelector> for Selector {
 }
 
 impl Selector {
+    /// Whether it admits a packet's source.
+    pub fn admits_source(&self, flow: &Flow) -> bool {
+        self.admits(flow, flow.src, flow.ports.map(|(src, _)| src))
+    }
+
+    /// Whether it admits a packet's destination.
+    pub fn admits_destination(&self, flow: &Flow) -> bool {
+        self.admits(flow, flow.dst, flow.ports.map(|(_, dst)| dst))
+    }
+
+    fn admits(&self, flow: &Flow, address: IpAddr, port: Option<u16>) -> bool {
+        (self.protocol == 0 || self.protocol == flow.protocol)
+            && self.addresses.span(address)
+            && match ((self.start_port, self.end_port), port) {
+                ((0, u16::MAX), _) => true,
+                ((start, end), Some(port)) => start <= port && port <= end,
+                // OPAQUE is for packets whose ports cannot be seen (RFC 4301, 4.4.1.1).
+                (ports, None) => ports == (u16::MAX, 0),
+            }
+    }
+
     /// As everybody else has it.
     pub fn get(&self) -> TrafficSelector {
         let (start, end) = self.addresses.get();
@@ -97,13 +130,17 @@ impl Selectors {
 
     /// Whether they admit a packet that comes in or goes out.
     pub fn admit(&self, flow: &Flow, inbound: bool) -> bool {
-        let (src, dst) = self.get(inbound);
-        flow.matches(&src, &dst)
+        let (src, dst) = if inbound {
+            (&self.remote, &self.local)
+        } else {
+            (&self.local, &self.remote)
+        };
+        src.admits_source(flow) && dst.admits_destination(flow)
     }
 }
 
 /// What was asked for last, if this equals it.
-pub(crate) fn shared<T: Eq>(recent: &Mutex<Weak<T>>, new: T) -> Arc<T> {
+pub(crate) fn shared<T: PartialEq>(recent: &Mutex<Weak<T>>, new: T) -> Arc<T> {
     let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
     match recent.upgrade() {
         Some(same) if *same == new => same,

@@ -124,20 +124,6 @@ fn the_high_half_of_an_extended_sequence_number_is_authenticated() {
 }
 
 #[test]
-fn keys_are_expanded_for_the_first_packet_and_after_a_pause() {
-    let keys = Keys::new(EncryptionAlgorithm::AES_GCM_16, &aead_key(36), None, &[], false).expect("known");
-    let expanded = Expanded::default();
-    let next = |sequence| expanded.with(&keys, |protection| seal(protection, sequence, b"inner"));
-    let (first, fresh) = next(1).expect("sealed");
-    assert!(fresh);
-    let (again, fresh) = next(1).expect("sealed");
-    assert!(!fresh);
-    assert_eq!(again, first);
-    expanded.clear();
-    assert_eq!(next(1).expect("sealed"), (first, true));
-}
-
-#[test]
 fn authentic_packets_with_other_padding_are_refused() {
     let key = aead_key(36);
     let keys = Keys::new(EncryptionAlgorithm::AES_GCM_16, &key, None, &[], false).expect("known");

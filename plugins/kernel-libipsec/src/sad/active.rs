@@ -4,14 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use crate::esp::Expanded;
 use crate::lifetime::Carried;
 use crate::replay::ReplayWindow;
 
 /// See the module.
 pub struct Active {
-    /// Its keys, ready to use.
-    pub(super) expanded: Expanded,
     /// Counters.
     pub(super) carried: Carried,
     /// Inbound: which numbers came.
@@ -32,7 +29,6 @@ struct Roaming {
 impl Active {
     pub(super) fn new(replay_window: u32) -> Self {
         Self {
-            expanded: Expanded::default(),
             carried: Carried::default(),
             replay: Mutex::new(ReplayWindow::new(replay_window)),
             sequence: AtomicU64::new(0),

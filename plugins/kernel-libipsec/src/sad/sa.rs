@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use plugin_api::kernel::{SaParameters, SaUsage};
 use plugin_api::{ErrorKind, PluginError};
 
 use super::active::Active;
-use super::endpoints::{Endpoints, Packed};
+use super::current::{Current, Endpoints};
 use crate::esp::{self, Keys, Protection};
 use crate::headers::Copying;
 use crate::lifetime::{Carried, Lifetime, Verdict};
@@ -32,7 +32,7 @@ pub struct Sa {
     replay_window: u32,
     /// Limits.
     pub lifetime: Lifetime,
-    endpoints: ArcSwap<Packed>,
+    current: ArcSwap<Current>,
     /// Inbound: what may come out of it, unless its policies say so.
     admitted: Option<Admitted>,
     active: OnceLock<Box<Active>>,
@@ -111,7 +111,7 @@ impl Sa {
                 0
             },
             lifetime: Lifetime::new(parameters.lifetime, now),
-            endpoints: ArcSwap::new(Packed::new(endpoints)),
+            current: ArcSwap::new(Current::new(endpoints, None)),
             admitted: Admitted::by(parameters),
             active: OnceLock::new(),
         })
@@ -128,19 +128,32 @@ impl Sa {
         self.keys.esn()
     }
 
-    /// Has it compute something with its keys; the result, and whether it had been idle, so that somebody has to look
-    /// [when it is](Self::rest).
+    /// What is true of it at this moment.
+    pub fn current(&self) -> Guard<Arc<Current>> {
+        self.current.load()
+    }
+
+    /// Expands its keys, unless another thread has; whether this one did, so that it has to see to it that somebody looks
+    /// [when it is idle](Self::rest).
     ///
     /// # Errors
     ///
     /// [`esp::Error::Key`] if the library refuses a key.
-    pub fn compute<T>(&self, work: impl FnOnce(&Protection) -> T) -> Result<(T, bool), esp::Error> {
-        self.active().expanded.with(&self.keys, work)
+    pub fn wake(&self) -> Result<(Arc<Protection>, bool), esp::Error> {
+        let mine = Arc::new(self.keys.expand()?);
+        let before = self.current.rcu(|now| match now.protection() {
+            Some(_) => Arc::clone(now),
+            None => Current::new(now.endpoints(), Some(Arc::clone(&mine))),
+        });
+        Ok(match before.protection() {
+            Some(others) => (Arc::clone(others), false),
+            None => (mine, true),
+        })
     }
 
     /// Where its packets go or come from.
     pub fn endpoints(&self) -> Endpoints {
-        self.endpoints.load().get()
+        self.current().endpoints()
     }
 
     /// Counts an inner packet of `octets`, unless a hard limit forbids it.
@@ -162,9 +175,7 @@ impl Sa {
         match pause.checked_sub(idle) {
             Some(left) if !left.is_zero() => Some(left),
             _ => {
-                if let Some(active) = self.active.get() {
-                    active.expanded.clear();
-                }
+                self.current.rcu(|now| Current::new(now.endpoints(), None));
                 None
             }
         }
@@ -202,17 +213,18 @@ impl Sa {
             Admitted::Between(selectors) => selectors.admit(flow, true),
             Admitted::Any(any) => {
                 let (src_ts, dst_ts) = &**any;
-                src_ts.iter().any(|selector| flow.matches_source(&selector.get()))
-                    && dst_ts
-                        .iter()
-                        .any(|selector| flow.matches_destination(&selector.get()))
+                src_ts.iter().any(|selector| selector.admits_source(flow))
+                    && dst_ts.iter().any(|selector| selector.admits_destination(flow))
             }
         })
     }
 
     /// Moves the SA.
     pub fn move_to(&self, endpoints: Endpoints) {
-        let before = self.endpoints.swap(Packed::new(endpoints)).get();
+        let before = self
+            .current
+            .rcu(|now| Current::new(endpoints, now.protection().cloned()))
+            .endpoints();
         if self.inbound {
             self.active().moved(before.local.ip(), endpoints.local.ip());
         }

@@ -163,7 +163,7 @@ fn what_comes_out_fits_one_selector_of_each_side() {
 fn keys_that_were_not_used_for_a_while_are_forgotten_and_numbers_are_not() {
     let (sa, start) = (sa(&parameters(1, false)), Instant::now());
     let pause = Duration::from_secs(60);
-    let fresh = || sa.compute(|_| ()).expect("computed").1;
+    let fresh = || sa.current().protection().is_none() && sa.wake().expect("a key that is taken").1;
     assert_eq!(sa.rest(pause, start), None, "there is nothing to forget");
     assert!(fresh());
     assert!(!fresh());
@@ -172,8 +172,17 @@ fn keys_that_were_not_used_for_a_while_are_forgotten_and_numbers_are_not() {
     let left = sa.rest(pause, start + pause / 2).expect("not yet");
     assert!(left <= pause / 2, "{left:?}");
     assert!(!fresh());
+    let elsewhere = Endpoints {
+        local: "192.0.2.1:4500".parse().unwrap(),
+        remote: "198.51.100.7:1024".parse().unwrap(),
+    };
+    sa.move_to(elsewhere);
+    assert!(!fresh(), "who moves is awake");
+    assert!(!sa.wake().expect("taken").1, "who is awake wakes up no more");
     assert_eq!(sa.rest(pause, start + 2 * pause), None);
+    assert_eq!(sa.endpoints(), elsewhere, "who rests stays where he is");
     assert!(fresh());
+    assert_eq!(sa.endpoints(), elsewhere);
     assert_eq!(sa.next_sequence().expect("a number").number, 2);
     assert_eq!(sa.usage(start).packets, 1);
 }

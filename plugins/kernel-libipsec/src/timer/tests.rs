@@ -116,14 +116,14 @@ fn pauses_are_looked_at_in_rounds() {
         .collect();
     assert_eq!(times, [(PAUSE + ROUND, Due::Pause); 2]);
     // A packet comes in the middle, so that it is not idle for long enough.
-    one.compute(|_| ()).expect("computed");
+    one.wake().expect("a key that is taken");
     one.count(1, start + PAUSE);
     let queue = &timer.queue;
     let host = plugin_api::testing::Recorder::default();
     queue.fire(&host, &one, Due::Pause, start + PAUSE + ROUND);
-    assert_eq!(one.compute(|_| ()), Ok(((), false)));
+    assert!(one.current().protection().is_some());
     let last = queue.lock().entries.last().map(Entry::time);
     assert_eq!(last, Some(2 * PAUSE + ROUND));
     queue.fire(&host, &one, Due::Pause, start + 2 * PAUSE + ROUND);
-    assert_eq!(one.compute(|_| ()), Ok(((), true)));
+    assert!(one.current().protection().is_none());
 }
