@@ -37,6 +37,9 @@ struct Inner {
     port: u32,
 }
 
+/// Octets of news that may wait: nobody reads them between questions, and a list makes up for those that are lost.
+const ROOM: u32 = 1 << 18;
+
 /// What there is.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -54,7 +57,7 @@ impl Cache {
         let listening = Listening::open_filtered(
             NETLINK_ROUTE,
             groups as u32,
-            settings.receive_buffer_size,
+            settings.receive_buffer_size.min(ROOM),
             |socket| filter::without_routes_but_lost(socket, table, port),
         )?;
         Ok(Self(Mutex::new(Inner {

@@ -15,7 +15,8 @@ pub struct Active {
     pub replay: Mutex<ReplayWindow>,
     /// Outbound: the last number used.
     sequence: AtomicU64,
-    roaming: Mutex<Roaming>,
+    /// None for those that stay where they are.
+    roaming: Mutex<Option<Box<Roaming>>>,
 }
 
 #[derive(Default)]
@@ -45,6 +46,7 @@ impl Active {
     /// Whether an authenticated packet's source is news to the daemon.
     pub fn is_new_mapping(&self, remote: SocketAddr) -> bool {
         let mut roaming = self.roaming.lock().unwrap_or_else(PoisonError::into_inner);
+        let roaming = roaming.get_or_insert_default();
         roaming.reported.replace(remote) != Some(remote)
     }
 
@@ -52,15 +54,19 @@ impl Active {
     pub(super) fn moved(&self, before: IpAddr, now: IpAddr) {
         let mut roaming = self.roaming.lock().unwrap_or_else(PoisonError::into_inner);
         if before != now {
-            roaming.former = Some(before);
+            roaming.get_or_insert_default().former = Some(before);
         }
-        roaming.reported = None;
+        if let Some(roaming) = &mut *roaming {
+            roaming.reported = None;
+        }
     }
 
     /// See [`Sa::was_at`](super::Sa::was_at).
     pub(super) fn was_at(&self, address: IpAddr) -> bool {
         let roaming = self.roaming.lock().unwrap_or_else(PoisonError::into_inner);
-        roaming.former == Some(address)
+        roaming
+            .as_ref()
+            .is_some_and(|roaming| roaming.former == Some(address))
     }
 
     #[cfg(test)]
