@@ -33,6 +33,11 @@ macro_rules! export_plugin {
             #[allow(unsafe_code)]
             #[unsafe(export_name = concat!("charon_plugin_", $name))]
             static ROOT: $crate::abi::LibHeader = $crate::abi::header::<Plugin>();
+
+            // SAFETY: only one plugin has this name, so no other symbol of the library does.
+            #[allow(unsafe_code)]
+            #[unsafe(export_name = concat!("charon_origin_", $name))]
+            static ORIGIN: $crate::abi::Origin = $crate::abi::Origin::OWN;
         };
     };
 }

@@ -4,8 +4,8 @@
 //!
 //! - A plugin built once loads in every later daemon of the same ABI major. So nothing reachable from the
 //!   [root](root::PluginRoot) ever grows: a feature names its [interface](object::Interface), `ke/1`, and carries an
-//!   erased object beside the layout of its table of functions, which is compared before use. A changed interface is a
-//!   new name, `ke/2`, next to the old.
+//!   erased object beside the layout of its table of functions, which is compared before use, unless both sides have the
+//!   same [`Origin`]. A changed interface is a new name, `ke/2`, next to the old.
 //! - Every function of every table catches panics ([`guard`](crate::guard)); the macro `interface!` sees to it.
 //! - Algorithms' hot paths pass borrowed slices and allocate nothing.
 //! - Secrets are zeroized by the side that drops them.
@@ -24,6 +24,7 @@ mod kernel_types_2;
 mod key_exchange;
 mod object;
 mod offer;
+mod origin;
 mod random;
 mod root;
 mod symmetric;
@@ -31,6 +32,7 @@ mod types;
 
 pub use object::{Interface, Object};
 pub use offer::{Checked, Checks, FeatureOffer, Refusal};
+pub use origin::{Origin, origin_symbol};
 pub use root::{API, Exported, HostHandle, PluginRoot, PluginRootRef, header, symbol};
 pub use types::panics;
 

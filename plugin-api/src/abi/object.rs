@@ -61,7 +61,7 @@ pub struct Layout(#[sabi(unsafe_opaque_field)] pub(super) &'static TypeLayout);
 
 impl Layout {
     /// That of a type.
-    pub(super) fn of<T: StableAbi>() -> Self {
+    pub(super) const fn of<T: StableAbi>() -> Self {
         Self(T::LAYOUT)
     }
 }

@@ -245,9 +245,22 @@ fn offer<T: Interface>(table: T) -> (RString, Layout, Object) {
     (T::NAME.into(), Layout::of::<T>(), Object::new(table))
 }
 
-/// Layouts of one plugin that were compared already; many features share one.
-#[derive(Default)]
-pub struct Checks(Vec<(usize, &'static str)>);
+/// What is known of the layouts of one plugin.
+pub struct Checks {
+    same_origin: bool,
+    /// Those that were compared already; many features share one.
+    compared: Vec<(usize, &'static str)>,
+}
+
+impl Checks {
+    /// Before any comparison. There is none if the plugin has the same [origin](super::Origin) as the daemon.
+    pub fn new(same_origin: bool) -> Self {
+        Self {
+            same_origin,
+            compared: Vec::new(),
+        }
+    }
+}
 
 struct Found<'a> {
     object: Object,
@@ -260,16 +273,16 @@ type Reason = (String, String);
 impl Found<'_> {
     fn check<T: Interface>(self) -> Result<Checked<T>, Reason> {
         let key = (std::ptr::from_ref(self.layout.0) as usize, T::NAME);
-        if !self.checks.0.contains(&key) {
+        if !self.checks.same_origin && !self.checks.compared.contains(&key) {
             compare::<T>(self.layout).map_err(|details| {
                 let name = T::NAME;
                 let reason =
                     format!("interface '{name}' has another layout than this daemon's; rebuild the plugin");
                 (reason, details)
             })?;
-            self.checks.0.push(key);
+            self.checks.compared.push(key);
         }
-        // SAFETY: the layout was compared.
+        // SAFETY: the layout was compared, or comes from the same sources.
         Ok(unsafe { Checked::new(self.object) })
     }
 

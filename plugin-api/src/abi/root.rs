@@ -1,4 +1,4 @@
-//! The one symbol of a plugin, and what it leads to. Nothing here may ever grow.
+//! The symbol that makes a plugin, and what it leads to. Nothing here may ever grow.
 
 use std::sync::Arc;
 
@@ -55,18 +55,18 @@ pub struct HostHandle {
 }
 
 impl HostHandle {
-    /// The daemon's side.
-    pub fn new(host: Arc<dyn Host>) -> Self {
+    /// The daemon's side, for a plugin that has the same [origin](super::Origin) or not.
+    pub fn new(host: Arc<dyn Host>, same_origin: bool) -> Self {
         extern "C" fn interface(object: &Object, name: RStr<'_>, layout: Layout) -> Outcome<ROption<Object>> {
             outcome(|| {
                 // SAFETY: `new` pairs this function with an object of this type.
-                let host: &Arc<dyn Host> = unsafe { object.get() };
-                let known = name == Host1::NAME && compare::<Host1>(layout).is_ok();
+                let (host, same_origin): &(Arc<dyn Host>, bool) = unsafe { object.get() };
+                let known = name == Host1::NAME && (*same_origin || compare::<Host1>(layout).is_ok());
                 Ok(known.then(|| Object::new(Host1::new(Arc::clone(host)))).into())
             })
         }
         Self {
-            object: Object::new(host),
+            object: Object::new((host, same_origin)),
             interface,
         }
     }

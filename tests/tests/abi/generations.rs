@@ -120,6 +120,29 @@ fn versions_of_the_same_major_load() {
     assert_eq!(loaded(&built_against("newer", &[change])), (Vec::new(), 1));
 }
 
+/// Then layouts are the same, and comparing them is left out.
+#[test]
+fn the_same_sources_are_recognized_wherever_they_lie() {
+    let compared = |folder: &Path| {
+        let (plugins, daemon) = load(&format!("{DEFAULT_LOAD} dhkem"), &directories(folder));
+        assert_eq!(features(plugins.expect("the others load"), "dhkem").len(), 1);
+        let lines = daemon.said_up_to(2).into_iter();
+        lines
+            .filter(|line| line.ends_with("its layouts are compared"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(compared(&built_against("origin", &[])), Vec::<String>::new());
+    let change = Change(
+        "plugin-api/src/abi/mod.rs",
+        "//! Authors of plugins",
+        "//! The authors of plugins",
+    );
+    assert_eq!(
+        compared(&built_against("other-origin", &[change])),
+        ["plugin 'dhkem' was built from other sources than this daemon, its layouts are compared"]
+    );
+}
+
 /// The workspace's version says nothing about the boundary.
 #[test]
 fn a_plugin_outlives_releases_of_the_daemon() {

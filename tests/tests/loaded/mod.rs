@@ -47,10 +47,15 @@ impl Host for Daemon {
 impl Daemon {
     /// What an operator reads: lines of level 1.
     pub(crate) fn said(&self) -> Vec<String> {
+        self.said_up_to(1)
+    }
+
+    /// Lines of a level and those below.
+    pub(crate) fn said_up_to(&self, highest: i8) -> Vec<String> {
         let lines = self.lines.lock().expect("the log");
         lines
             .iter()
-            .filter(|(level, _)| *level <= 1)
+            .filter(|(level, _)| *level <= highest)
             .map(|(_, line)| line.clone())
             .collect()
     }

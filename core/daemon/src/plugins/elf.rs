@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 
 /// Length of the file's header in octets.
 const HEADER: usize = 64;
+/// Length of an entry of its table of segments in octets.
+const SEGMENT: usize = 56;
 
 /// Reads the headers alone: libraries are large, and what is read once stays in the daemon's heap.
 pub(super) fn check(file: &File) -> Result<(), String> {
@@ -35,18 +37,18 @@ pub(super) fn check(file: &File) -> Result<(), String> {
         (u64_at(&header, 32), u16_at(&header, 54), u16_at(&header, 56));
     let tables = within(sections, u64::from(section_len) * u64::from(section_count))
         && within(segments, u64::from(segment_len) * u64::from(segment_count));
-    if !tables || segment_len < 56 {
+    if !tables || usize::from(segment_len) != SEGMENT {
         return Err(truncated());
     }
-    for index in 0..u64::from(segment_count) {
-        let mut segment = [0; 56];
-        file.read_exact_at(&mut segment, segments + index * u64::from(segment_len))
-            .map_err(|_| truncated())?;
-        if !within(u64_at(&segment, 8), u64_at(&segment, 32)) {
-            return Err(truncated());
-        }
+    let mut table = vec![0; SEGMENT * usize::from(segment_count)];
+    file.read_exact_at(&mut table, segments)
+        .map_err(|_| truncated())?;
+    let whole = |segment: &[u8]| within(u64_at(segment, 8), u64_at(segment, 32));
+    if table.chunks_exact(SEGMENT).all(whole) {
+        Ok(())
+    } else {
+        Err(truncated())
     }
-    Ok(())
 }
 
 fn u16_at(octets: &[u8], at: usize) -> u16 {

@@ -1,4 +1,7 @@
 //! A plugin's library: opened, checked, asked for its features, never closed.
+//!
+//! Opening is what takes longest, the dynamic linker's work on pages of the file, and is apart from the rest, so that one
+//! library may be opened while another is asked.
 
 #![allow(unsafe_code)]
 
@@ -8,7 +11,7 @@ use std::sync::Arc;
 
 use abi_stable::library::{AbiHeaderRef, LibraryError};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use plugin_api::abi::{API, Checks, HostHandle, PluginRootRef, symbol};
+use plugin_api::abi::{API, Checks, HostHandle, Origin, PluginRootRef, origin_symbol, symbol};
 use plugin_api::log::Group;
 use plugin_api::{Feature, Host};
 
@@ -28,12 +31,14 @@ impl Refusal {
     }
 }
 
-/// Opens the plugin and takes the features whose interfaces this daemon knows.
-pub(super) fn open(
-    name: &str,
-    directories: &[PathBuf],
-    host: &Arc<dyn Host>,
-) -> Result<Vec<Feature>, Refusal> {
+/// A library of a plugin, by all that is known until it is asked.
+pub(super) struct Opened {
+    path: PathBuf,
+    library: &'static Library,
+}
+
+/// Opens the library of a plugin.
+pub(super) fn open(name: &str, directories: &[PathBuf]) -> Result<Opened, Refusal> {
     let Some(path) = super::find(name, directories) else {
         let places: Vec<_> = directories
             .iter()
@@ -55,6 +60,13 @@ pub(super) fn open(
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
     let library = library.map_err(|error| Refusal::new(format!("{shown} cannot be opened: {error}")))?;
     let library = Box::leak(Box::new(library));
+    Ok(Opened { path, library })
+}
+
+/// Takes the features whose interfaces this daemon knows.
+pub(super) fn features(name: &str, opened: &Opened, host: &Arc<dyn Host>) -> Result<Vec<Feature>, Refusal> {
+    let Opened { path, library } = opened;
+    let shown = path.display();
     // SAFETY: the symbol is read as a pointer to a header, which `upgrade` checks before it believes anything else.
     let header = unsafe { library.get::<AbiHeaderRef>(symbol(name).as_bytes()) };
     let header = header.map_err(|_| {
@@ -66,9 +78,20 @@ pub(super) fn open(
     let header = (*header)
         .upgrade()
         .map_err(|error| library_error(&shown.to_string(), &error))?;
-    let root = header
-        .init_root_module::<PluginRootRef>()
-        .map_err(|error| library_error(&shown.to_string(), &error))?;
+    let same_origin = same_origin(name, library);
+    if !same_origin {
+        let text = format!(
+            "plugin '{name}' was built from other sources than this daemon, its layouts are compared"
+        );
+        host.log(Group::Lib, 2, &text);
+    }
+    let root = if same_origin {
+        // SAFETY: the layout of the root is that of the sources, which are the daemon's.
+        unsafe { header.init_root_module_with_unchecked_layout::<PluginRootRef>() }
+    } else {
+        header.init_root_module::<PluginRootRef>()
+    };
+    let root = root.map_err(|error| library_error(&shown.to_string(), &error))?;
     if root.api() != API {
         return Err(Refusal::new(format!(
             "{shown} is for plugin API {}, this daemon has {API}; build it again",
@@ -78,12 +101,12 @@ pub(super) fn open(
     if root.name() != name {
         return Err(Refusal::new(format!("{shown} calls itself '{}'", root.name())));
     }
-    let offers = (root.features())(HostHandle::new(Arc::clone(host)));
+    let offers = (root.features())(HostHandle::new(Arc::clone(host), same_origin));
     let offers = offers.into_result().map_err(|error| {
         let error = plugin_api::PluginError::from(error);
         Refusal::new(format!("{shown}: {error}"))
     })?;
-    let mut checks = Checks::default();
+    let mut checks = Checks::new(same_origin);
     let mut features = Vec::new();
     for offer in offers {
         match offer.accept(&mut checks) {
@@ -97,6 +120,14 @@ pub(super) fn open(
         }
     }
     Ok(features)
+}
+
+/// Whether a library, whose abi_stable is compatible, was built from the same as the daemon. Older plugins do not say.
+fn same_origin(name: &str, library: &Library) -> bool {
+    // SAFETY: the symbol is only read by the function below.
+    let origin = unsafe { library.get::<*const Origin>(origin_symbol(name).as_bytes()) };
+    // SAFETY: a plugin has an origin there, which begins with its fingerprint whatever it was built from.
+    origin.is_ok_and(|origin| unsafe { Origin::is_own(*origin) })
 }
 
 /// The error texts of `abi_stable` have a thousand lines; the first says enough.

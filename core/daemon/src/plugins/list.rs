@@ -11,7 +11,7 @@ pub const DEFAULT_LOAD: &str = "aws-lc aes sha2 sha1 random nonce gmp curve25519
                                 stroke vici updown counters";
 
 /// Parts of the daemon that the list names like plugins.
-pub(super) const BUILTIN: [&str; 1] = ["socket-default"];
+const BUILTIN: [&str; 1] = ["socket-default"];
 
 /// A plugin that is to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,11 @@ pub struct Wanted {
     pub name: String,
     /// Whether the daemon refuses to start without it.
     pub critical: bool,
+}
+
+/// Whether it is a part of the daemon.
+pub(super) fn is_builtin(wanted: &Wanted) -> bool {
+    BUILTIN.contains(&wanted.name.as_str())
 }
 
 /// The list, without what is switched off or named twice.

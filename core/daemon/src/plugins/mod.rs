@@ -6,7 +6,8 @@ mod list;
 mod resolve;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use config::settings::Settings;
 use plugin_api::log::Group;
@@ -26,18 +27,47 @@ pub fn load(
     directories: &[PathBuf],
     host: &Arc<dyn Host>,
 ) -> Result<Vec<Plugin>, String> {
-    let mut libraries = Vec::new();
-    for wanted in list::wanted(settings) {
-        if list::BUILTIN.contains(&wanted.name.as_str()) {
-            libraries.push(resolve::Candidate::builtin(&wanted.name));
+    let wanted = list::wanted(settings);
+    let candidates = thread::scope(|scope| {
+        // The dynamic linker does one library at a time; the next is opened while one is asked.
+        let (opened, opening) = mpsc::channel();
+        let open_all = || {
+            let opened = opened;
+            for wanted in wanted.iter().filter(|wanted| !list::is_builtin(wanted)) {
+                // Nobody listens any more after one that there is no start without.
+                if opened.send(library::open(&wanted.name, directories)).is_err() {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("open-plugins".into())
+            .spawn_scoped(scope, open_all)
+            .map_err(|error| format!("no thread to open plugins: {error}"))?;
+        ask_all(&wanted, &opening, host)
+    })?;
+    let plugins = resolve::resolve(candidates, &|level, line: &str| host.log(Group::Lib, level, line))?;
+    indispensable(&plugins)?;
+    Ok(plugins)
+}
+
+/// Asks libraries for their features in the order of the list, in which they are opened.
+fn ask_all(
+    wanted: &[Wanted],
+    opening: &mpsc::Receiver<Result<library::Opened, library::Refusal>>,
+    host: &Arc<dyn Host>,
+) -> Result<Vec<resolve::Candidate>, String> {
+    let mut candidates = Vec::new();
+    for wanted in wanted {
+        let Wanted { name, critical } = wanted;
+        if list::is_builtin(wanted) {
+            candidates.push(resolve::Candidate::builtin(name));
             continue;
         }
-        match library::open(&wanted.name, directories, host) {
-            Ok(features) => {
-                libraries.push(resolve::Candidate::new(wanted.name, wanted.critical, features));
-            }
+        let opened = opening.recv().expect("each that is no builtin is opened");
+        match opened.and_then(|opened| library::features(name, &opened, host)) {
+            Ok(features) => candidates.push(resolve::Candidate::new(name.clone(), *critical, features)),
             Err(refusal) => {
-                let name = &wanted.name;
                 host.log(
                     Group::Lib,
                     1,
@@ -46,15 +76,13 @@ pub fn load(
                 if !refusal.details.is_empty() {
                     host.log(Group::Lib, 3, &refusal.details);
                 }
-                if wanted.critical {
+                if *critical {
                     return Err(format!("loading critical plugin '{name}' failed"));
                 }
             }
         }
     }
-    let plugins = resolve::resolve(libraries, &|level, line: &str| host.log(Group::Lib, level, line))?;
-    indispensable(&plugins)?;
-    Ok(plugins)
+    Ok(candidates)
 }
 
 /// What the daemon itself depends on.
