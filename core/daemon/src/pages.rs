@@ -3,6 +3,10 @@
 
 use std::ffi::c_void;
 use std::ptr;
+use std::time::Duration;
+
+/// How long after the start it is taken to be over.
+pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// Gives back the pages of code that only loading has used, or that came along with those it used; what is needed again
 /// comes from the page cache. Each plugin brings a standard library of its own, so it is a third of an idle daemon.

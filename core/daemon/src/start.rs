@@ -27,6 +27,7 @@ use crate::loaded::{self, LoadedControl, LoadedPlugins};
 use crate::log::{Logger, targets, this_is_the_loop, thread_number};
 use crate::net::{Ports, Sockets};
 use crate::options::{ike_settings, truth};
+use crate::pages;
 use crate::paths::Paths;
 use crate::pidfile::PidFile;
 use crate::privileges::{self, Account};
@@ -210,7 +211,11 @@ fn run(
             // Whoever waited may have gone.
             let _ = std::fs::File::from(ready).write_all(b"\n");
         }
-        crate::pages::give_back_code();
+        // Clients that waited for the daemon come at once, and need some of it.
+        tokio::spawn(async {
+            tokio::time::sleep(pages::IDLE_AFTER).await;
+            pages::give_back_code();
+        });
     };
     let result = runtime.block_on(daemon.run(
         Inputs {
