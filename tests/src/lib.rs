@@ -9,8 +9,10 @@
     reason = "everything here is test code"
 )]
 
+pub mod counting;
 pub mod crypto;
 pub mod fuzz;
+pub mod gateway;
 pub mod kernel;
 pub mod netem;
 pub mod puppet;

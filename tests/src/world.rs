@@ -28,7 +28,14 @@ pub const MOON: &str = "192.168.0.2";
 pub const CAROL: &str = "192.168.0.3";
 pub const PSK: &str = "4ny7h1n6_c4n_h4pp3n_1n_7h3_n3x7_h4lf_h0ur";
 
-struct Seeded(ChaCha8Rng);
+/// Randomness from a seed.
+pub struct Seeded(ChaCha8Rng);
+
+impl Seeded {
+    pub fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+}
 
 impl Randomness for Seeded {
     fn fill(&mut self, out: &mut [u8]) {
@@ -65,7 +72,7 @@ pub struct World {
 }
 
 #[allow(clippy::disallowed_methods, reason = "any instant will do as the beginning")]
-fn beginning() -> Instant {
+pub(crate) fn beginning() -> Instant {
     Instant::now()
 }
 
@@ -82,9 +89,7 @@ impl World {
             .iter()
             .zip(1..)
             .map(|(address, number)| {
-                let random = Seeded(ChaCha8Rng::seed_from_u64(
-                    seed.wrapping_mul(31).wrapping_add(number),
-                ));
+                let random = Seeded::new(seed.wrapping_mul(31).wrapping_add(number));
                 let registry = Arc::clone(registry);
                 let mut endpoint = Endpoint::new(settings.clone(), registry, Box::new(random), now);
                 endpoint.set_log_levels(|_| 2);

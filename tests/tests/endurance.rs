@@ -1,36 +1,15 @@
 //! What only many repetitions show: nothing is lost, nothing is left.
-#![allow(missing_docs, unsafe_code, reason = "test code, and an allocator that counts")]
+#![allow(missing_docs)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use ike::{Event, Settings};
+use pqswan_tests::counting::Counting;
 use pqswan_tests::netem::Conditions;
 use pqswan_tests::world::World;
 
-/// Counts what is allocated and not given back.
-struct Counting;
-
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-
-// SAFETY: it only counts; the system's allocator does the work.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(1, Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static HEAP: Counting = Counting;
 
 const SECOND: Duration = Duration::from_secs(1);
 const REKEYINGS: usize = 100_000;
@@ -108,7 +87,7 @@ fn a_hundred_thousand_rekeyings_leave_one_pair_and_no_garbage() {
         world.assert_consistent();
         done += settle(&mut world);
         // Every table and buffer has had its size by the first time.
-        let live = LIVE.load(Ordering::Relaxed);
+        let live = HEAP.blocks();
         let first = *baseline.get_or_insert(live);
         assert!(
             live <= first + 50,
