@@ -5,22 +5,28 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Secret octets: zeroized on drop, never cloned by accident, never printed, compared in constant time.
 #[derive(Default, Zeroize, ZeroizeOnDrop)]
-pub struct Secret(Vec<u8>);
+pub struct Secret(Box<[u8]>);
 
 impl Secret {
     /// Takes the octets over; they must not be copied elsewhere.
-    pub fn new(octets: Vec<u8>) -> Self {
-        Self(octets)
+    pub fn new(mut octets: Vec<u8>) -> Self {
+        if octets.len() == octets.capacity() {
+            return Self(octets.into());
+        }
+        // Shrinking could leave the original behind.
+        let secret = Self::copy_of(&octets);
+        octets.zeroize();
+        secret
     }
 
     /// Copies the octets; the original stays the caller's to zeroize.
     pub fn copy_of(octets: &[u8]) -> Self {
-        Self(octets.to_vec())
+        Self(octets.into())
     }
 
     /// `len` zero octets, to be filled.
     pub fn zeroed(len: usize) -> Self {
-        Self(vec![0; len])
+        Self(vec![0; len].into())
     }
 
     /// The octets.
@@ -35,11 +41,7 @@ impl Secret {
 
     /// The octets without their protection, exactly as much memory as they need.
     pub(crate) fn into_octets(mut self) -> Vec<u8> {
-        if self.0.capacity() == self.0.len() {
-            return std::mem::take(&mut self.0);
-        }
-        // What lies behind the end may be secret too; it is zeroized with `self`.
-        self.0.as_slice().into()
+        std::mem::take(&mut self.0).into_vec()
     }
 
     /// Length in octets.

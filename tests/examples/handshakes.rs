@@ -17,7 +17,10 @@ const TIMED: u32 = 200;
 const PARTS: u32 = 5;
 
 fn main() {
-    let mut numbers: Vec<u32> = std::env::args().skip(1).filter_map(|it| it.parse().ok()).collect();
+    let mut numbers: Vec<u32> = std::env::args()
+        .skip(1)
+        .filter_map(|it| it.parse().ok())
+        .collect();
     if numbers.is_empty() {
         numbers = vec![2_000];
     }
@@ -51,6 +54,9 @@ fn main() {
             best.0 = best.0.min(micros(gateway.spent.0));
             best.1 = best.1.min(micros(gateway.spent.1));
         }
-        println!("{number}: a handshake takes {:.1} us and key exchanges of {:.1} us", best.0, best.1);
+        println!(
+            "{number}: a handshake takes {:.1} us and key exchanges of {:.1} us",
+            best.0, best.1
+        );
     }
 }

@@ -88,7 +88,9 @@ impl Gateway {
                 to_client.extend(self.handle(&datagram));
             } else if let Some(datagram) = to_client.pop_front() {
                 let Transmit { local, remote, .. } = datagram;
-                client.endpoint.handle_datagram(self.now, remote, local, &datagram.octets);
+                client
+                    .endpoint
+                    .handle_datagram(self.now, remote, local, &datagram.octets);
                 to_gateway.extend(client.drain(self.now));
             } else {
                 break;
@@ -115,7 +117,10 @@ impl Gateway {
             remote: SocketAddr::new(address(MOON), 500),
         };
         endpoint.initiate(self.now, CommandId(1), what);
-        Client { endpoint, next_spi: 0 }
+        Client {
+            endpoint,
+            next_spi: 0,
+        }
     }
 
     /// The gateway takes a datagram, and does what follows from it; returns what it sends.

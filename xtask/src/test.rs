@@ -121,6 +121,8 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             "sim",
             "--test",
             "endurance",
+            "--test",
+            "footprint",
         ])?,
         Kind::Golden => {
             cargo(&["test", "-p", "ike-crypto", "-p", "ike-wire", "golden"])?;

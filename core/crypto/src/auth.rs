@@ -1,6 +1,6 @@
 //! What AUTH payloads are computed over (RFC 7296, 2.15).
 
-use plugin_api::{PluginError, Prf, Secret};
+use plugin_api::{PluginError, Prf, PrfKey, Secret};
 use subtle::ConstantTimeEq;
 
 use crate::keymat;
@@ -39,8 +39,18 @@ pub fn signed_octets(
 ///
 /// If the PRF fails.
 pub fn psk_auth(prf: &dyn Prf, psk: &[u8], octets: &[&[u8]]) -> Result<Secret, PluginError> {
-    let key = keymat::prf(prf, psk, &[KEY_PAD])?;
-    keymat::prf(prf, key.expose(), octets)
+    let mut auth = Secret::zeroed(prf.output_len());
+    psk_key(prf, psk)?.compute(octets, auth.expose_mut())?;
+    Ok(auth)
+}
+
+/// The key that AUTH of a shared key is computed with.
+///
+/// # Errors
+///
+/// If the PRF fails.
+pub fn psk_key(prf: &dyn Prf, psk: &[u8]) -> Result<Box<dyn PrfKey>, PluginError> {
+    prf.create(keymat::prf(prf, psk, &[KEY_PAD])?.expose())
 }
 
 /// Compares a received AUTH with the expected one, in constant time.

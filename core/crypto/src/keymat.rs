@@ -70,21 +70,23 @@ pub fn prf_plus(prf: &dyn Prf, key: &[u8], seed_parts: &[&[u8]], len: usize) -> 
         return Err(PluginError::new(ErrorKind::InvalidArgument, message));
     }
     let key = prf.create(key)?;
+    let seed_len: usize = seed_parts.iter().map(|part| part.len()).sum();
+    // The block before, the seed, and the number.
+    let mut input = Secret::zeroed(block_len + seed_len + 1);
+    let mut at = block_len;
+    for part in seed_parts {
+        input.expose_mut()[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
     let mut out = Secret::zeroed(len);
-    let mut block = Secret::default();
-    let mut next = Secret::zeroed(block_len);
+    let mut block = Secret::zeroed(block_len);
     for (number, chunk) in (1..=u8::MAX).zip(out.expose_mut().chunks_mut(block_len)) {
-        let number = [number];
-        let parts: Vec<&[u8]> = std::iter::once(block.expose())
-            .chain(seed_parts.iter().copied())
-            .chain(std::iter::once(number.as_slice()))
-            .collect();
-        key.compute(&parts, next.expose_mut())?;
-        chunk.copy_from_slice(&next.expose()[..chunk.len()]);
-        if block.is_empty() {
-            block = Secret::zeroed(block_len);
-        }
-        std::mem::swap(&mut block, &mut next);
+        input.expose_mut()[at] = number;
+        // The first block has none before it.
+        let from = if number == 1 { block_len } else { 0 };
+        key.compute(&[&input.expose()[from..]], block.expose_mut())?;
+        chunk.copy_from_slice(&block.expose()[..chunk.len()]);
+        input.expose_mut()[..block_len].copy_from_slice(block.expose());
     }
     Ok(out)
 }

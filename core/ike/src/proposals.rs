@@ -6,6 +6,7 @@ use crypto::select::Selection;
 use iana::{Profile, Protocol};
 use wire::payload::{Payload, Sa};
 
+use crate::common::Expanded;
 use crate::shared::Shared;
 
 /// The payload that offers these.
@@ -40,31 +41,19 @@ pub(crate) fn from_wire(sa: &Sa, protocol: Protocol, spi_len: usize) -> Vec<Prop
 }
 
 /// The IKE proposals of a connection, and what is wrong with them.
-pub(crate) fn of_connection(shared: &Shared, config: &PeerConfig) -> (Vec<Proposal>, Vec<String>) {
-    let list = &config.proposals;
+pub(crate) fn of_connection(shared: &Shared, config: &PeerConfig) -> Expanded {
     let style = match config.profile {
         Some(Profile::Rfc) => DefaultStyle::Rfc,
         _ => DefaultStyle::Draft,
     };
-    Proposal::expand(
-        &list.entries,
-        list.append_defaults,
-        Protocol::IKE,
-        &shared.registry,
-        style,
-    )
+    let (common, registry) = (&shared.common, &shared.registry);
+    common.expand(&config.proposals, Protocol::IKE, style, registry)
 }
 
 /// The ESP proposals of a configuration, and what is wrong with them.
-pub(crate) fn of_child(shared: &Shared, config: &ChildConfig) -> (Vec<Proposal>, Vec<String>) {
-    let list = &config.proposals;
-    Proposal::expand(
-        &list.entries,
-        list.append_defaults,
-        Protocol::ESP,
-        &shared.registry,
-        DefaultStyle::Draft,
-    )
+pub(crate) fn of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
+    let (common, registry) = (&shared.common, &shared.registry);
+    common.expand(&config.proposals, Protocol::ESP, DefaultStyle::Draft, registry)
 }
 
 /// How proposals are compared with a peer's.

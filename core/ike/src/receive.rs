@@ -10,7 +10,7 @@ use wire::{Flags, Header, IkeSpi, Packet};
 use crate::alert::Alert;
 use crate::endpoint::Endpoint;
 use crate::exchange::find;
-use crate::lookup::SaKey;
+use crate::lookup::{SaKey, half};
 use crate::output::Transmit;
 use crate::sa::{IkeSa, Inbound};
 use crate::shared::{Shared, endpoint, log_plain};
@@ -85,7 +85,7 @@ impl Endpoint {
             return;
         }
         let digest = self.shared.sha1(&[octets]);
-        if let Some(key) = self.lookup.by_init(&digest) {
+        if let Some(key) = self.lookup.by_init(half(&digest)) {
             return self.with_sa(key, |sa, shared| sa.repeat_init_response(shared, &digest));
         }
         if self.is_over_limits(remote) {

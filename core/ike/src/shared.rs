@@ -10,11 +10,13 @@ use config::connection::{ChildConfig, PeerConfig};
 use config::identity::Identity;
 use config::secret::SecretStore;
 use crypto::registry::Registry;
-use iana::{HashAlgorithm, Protocol, TrafficSelector};
+use iana::{HashAlgorithm, Protocol};
 use plugin_api::Hasher;
 use plugin_api::kernel::SaId;
 
-use crate::child::numbers::{Chosen, Numbers};
+use crate::child::Selectors;
+use crate::child::numbers::Chosen;
+use crate::common::Common;
 use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::extension::redirect::Luggage;
@@ -22,6 +24,7 @@ use crate::lookup::SaKey;
 use crate::names::Names;
 use crate::output::{CommandId, Destination, Job, JobId, KernelId, KernelOp, Outbox};
 use crate::pool::Pools;
+use crate::psk::PskKeys;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
 use crate::standing::Standing;
@@ -38,6 +41,7 @@ pub(crate) struct Shared {
     /// What names in them stand for.
     pub(crate) names: Names,
     pub(crate) secrets: SecretStore,
+    pub(crate) psk_keys: PskKeys,
     /// Virtual addresses for peers.
     pub(crate) pools: Pools,
     /// What peers are told with a virtual address of any pool.
@@ -49,6 +53,7 @@ pub(crate) struct Shared {
     /// Whether anybody wants to know of moves and alerts.
     pub(crate) watched: bool,
     pub(crate) reqids: Reqids,
+    pub(crate) common: Common,
     /// Marks and ids of interfaces that were chosen.
     pub(crate) chosen: Chosen,
     /// Traps and shunts.
@@ -66,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
     /// Addresses of the SPIs that are being reserved, to give them back if nobody waits any more.
     pub(crate) reservations: BTreeMap<KernelId, (IpAddr, IpAddr)>,
+    /// SPIs of CHILD_SAs that have gone, to be taken out of the Endpoint's tables.
+    pub(crate) unlisted: Vec<u32>,
     /// What was counted, if anybody wants to know.
     pub(crate) tally: Option<Box<Tally>>,
     sha1: Arc<dyn Hasher>,
@@ -96,21 +103,21 @@ impl Owner {
 pub(crate) enum Wish {
     /// The peer says that it knows of no other IKE_SA between these identities.
     InitialContact {
-        local: Identity,
-        remote: Identity,
+        local: Arc<Identity>,
+        remote: Arc<Identity>,
         except: u32,
     },
     /// The peer at this address answers no more: what it had rekeyed it will not delete.
     PeerDead {
-        local: Identity,
-        remote: Identity,
+        local: Arc<Identity>,
+        remote: Arc<Identity>,
         address: IpAddr,
     },
     /// Only the newest IKE_SA of a configuration and these identities shall stay.
     Replace {
         config: Arc<PeerConfig>,
-        local: Identity,
-        remote: Identity,
+        local: Arc<Identity>,
+        remote: Arc<Identity>,
         except: u32,
         /// One that goes by itself when this one stands.
         instead_of: Option<u32>,
@@ -118,8 +125,8 @@ pub(crate) enum Wish {
     /// Whether an IKE_SA may stand beside those that are to be kept.
     Admit {
         config: Arc<PeerConfig>,
-        local: Identity,
-        remote: Identity,
+        local: Arc<Identity>,
+        remote: Arc<Identity>,
         newcomer: SaKey,
     },
     /// An IKE_SA that replaces another.
@@ -131,7 +138,7 @@ pub(crate) enum Wish {
     /// The peer deletes one whose CHILD_SAs another has anew.
     HandOver(SaKey),
     /// The CHILD_SAs between these identities have gone with their IKE_SA.
-    TakeOver(Identity, Identity),
+    TakeOver(Arc<Identity>, Arc<Identity>),
     /// Establish anew, for a reauthentication or a dead peer.
     Reinitiate(Box<Again>),
     /// Install the trap of a CHILD_SA that is gone.
@@ -174,6 +181,7 @@ impl Shared {
             connections: Vec::new(),
             names: Names::default(),
             secrets: SecretStore::default(),
+            psk_keys: PskKeys::default(),
             pools: Pools::default(),
             attributes: Vec::new(),
             uses_dns: false,
@@ -181,6 +189,7 @@ impl Shared {
             local_addresses: Vec::new(),
             watched: false,
             reqids: Reqids::default(),
+            common: Common::default(),
             chosen: Chosen::default(),
             policies: Policies::default(),
             wishes: Vec::new(),
@@ -190,6 +199,7 @@ impl Shared {
             jobs: BTreeMap::new(),
             kernel_ops: BTreeMap::new(),
             reservations: BTreeMap::new(),
+            unlisted: Vec::new(),
             tally: None,
             sha1,
             randomness,
@@ -307,18 +317,16 @@ impl Shared {
 /// Numbers that tie SAs to policies: equal selectors have equal ones, if marks and interfaces are equal too.
 #[derive(Debug, Default)]
 pub(crate) struct Reqids {
-    by_selectors: BTreeMap<Selectors, Reqid>,
+    by_selectors: BTreeMap<Arc<Selectors>, Reqid>,
     last: u32,
 }
-
-type Selectors = (Vec<TrafficSelector>, Vec<TrafficSelector>, Numbers);
 
 #[derive(Debug)]
 struct Reqid {
     number: u32,
     /// How many CHILD_SAs and how many traps have it.
-    children: usize,
-    traps: usize,
+    children: u32,
+    traps: u32,
 }
 
 impl Reqids {
@@ -327,64 +335,37 @@ impl Reqids {
     }
 
     /// How many CHILD_SAs have these selectors.
-    pub(crate) fn users(
-        &self,
-        local: &[TrafficSelector],
-        remote: &[TrafficSelector],
-        numbers: Numbers,
-    ) -> usize {
-        let known = self.by_selectors.get(&(local.to_vec(), remote.to_vec(), numbers));
+    pub(crate) fn users(&self, selectors: &Selectors) -> u32 {
+        let known = self.by_selectors.get(selectors);
         known.map_or(0, |reqid| reqid.children)
     }
 
     /// The number for a CHILD_SA with these selectors; that of its trap, if they are not those of other CHILD_SAs.
-    pub(crate) fn acquire(
-        &mut self,
-        local: &[TrafficSelector],
-        remote: &[TrafficSelector],
-        numbers: Numbers,
-        of_trap: Option<u32>,
-    ) -> u32 {
-        let reqid = self.entry(local, remote, numbers, of_trap);
+    pub(crate) fn acquire(&mut self, selectors: &Arc<Selectors>, of_trap: Option<u32>) -> u32 {
+        let reqid = self.entry(selectors, of_trap);
         reqid.children += 1;
         reqid.number
     }
 
-    pub(crate) fn release(
-        &mut self,
-        local: &[TrafficSelector],
-        remote: &[TrafficSelector],
-        numbers: Numbers,
-    ) {
-        self.less(local, remote, numbers, |reqid| &mut reqid.children);
+    pub(crate) fn release(&mut self, selectors: &Selectors) {
+        self.less(selectors, |reqid| &mut reqid.children);
     }
 
     /// The number for a trap with these selectors.
-    pub(crate) fn hold(
-        &mut self,
-        local: &[TrafficSelector],
-        remote: &[TrafficSelector],
-        numbers: Numbers,
-    ) -> u32 {
-        let reqid = self.entry(local, remote, numbers, None);
+    pub(crate) fn hold(&mut self, selectors: &Arc<Selectors>) -> u32 {
+        let reqid = self.entry(selectors, None);
         reqid.traps += 1;
         reqid.number
     }
 
-    pub(crate) fn let_go(&mut self, local: &[TrafficSelector], remote: &[TrafficSelector], numbers: Numbers) {
-        self.less(local, remote, numbers, |reqid| &mut reqid.traps);
+    pub(crate) fn let_go(&mut self, selectors: &Selectors) {
+        self.less(selectors, |reqid| &mut reqid.traps);
     }
 
-    fn entry(
-        &mut self,
-        local: &[TrafficSelector],
-        remote: &[TrafficSelector],
-        numbers: Numbers,
-        number: Option<u32>,
-    ) -> &mut Reqid {
+    fn entry(&mut self, selectors: &Arc<Selectors>, number: Option<u32>) -> &mut Reqid {
         let last = &mut self.last;
         self.by_selectors
-            .entry((local.to_vec(), remote.to_vec(), numbers))
+            .entry(Arc::clone(selectors))
             .or_insert_with(|| Reqid {
                 number: number.unwrap_or_else(|| {
                     *last += 1;
@@ -395,18 +376,11 @@ impl Reqids {
             })
     }
 
-    fn less(
-        &mut self,
-        local: &[TrafficSelector],
-        remote: &[TrafficSelector],
-        numbers: Numbers,
-        users: impl Fn(&mut Reqid) -> &mut usize,
-    ) {
-        let key = (local.to_vec(), remote.to_vec(), numbers);
-        if let Some(reqid) = self.by_selectors.get_mut(&key) {
+    fn less(&mut self, selectors: &Selectors, users: impl Fn(&mut Reqid) -> &mut u32) {
+        if let Some(reqid) = self.by_selectors.get_mut(selectors) {
             *users(reqid) -= 1;
             if reqid.children + reqid.traps == 0 {
-                self.by_selectors.remove(&key);
+                self.by_selectors.remove(selectors);
             }
         }
     }

@@ -8,13 +8,13 @@ use config::identity::Identity;
 use crate::lookup::SaKey;
 
 /// The identities of both ends, the own one first.
-pub(crate) type Ends = (Identity, Identity);
+pub(crate) type Ends = (Arc<Identity>, Arc<Identity>);
 
 /// IKE_SAs by their numbers and by the identities of their ends.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
-    ends: BTreeMap<SaKey, Arc<Ends>>,
-    keys: BTreeMap<Arc<Ends>, BTreeSet<SaKey>>,
+    ends: BTreeMap<SaKey, Ends>,
+    keys: BTreeSet<(Ends, SaKey)>,
 }
 
 impl Standing {
@@ -28,32 +28,24 @@ impl Standing {
 
     pub(crate) fn insert(&mut self, key: SaKey, ends: Ends) {
         self.remove(key);
-        let ends = match self.keys.get_key_value(&ends) {
-            Some((known, _)) => Arc::clone(known),
-            None => Arc::new(ends),
-        };
-        self.keys.entry(Arc::clone(&ends)).or_default().insert(key);
+        self.keys.insert((ends.clone(), key));
         self.ends.insert(key, ends);
     }
 
     pub(crate) fn remove(&mut self, key: SaKey) -> Option<Ends> {
-        let ends = self.ends.remove(&key)?;
-        if let Some(keys) = self.keys.get_mut(&ends) {
-            keys.remove(&key);
-            if keys.is_empty() {
-                self.keys.remove(&ends);
-            }
-        }
-        Some(Arc::unwrap_or_clone(ends))
+        let entry = (self.ends.remove(&key)?, key);
+        self.keys.remove(&entry);
+        Some(entry.0)
     }
 
     pub(crate) fn get(&self, key: SaKey) -> Option<&Ends> {
-        self.ends.get(&key).map(|ends| &**ends)
+        self.ends.get(&key)
     }
 
     /// Those between the same identities.
     pub(crate) fn between(&self, ends: &Ends) -> impl Iterator<Item = SaKey> {
-        self.keys.get(ends).into_iter().flatten().copied()
+        let range = (ends.clone(), SaKey::MIN)..=(ends.clone(), SaKey::MAX);
+        self.keys.range(range).map(|(_, key)| *key)
     }
 }
 
@@ -62,7 +54,7 @@ mod tests {
     use super::*;
 
     fn ends(peer: &str) -> Ends {
-        (Identity::parse("moon"), Identity::parse(peer))
+        (Arc::new(Identity::parse("moon")), Arc::new(Identity::parse(peer)))
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) enum Task {
     /// Delete a CHILD_SA, by its inbound SPI, that the peer installed and this end could not.
     WithdrawChild(u32),
     /// Send the peer to another gateway.
-    Redirect(Host),
+    Redirect(Box<Host>),
     /// See whether the peer lives.
     Liveness,
     /// Tell the peer of addresses that changed (RFC 4555, 3.5 and 3.6).

@@ -13,7 +13,7 @@ use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
 use iana::TrafficSelector;
 use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
 
-use crate::child::Numbers;
+use crate::child::{Numbers, Selectors};
 use crate::endpoint::Initiate;
 use crate::output::{CommandId, KernelId, KernelOp};
 use crate::selectors;
@@ -59,12 +59,10 @@ pub(crate) struct Trap {
     /// A number of the same series as those of CHILD_SAs.
     pub(crate) unique_id: u32,
     pub(crate) reqid: u32,
-    /// Its marks and ids of interfaces, which its CHILD_SAs share.
-    pub(crate) numbers: Numbers,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
-    pub(crate) local_ts: Vec<TrafficSelector>,
-    pub(crate) remote_ts: Vec<TrafficSelector>,
+    /// With its marks and ids of interfaces, which its CHILD_SAs share.
+    pub(crate) selectors: Arc<Selectors>,
     attempt: Attempt,
 }
 
@@ -157,7 +155,7 @@ impl Policies {
 
     /// The marks and ids of interfaces of the trap of a CHILD_SA's configuration, which its CHILD_SAs share.
     pub(crate) fn numbers_of(&self, config: &Arc<ChildConfig>) -> Option<Numbers> {
-        self.trap_of(config).map(|trap| trap.numbers)
+        self.trap_of(config).map(|trap| trap.selectors.numbers)
     }
 
     /// The packet that a CHILD_SA of this configuration is being established for, with the reqid of its trap.
@@ -265,10 +263,13 @@ impl Policy {
         numbers: Numbers,
         reqids: &mut Reqids,
     ) -> Self {
-        let local_ts = selectors::resolve(&child.local_ts, &[what.local.ip()]);
-        let remote_ts = selectors::resolve(&child.remote_ts, &[what.remote.ip()]);
+        let selectors = Arc::new(Selectors {
+            local: selectors::resolve(&child.local_ts, &[what.local.ip()]).into(),
+            remote: selectors::resolve(&child.remote_ts, &[what.remote.ip()]).into(),
+            numbers,
+        });
         let reqid = match child.reqid {
-            0 => reqids.hold(&local_ts, &remote_ts, numbers),
+            0 => reqids.hold(&selectors),
             fixed => fixed,
         };
         let mode = if child.mode == Mode::Transport {
@@ -285,7 +286,7 @@ impl Policy {
             numbers,
         };
         let parameters = if child.policies {
-            template.policies(child, &local_ts, &remote_ts)
+            template.policies(child, &selectors.local, &selectors.remote)
         } else {
             Vec::new()
         };
@@ -296,11 +297,9 @@ impl Policy {
             trap: Some(Trap {
                 unique_id,
                 reqid,
-                numbers,
                 local: what.local,
                 remote: what.remote,
-                local_ts,
-                remote_ts,
+                selectors,
                 attempt: Attempt::None,
             }),
         }
@@ -345,7 +344,7 @@ impl Policy {
 
     pub(crate) fn release(&self, reqids: &mut Reqids) {
         if let Some(trap) = self.trap.as_ref().filter(|_| self.child.reqid == 0) {
-            reqids.let_go(&trap.local_ts, &trap.remote_ts, trap.numbers);
+            reqids.let_go(&trap.selectors);
         }
     }
 
@@ -359,7 +358,7 @@ impl Policy {
 impl Trap {
     fn covers(&self, (src, dst): &Packet) -> bool {
         let covers = |selectors: &[TrafficSelector], packet| selectors.iter().any(|ts| ts.covers(packet));
-        covers(&self.local_ts, src) && covers(&self.remote_ts, dst)
+        covers(&self.selectors.local, src) && covers(&self.selectors.remote, dst)
     }
 
     /// The packet that it establishes a CHILD_SA for.

@@ -144,9 +144,12 @@ pub fn parse_payloads(first: PayloadType, octets: &[u8]) -> Result<Vec<Payload>,
     at_end(&cursor, payloads)
 }
 
+/// Most messages are not longer, so that their buffers need not grow.
+const TYPICAL_LEN: usize = 512;
+
 /// The octets of payloads, and the type of the first.
 pub fn write_payloads(payloads: &[Payload]) -> (PayloadType, Vec<u8>) {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(TYPICAL_LEN);
     for (index, payload) in payloads.iter().enumerate() {
         let next = payloads.get(index + 1).map_or(PayloadType::NONE, Payload::kind);
         let start = out.len();

@@ -57,10 +57,17 @@ impl MlKem {
         }
         let coefficients = &public_key[..self.public_key_len - SEED_LEN];
         // Twelve bits each, the low ones first.
-        let reduced = coefficients.chunks_exact(3).all(|octets| {
-            let [low, middle, high] = [0, 1, 2].map(|at| u16::from(octets[at]));
-            low | (middle & 0xf) << 8 < MODULUS && middle >> 4 | high << 4 < MODULUS
-        });
+        let largest = coefficients
+            .as_chunks()
+            .0
+            .iter()
+            .fold(0, |largest: u16, &[low, middle, high]| {
+                let (low, middle, high) = (u16::from(low), u16::from(middle), u16::from(high));
+                largest
+                    .max(low | (middle & 0xf) << 8)
+                    .max(middle >> 4 | high << 4)
+            });
+        let reduced = largest < MODULUS;
         if reduced {
             return Ok(());
         }

@@ -43,12 +43,10 @@ pub(crate) struct ChildSa {
     pub(crate) state: ChildState,
     pub(crate) spi_in: u32,
     pub(crate) spi_out: u32,
-    pub(crate) local_ts: Vec<TrafficSelector>,
-    pub(crate) remote_ts: Vec<TrafficSelector>,
+    pub(crate) selectors: Arc<Selectors>,
     pub(crate) mode: Mode,
     reqid: u32,
-    pub(crate) numbers: Numbers,
-    proposal: Option<Proposal>,
+    proposal: Option<Arc<Proposal>>,
     encap: Option<(u16, u16)>,
     ends: (IpAddr, IpAddr),
     installed: Option<Instant>,
@@ -57,12 +55,24 @@ pub(crate) struct ChildSa {
     outbound: Outbound,
     /// Whether one of another IKE_SA with the same peer sends in its place for now.
     overlaps: bool,
+    /// Whether the Endpoint's tables lead from its SPI to its IKE_SA.
+    pub(crate) listed: bool,
     /// The CHILD_SA that takes over when this one goes.
     pub(crate) successor: Option<u32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
     pub(crate) timer: Timer,
     /// Of one that is closed when it is idle for long.
-    usage: Option<Use>,
+    usage: Option<Box<Use>>,
+}
+
+/// What packets a CHILD_SA or a trap is for.
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Selectors {
+    /// What this end sends from.
+    pub(crate) local: Box<[TrafficSelector]>,
+    /// What the peer has behind it.
+    pub(crate) remote: Box<[TrafficSelector]>,
+    pub(crate) numbers: Numbers,
 }
 
 /// Where the half that sends stands. A responder has the old CHILD_SA send until that is deleted: only then it knows that
@@ -70,7 +80,7 @@ pub(crate) struct ChildSa {
 #[derive(Debug)]
 enum Outbound {
     /// Not installed; these operations install it.
-    Waiting(Vec<KernelOp>),
+    Waiting(Box<[KernelOp]>),
     Installed,
     Gone,
 }
@@ -98,6 +108,13 @@ pub(crate) struct Agreed {
     pub(crate) encap: bool,
 }
 
+impl Selectors {
+    /// Where inbound packets come from, or outbound ones.
+    fn from(&self, inbound: bool) -> &[TrafficSelector] {
+        if inbound { &self.remote } else { &self.local }
+    }
+}
+
 impl ChildSa {
     /// A CHILD_SA to be negotiated, with the SPI reserved for it.
     pub(crate) fn new(
@@ -114,10 +131,8 @@ impl ChildSa {
             state: ChildState::Created,
             spi_in,
             spi_out: 0,
-            local_ts: Vec::new(),
-            remote_ts: Vec::new(),
+            selectors: Arc::default(),
             reqid: 0,
-            numbers: Numbers::default(),
             proposal: None,
             encap: None,
             ends: (local.ip(), remote.ip()),
@@ -126,6 +141,7 @@ impl ChildSa {
             expires_at: None,
             outbound: Outbound::Gone,
             overlaps: false,
+            listed: false,
             successor: None,
             timer: Timer::OFF,
             usage: None,
@@ -145,17 +161,17 @@ impl ChildSa {
     ) -> Vec<KernelOp> {
         self.transition_to(ChildState::install);
         self.ends = (local.ip(), remote.ip());
-        self.numbers = numbers;
         self.encap = agreed.encap.then_some((local.port(), remote.port()));
         self.spi_out = agreed.spi_out;
-        self.local_ts = agreed.local_ts;
-        self.remote_ts = agreed.remote_ts;
+        self.selectors = Arc::new(Selectors {
+            local: agreed.local_ts.into(),
+            remote: agreed.remote_ts.into(),
+            numbers,
+        });
         self.reqid = match self.config.reqid {
             0 => {
                 let of_trap = shared.policies.reqid_of(&self.config);
-                shared
-                    .reqids
-                    .acquire(&self.local_ts, &self.remote_ts, numbers, of_trap)
+                shared.reqids.acquire(&self.selectors, of_trap)
             }
             fixed => fixed,
         };
@@ -178,16 +194,8 @@ impl ChildSa {
             inbound,
             reqid: self.reqid,
             mode: self.sa_mode(),
-            src_ts: if inbound {
-                self.remote_ts.clone()
-            } else {
-                self.local_ts.clone()
-            },
-            dst_ts: if inbound {
-                self.local_ts.clone()
-            } else {
-                self.remote_ts.clone()
-            },
+            src_ts: self.selectors.from(inbound).to_vec(),
+            dst_ts: self.selectors.from(!inbound).to_vec(),
             encryption: agreed.suite.encryption,
             encryption_key: keys.0,
             integrity: agreed.suite.integrity,
@@ -233,14 +241,14 @@ impl ChildSa {
             ops.append(&mut sending);
             self.outbound = Outbound::Installed;
         } else {
-            self.outbound = Outbound::Waiting(sending);
+            self.outbound = Outbound::Waiting(sending.into());
         }
         if send == SendFrom::Overlapping {
             self.overlaps = true;
             self.timer = Timer::after(shared.now, OVERLAP);
         }
         ops.extend(inbound.into_iter().map(KernelOp::AddPolicy));
-        self.proposal = Some(agreed.proposal);
+        self.proposal = Some(shared.common.child_proposal(agreed.proposal));
         ops
     }
 
@@ -249,7 +257,7 @@ impl ChildSa {
         match std::mem::replace(&mut self.outbound, Outbound::Gone) {
             Outbound::Waiting(ops) => {
                 self.outbound = Outbound::Installed;
-                ops
+                ops.into_vec()
             }
             other => {
                 self.outbound = other;
@@ -293,7 +301,7 @@ impl ChildSa {
     pub(crate) fn on_installed(&mut self, now: Instant) {
         self.transition_to(ChildState::installed);
         self.installed = Some(now);
-        self.usage = Use::new(now, self.config.inactivity);
+        self.usage = Use::new(now, self.config.inactivity).map(Box::new);
     }
 
     /// What asks for the usage of both SAs.
@@ -330,10 +338,11 @@ impl ChildSa {
 
     /// Gives back the reqid; the kernel operations of [`remove`](Self::remove) go with it.
     pub(crate) fn release(&self, shared: &mut Shared) {
+        if self.listed {
+            shared.unlisted.push(self.spi_in);
+        }
         if self.reqid != 0 && self.config.reqid == 0 {
-            shared
-                .reqids
-                .release(&self.local_ts, &self.remote_ts, self.numbers);
+            shared.reqids.release(&self.selectors);
         }
     }
 
@@ -443,11 +452,11 @@ impl ChildSa {
     }
 
     /// Both selectors, as log lines have them.
-    pub(crate) fn selectors(&self) -> String {
+    pub(crate) fn list_selectors(&self) -> String {
         format!(
             "{} === {}",
-            selectors::list(&self.local_ts),
-            selectors::list(&self.remote_ts)
+            selectors::list(&self.selectors.local),
+            selectors::list(&self.selectors.remote)
         )
     }
 
@@ -456,15 +465,18 @@ impl ChildSa {
             unique_id: self.unique_id,
             config: Arc::clone(&self.config),
             reqid: self.reqid,
-            numbers: self.numbers,
+            numbers: self.selectors.numbers,
             state: self.state,
             mode: self.mode,
             encap: self.encap.is_some(),
             spi_in: self.spi_in,
             spi_out: self.spi_out,
-            proposal: self.proposal.clone(),
-            local_ts: self.local_ts.clone(),
-            remote_ts: self.remote_ts.clone(),
+            proposal: self.proposal.as_deref().map(|proposal| Proposal {
+                spi: self.spi_out.to_be_bytes().to_vec(),
+                ..proposal.clone()
+            }),
+            local_ts: self.selectors.local.to_vec(),
+            remote_ts: self.selectors.remote.to_vec(),
             installed: self.installed,
             rekey_at: self.rekey_at,
             expires_at: self.expires_at,
@@ -514,17 +526,18 @@ impl ChildSa {
                 reqid: self.reqid,
                 spi: if outbound { self.spi_out } else { self.spi_in },
                 mode: self.sa_mode(),
-                mark: self.numbers.policy_mark(direction),
-                options: self.numbers.policy(&self.config.kernel, direction),
+                mark: self.selectors.numbers.policy_mark(direction),
+                options: self.selectors.numbers.policy(&self.config.kernel, direction),
             }
         };
         let mut policies = Vec::new();
         if !self.config.policies {
             return policies;
         }
-        for local in &self.local_ts {
+        for local in &self.selectors.local {
             for remote in self
-                .remote_ts
+                .selectors
+                .remote
                 .iter()
                 .filter(|remote| remote.start.is_ipv4() == local.start.is_ipv4())
             {

@@ -20,7 +20,7 @@ pub(crate) fn proposals(
     spi: u32,
     in_ike_auth: bool,
 ) -> (Vec<Proposal>, Vec<String>) {
-    let (mut proposals, messages) = crate::proposals::of_child(shared, config);
+    let (mut proposals, messages) = Arc::unwrap_or_clone(crate::proposals::of_child(shared, config));
     for proposal in &mut proposals {
         if in_ike_auth {
             *proposal = proposal.without_key_exchanges();

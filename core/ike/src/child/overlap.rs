@@ -2,15 +2,19 @@
 //! receive by a new one before it has the answer that makes it; so the old one of the other IKE_SA sends until the peer
 //! shows that it has the answer.
 
-use crate::child::{Agreed, Numbers, SendFrom};
+use crate::child::{Agreed, Numbers, Selectors, SendFrom};
 use crate::sa::IkeSa;
 use crate::shared::Shared;
 
 impl IkeSa {
     /// From when on a responder sends by a CHILD_SA that replaces none of this IKE_SA.
     pub(crate) fn send_from(&self, shared: &mut Shared, agreed: &Agreed, numbers: Numbers) -> SendFrom {
-        let (local_ts, remote_ts) = (&agreed.local_ts, &agreed.remote_ts);
-        if shared.reqids.users(local_ts, remote_ts, numbers) == 0 {
+        let selectors = Selectors {
+            local: agreed.local_ts.as_slice().into(),
+            remote: agreed.remote_ts.as_slice().into(),
+            numbers,
+        };
+        if shared.reqids.users(&selectors) == 0 {
             return SendFrom::Now;
         }
         if !self.has_another(shared) {

@@ -1,9 +1,10 @@
 //! The connections that an [`Endpoint`] has.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::connection::{ChildConfig, PeerConfig, VICI};
+use config::connection::{ChildConfig, Host, PeerConfig, VICI};
 
 use super::Endpoint;
 use crate::proposals;
@@ -33,9 +34,9 @@ pub enum PutOutcome {
 impl Endpoint {
     /// What is wrong with the proposals of a connection; they are skipped when it is used.
     pub fn check_proposals(&self, peer: &PeerConfig) -> Vec<String> {
-        let (_, mut problems) = proposals::of_connection(&self.shared, peer);
+        let mut problems = proposals::of_connection(&self.shared, peer).1.clone();
         for child in &peer.children {
-            let (_, of_child) = proposals::of_child(&self.shared, child);
+            let of_child = proposals::of_child(&self.shared, child).1.clone();
             problems.extend(of_child);
         }
         problems
@@ -137,11 +138,70 @@ impl Endpoint {
 
 /// Whether two connections differ in nothing but their names and CHILD_SAs.
 pub(super) fn same_peer(a: &PeerConfig, b: &PeerConfig) -> bool {
-    let bare = |config: &PeerConfig| PeerConfig {
-        name: String::new(),
-        source: String::new(),
-        children: Vec::new(),
-        ..config.clone()
-    };
-    bare(a) == bare(b)
+    // Without `..`, so that a field that is added has to be considered here.
+    let PeerConfig {
+        name: _,
+        source: _,
+        children: _,
+        version,
+        local_addrs,
+        remote_addrs,
+        local_port,
+        remote_port,
+        proposals,
+        local_auth,
+        remote_auth,
+        lifetime,
+        keying_tries,
+        unique,
+        mobike,
+        fragmentation,
+        dpd_delay,
+        encap,
+        childless,
+        ppk_id,
+        ppk_required,
+        dscp,
+        vips,
+        pools,
+        dns_wanted,
+        dns,
+        if_ids,
+        profile,
+    } = a;
+    std::ptr::eq(a, b)
+        || (*remote_addrs == b.remote_addrs
+            && *local_addrs == b.local_addrs
+            && *remote_auth == b.remote_auth
+            && *local_auth == b.local_auth
+            && (*remote_port, *local_port) == (b.remote_port, b.local_port)
+            && *version == b.version
+            && *proposals == b.proposals
+            && *lifetime == b.lifetime
+            && (*keying_tries, *unique, *mobike) == (b.keying_tries, b.unique, b.mobike)
+            && (*fragmentation, *dpd_delay, *encap) == (b.fragmentation, b.dpd_delay, b.encap)
+            && (*childless, *ppk_required, *dscp) == (b.childless, b.ppk_required, b.dscp)
+            && *ppk_id == b.ppk_id
+            && (vips, pools) == (&b.vips, &b.pools)
+            && (dns_wanted, dns) == (&b.dns_wanted, &b.dns)
+            && (*if_ids, *profile) == (b.if_ids, b.profile))
+}
+
+/// A number that connections have in common if they are the [`same_peer`], and others hardly ever. It is never 0.
+pub(crate) fn fingerprint(config: &PeerConfig) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    for auth in config.local_auth.iter().chain(&config.remote_auth) {
+        auth.id.hash(&mut hasher);
+    }
+    for host in config.local_addrs.iter().chain(&config.remote_addrs) {
+        match host {
+            Host::Any => 0.hash(&mut hasher),
+            Host::Any4 => 1.hash(&mut hasher),
+            Host::Any6 => 2.hash(&mut hasher),
+            Host::Address(address) => (3, address).hash(&mut hasher),
+            Host::Range(start, end) => (4, start, end).hash(&mut hasher),
+            Host::Name(name) => (5, name).hash(&mut hasher),
+        }
+    }
+    (hasher.finish() as u32).max(1)
 }

@@ -11,6 +11,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use connections::fingerprint;
 use connections::same_peer;
 pub use connections::{AddOutcome, PutOutcome};
 pub use policies::PolicyInfo;
@@ -64,16 +65,18 @@ pub struct Endpoint {
     pub(crate) lookup: Lookup,
     pub(crate) cookies: Cookies,
     pub(crate) job_load: usize,
-    sas: BTreeMap<SaKey, Entry>,
+    sas: BTreeMap<SaKey, Box<Entry>>,
     timers: BTreeSet<(Instant, SaKey)>,
     census: Census,
 }
 
 /// An IKE_SA with what the Endpoint's tables say of it, so that they can be kept true.
 struct Entry {
-    sa: Box<IkeSa>,
+    sa: IkeSa,
     spi: u64,
     deadline: Option<Instant>,
+    /// Fingerprint of its connection.
+    config: u32,
     half_open: Option<IpAddr>,
     counted: Counted,
 }
@@ -150,16 +153,17 @@ impl Endpoint {
 
     /// What a connection proposes for IKE_SAs.
     pub fn ike_proposals(&self, config: &PeerConfig) -> Vec<Proposal> {
-        proposals::of_connection(&self.shared, config).0
+        proposals::of_connection(&self.shared, config).0.clone()
     }
 
     /// What a CHILD_SA's configuration proposes.
     pub fn child_proposals(&self, config: &ChildConfig) -> Vec<Proposal> {
-        proposals::of_child(&self.shared, config).0
+        proposals::of_child(&self.shared, config).0.clone()
     }
 
     /// The shared secrets.
     pub fn secrets_mut(&mut self) -> &mut SecretStore {
+        self.shared.psk_keys.clear();
         &mut self.shared.secrets
     }
 
@@ -220,12 +224,13 @@ impl Endpoint {
         self.shared.now = now;
         match event {
             KernelEvent::Expire { spi, hard, .. } => {
-                if let Some(key) = self.find_by_child(|child| child.spi_in == spi || child.spi_out == spi) {
+                if let Some(key) = self.find_by_spi(spi, |child| child.spi_in == spi || child.spi_out == spi)
+                {
                     self.with_sa(key, |sa, shared| sa.on_expire(shared, spi, hard));
                 }
             }
             KernelEvent::Mapping { spi, endpoint, .. } => {
-                if let Some(key) = self.find_by_child(|child| child.spi_in == spi) {
+                if let Some(key) = self.find_by_spi(spi, |child| child.spi_in == spi) {
                     self.with_sa(key, |sa, shared| sa.on_mapping(shared, endpoint));
                 }
             }
@@ -266,11 +271,12 @@ impl Endpoint {
 
     /// The IKE_SA of a connection that is, or is about to be, in use.
     fn find_by_config(&self, config: &PeerConfig) -> Option<SaKey> {
-        let (key, _) = self.sas.iter().find(|(_, entry)| {
-            let same = entry.sa.config.as_ref().is_some_and(|own| same_peer(own, config));
-            same && entry.sa.takes_children()
-        })?;
-        Some(*key)
+        self.lookup.by_config(fingerprint(config)).find(|key| {
+            self.sas.get(key).is_some_and(|entry| {
+                let same = entry.sa.config.as_ref().is_some_and(|own| same_peer(own, config));
+                same && entry.sa.takes_children()
+            })
+        })
     }
 
     fn start(
@@ -431,8 +437,8 @@ impl Endpoint {
     pub(crate) fn insert(&mut self, key: SaKey, sa: IkeSa) {
         let spi = sa.own_spi();
         self.lookup.add_spi(spi, key);
-        if let Some(digest) = sa.init_digest {
-            self.lookup.add_init(digest, key);
+        if let Some(half) = sa.init_half {
+            self.lookup.add_init(half, key);
         }
         let half_open = sa.is_half_open().then(|| sa.remote.ip());
         if let Some(address) = half_open {
@@ -441,13 +447,14 @@ impl Endpoint {
         let counted = self.census.add(&sa);
         self.sas.insert(
             key,
-            Entry {
-                sa: Box::new(sa),
+            Box::new(Entry {
+                sa,
                 spi,
+                config: 0,
                 deadline: None,
                 half_open,
                 counted,
-            },
+            }),
         );
     }
 
@@ -460,6 +467,9 @@ impl Endpoint {
         self.settle(key);
         for wish in std::mem::take(&mut self.shared.wishes) {
             self.fulfil(wish);
+        }
+        for spi in self.shared.unlisted.drain(..) {
+            self.lookup.remove_child(spi);
         }
         self.end_attempts();
     }
@@ -480,6 +490,15 @@ impl Endpoint {
             entry.spi = entry.sa.own_spi();
             self.lookup.add_spi(entry.spi, key);
         }
+        if entry.sa.fingerprint != entry.config {
+            self.lookup.move_config(key, entry.config, entry.sa.fingerprint);
+            entry.config = entry.sa.fingerprint;
+        }
+        for child in entry.sa.children.iter_mut().filter(|child| !child.listed) {
+            self.lookup.add_child(child.spi_in, key);
+            child.listed = true;
+        }
+        entry.sa.rest();
         self.census.update(&mut entry.counted, &entry.sa);
         let over = entry.sa.is_over();
         let deadline = if over {
@@ -500,12 +519,24 @@ impl Endpoint {
             entry.sa.clean_up(&mut self.shared);
             self.census.remove(&entry.counted);
             self.lookup.remove_spi(entry.spi);
-            if let Some(digest) = entry.sa.init_digest {
-                self.lookup.remove_init(&digest);
+            self.lookup.move_config(key, entry.config, 0);
+            if let Some(half) = entry.sa.init_half {
+                self.lookup.remove_init(half, key);
             }
             self.shared.jobs.retain(|_, owner| owner.key() != key);
             self.shared.kernel_ops.retain(|_, owner| *owner != key);
         }
+    }
+
+    /// The same for one that most likely has this inbound SPI.
+    fn find_by_spi(&self, spi: u32, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {
+        let has = |key: &SaKey| {
+            self.sas
+                .get(key)
+                .is_some_and(|entry| entry.sa.children.iter().any(&matches))
+        };
+        let likely = self.lookup.by_child(spi).filter(has);
+        likely.or_else(|| self.find_by_child(&matches))
     }
 
     fn find_by_child(&self, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {

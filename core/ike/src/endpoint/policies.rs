@@ -305,7 +305,11 @@ fn same_numbers(
 ) -> Option<Numbers> {
     let policy = shared.policies.get(known?)?;
     let same = policy.child.kernel == child.kernel && policy.peer.if_ids == peer.if_ids;
-    policy.trap.as_ref().filter(|_| same).map(|trap| trap.numbers)
+    policy
+        .trap
+        .as_ref()
+        .filter(|_| same)
+        .map(|trap| trap.selectors.numbers)
 }
 
 fn info(policy: &Policy) -> PolicyInfo {
@@ -316,7 +320,7 @@ fn info(policy: &Policy) -> PolicyInfo {
         unique_id: trap.map(|trap| trap.unique_id),
         reqid: trap.map(|trap| trap.reqid),
         ends: trap.map(|trap| (trap.local, trap.remote)),
-        selectors: trap.map(|trap| (trap.local_ts.clone(), trap.remote_ts.clone())),
+        selectors: trap.map(|trap| (trap.selectors.local.to_vec(), trap.selectors.remote.to_vec())),
     }
 }
 
@@ -329,8 +333,8 @@ impl IkeSa {
         self.children.iter().any(|child| {
             child.config.name == name
                 && child.is_installed()
-                && covers(&child.local_ts, src)
-                && covers(&child.remote_ts, dst)
+                && covers(&child.selectors.local, src)
+                && covers(&child.selectors.remote, dst)
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What an IKE_SA wants of the others, done when it has handled its input.
 
+use std::sync::Arc;
+
 use config::identity::Identity;
 use crypto::int_auth::Role;
 
@@ -7,6 +9,7 @@ use crate::alert::Alert;
 use crate::endpoint::{Endpoint, same_peer};
 use crate::extension::redirect::{Luggage, Redirects};
 use crate::lookup::SaKey;
+use crate::rare::Rare;
 use crate::sa::{IkeSa, IkeSaState};
 use crate::shared::{Again, Shared, Wish, log};
 use crate::task::Task;
@@ -28,7 +31,7 @@ impl Endpoint {
                         shared.out.command_moved(command, sa.unique_id);
                     }
                     if let Some(Luggage { followed, tasks }) = luggage {
-                        sa.redirects = Redirects::after(followed);
+                        sa.redirects = Rare::from(Redirects::after(followed));
                         sa.tasks.extend(tasks);
                     }
                     let children = children.into_iter();
@@ -161,7 +164,7 @@ impl Endpoint {
         }
     }
 
-    fn take_over(&mut self, local: &Identity, remote: &Identity) {
+    fn take_over(&mut self, local: &Arc<Identity>, remote: &Arc<Identity>) {
         let Shared {
             overlapping,
             established,
@@ -179,7 +182,7 @@ impl Endpoint {
     }
 
     /// The established IKE_SAs between two identities that use the same family of addresses as the one left out.
-    fn between(&self, local: &Identity, remote: &Identity, except: SaKey) -> Vec<SaKey> {
+    fn between(&self, local: &Arc<Identity>, remote: &Arc<Identity>, except: SaKey) -> Vec<SaKey> {
         let family = |key| self.sas.get(&key).map(|entry| entry.sa.remote.is_ipv4());
         let own = family(except);
         let ends = (local.clone(), remote.clone());
@@ -188,7 +191,7 @@ impl Endpoint {
     }
 
     /// The IKE_SAs between two identities that have a successor already.
-    fn superseded_between(&self, local: &Identity, remote: &Identity) -> Vec<SaKey> {
+    fn superseded_between(&self, local: &Arc<Identity>, remote: &Arc<Identity>) -> Vec<SaKey> {
         let ends = (local.clone(), remote.clone());
         self.shared.superseded.between(&ends).collect()
     }

@@ -82,7 +82,7 @@ impl IkeSa {
             inbound.octets,
             child.spi_out,
             outbound.octets,
-            child.selectors()
+            child.list_selectors()
         );
     }
 

@@ -16,6 +16,7 @@ use crate::exchange::find;
 use crate::exchange::ike_sa_init::status;
 use crate::output::KernelOp;
 use crate::pool::{Claim, HeldLease};
+use crate::rare::Empty;
 use crate::sa::{IkeSa, Inbound, KernelWork};
 use crate::shared::{Shared, log};
 
@@ -35,6 +36,22 @@ pub(crate) struct Given {
     pub(crate) dns: Vec<IpAddr>,
     /// What this end had in an IKE_SA that this one takes the place of, to be asked for again.
     pub(crate) before: Vec<IpAddr>,
+}
+
+impl Empty for Given {
+    fn empty() -> &'static Self {
+        static NOTHING: Given = Given {
+            own: Vec::new(),
+            peer: Vec::new(),
+            dns: Vec::new(),
+            before: Vec::new(),
+        };
+        &NOTHING
+    }
+
+    fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.peer.is_empty() && self.dns.is_empty() && self.before.is_empty()
+    }
 }
 
 impl Given {
@@ -332,7 +349,7 @@ impl IkeSa {
             self.given.dns.clear();
         }
         let identity = self.remote_id.clone();
-        self.given.release(shared, identity.as_ref());
+        self.given.release(shared, identity.as_deref());
     }
 }
 

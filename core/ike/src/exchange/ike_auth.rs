@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use config::connection::{AuthClass, PeerConfig, UniquePolicy};
 use config::identity::{Identity, Match};
+use config::secret::SharedSecret;
 use crypto::int_auth::Role;
 use iana::{AuthMethod, ExchangeType, NotifyType};
 use plugin_api::Secret;
@@ -41,14 +42,17 @@ impl IkeSa {
         }
         let local_id = self.configured_id(&config);
         let remote_id = config.remote_auth.first().and_then(|auth| auth.id.clone());
-        self.local_id = Some(local_id.clone());
-        self.remote_id = remote_id.clone();
+        self.local_id = Some(Arc::new(local_id.clone()));
+        self.remote_id = remote_id.clone().map(Arc::new);
 
         let id = id_payload(&local_id);
         let mut payloads = vec![Payload::Id(IdKind::Initiator, id.clone())];
         if let Some(remote_id) = remote_id.as_ref().filter(|id| !id.is_any()) {
-            let ends = (local_id.clone(), remote_id.clone());
-            let unknown = shared.established.between(&ends).next().is_none();
+            let unknown = shared
+                .established
+                .between(&(Arc::new(local_id.clone()), Arc::new(remote_id.clone())))
+                .next()
+                .is_none();
             if config.unique != UniquePolicy::Never && unknown {
                 payloads.push(status(NotifyType::INITIAL_CONTACT, Vec::new()));
             }
@@ -108,7 +112,7 @@ impl IkeSa {
             self.alert(shared, Alert::LocalAuthFailed);
             return Err(Error::AuthenticationFailed);
         };
-        let data = self.auth_value(self.role, id, psk.octets())?.expose().to_vec();
+        let data = self.auth_value(shared, self.role, id, &psk)?.expose().to_vec();
         log!(
             shared,
             self,
@@ -124,8 +128,14 @@ impl IkeSa {
     }
 
     /// The AUTH value of the end with `role`, made with a shared key (RFC 7296, 2.15).
-    pub(crate) fn auth_value(&self, role: Role, id: &Id, psk: &[u8]) -> Result<Secret, Error> {
-        let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, &self.sk, &self.negotiation) else {
+    pub(crate) fn auth_value(
+        &self,
+        shared: &mut Shared,
+        role: Role,
+        id: &Id,
+        psk: &Arc<SharedSecret>,
+    ) -> Result<Secret, Error> {
+        let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, self.sk(), &self.negotiation) else {
             return Err(Error::AuthenticationFailed);
         };
         let (message, nonce, sk_p) = match role {
@@ -138,7 +148,10 @@ impl IkeSa {
             .and_then(|int_auth| int_auth.finish(negotiation.auth_message_id));
         let prf = suite.prf();
         let octets = crypto::auth::signed_octets(message, nonce, prf, sk_p, &id.body(), int_auth.as_deref())?;
-        Ok(crypto::auth::psk_auth(prf, psk, &[&octets])?)
+        let mut auth = Secret::zeroed(prf.output_len());
+        let key = shared.psk_keys.get(suite, psk)?;
+        key.compute(&[&octets], auth.expose_mut())?;
+        Ok(auth)
     }
 
     pub(crate) fn on_auth_response(&mut self, shared: &mut Shared, inbound: Inbound) {
@@ -155,7 +168,7 @@ impl IkeSa {
                 return self.destroy();
             }
         };
-        self.remote_id = Some(id);
+        self.remote_id = Some(Arc::new(id));
         self.check_unique_response(shared, child, inbound);
     }
 
@@ -254,7 +267,7 @@ impl IkeSa {
             self.alert(shared, Alert::PeerAuthFailed);
             return Err(Error::AuthenticationFailed);
         }
-        let own = self.local_id.clone().unwrap_or_else(Identity::any);
+        let own = self.local_id.clone().unwrap_or_else(|| Arc::new(Identity::any()));
         let keys = shared.secrets.ike_secrets(&own, peer);
         if keys.is_empty() {
             log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
@@ -263,7 +276,7 @@ impl IkeSa {
         }
         let received = Secret::copy_of(&auth.data);
         for key in &keys {
-            if self.auth_value(other(self.role), id, key.octets())? == received {
+            if self.auth_value(shared, other(self.role), id, key)? == received {
                 log!(
                     shared,
                     self,
@@ -312,7 +325,7 @@ impl IkeSa {
                 .insert(self.unique_id, (local.clone(), remote.clone()));
         }
         if let Some(negotiation) = self.negotiation.take() {
-            self.nonces = (negotiation.nonce_i, negotiation.nonce_r);
+            self.nonces = Some(Box::new((negotiation.nonce_i, negotiation.nonce_r)));
         }
         self.end_handshake(shared, true);
         shared.out.event(Event::IkeUp(Box::new(self.info())));
@@ -396,15 +409,16 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "peer requested EAP, which is not supported");
             return Err(Error::AuthenticationFailed);
         };
-        let peer = Identity::new(id.kind, id.data.clone());
+        let peer = Arc::new(Identity::new(id.kind, id.data.clone()));
         let wanted = find!(inbound.payloads, Payload::Id(IdKind::Responder, id)
             => Identity::new(id.kind, id.data.clone()));
         let mut failure = Error::AuthenticationFailed;
         let candidates = self.candidates(shared, &peer, wanted.as_ref());
         for config in candidates {
-            self.use_config(Arc::clone(&config));
-            self.local_id = Some(self.own_id(&config, wanted.as_ref()));
-            self.remote_id = Some(peer.clone());
+            self.use_config(shared, Arc::clone(&config));
+            let own = self.own_id(&config, wanted.as_ref());
+            self.local_id = Some(shared.common.identity(own));
+            self.remote_id = Some(Arc::clone(&peer));
             log!(shared, self, Cfg, 1, "selected peer config '{}'", config.name);
             let plain = match self.accept_ppk(shared, &config, &inbound.payloads) {
                 Ok(plain) => plain,
@@ -429,14 +443,14 @@ impl IkeSa {
         peer: &Identity,
         wanted: Option<&Identity>,
     ) -> Vec<Arc<PeerConfig>> {
-        let local = wanted.map_or_else(|| "%any".to_owned(), Identity::to_string);
         log!(
             shared,
             self,
             Cfg,
             1,
-            "looking for peer configs matching {}[{local}]...{}[{peer}]",
+            "looking for peer configs matching {}[{}]...{}[{peer}]",
             self.local.ip(),
+            wanted.map_or_else(|| "%any".to_owned(), Identity::to_string),
             self.remote.ip()
         );
         let mut candidates: Vec<((Match, Fit), Arc<PeerConfig>)> = Vec::new();
@@ -493,7 +507,7 @@ impl IkeSa {
         let own = self
             .local_id
             .clone()
-            .unwrap_or_else(|| Identity::address(self.local.ip()));
+            .unwrap_or_else(|| Arc::new(Identity::address(self.local.ip())));
         let id = id_payload(&own);
         let auth = self.own_auth(shared, config, &own, peer, &id)?;
         let initial_contact = inbound.payloads.iter().any(|payload| {

@@ -170,8 +170,10 @@ impl IkeSa {
         remote_ts: Vec<TrafficSelector>,
     ) -> Result<Agreed, Error> {
         self.log_selected(shared, proposal);
-        let nonces = (self.nonces.0.as_slice(), self.nonces.1.as_slice());
-        self.keyed(proposal, self.role, &[], nonces, (local_ts, remote_ts))
+        let Some((ni, nr)) = self.nonces.as_deref() else {
+            return Err(Error::NoProposalChosen);
+        };
+        self.keyed(proposal, self.role, &[], (ni, nr), (local_ts, remote_ts))
     }
 
     fn install(&mut self, shared: &mut Shared, ops: Vec<KernelOp>) {
@@ -391,14 +393,16 @@ impl IkeSa {
             return false;
         }
         child.on_installed(shared.now);
-        let (label, selectors) = (child.label(), child.selectors());
+        self.children.reserve_exact(1);
         let (spi_in, spi_out) = (child.spi_in, child.spi_out);
         log!(
             shared,
             self,
             Ike,
             0,
-            "CHILD_SA {label} established with SPIs {spi_in:08x}_i {spi_out:08x}_o and TS {selectors}"
+            "CHILD_SA {} established with SPIs {spi_in:08x}_i {spi_out:08x}_o and TS {}",
+            child.label(),
+            child.list_selectors()
         );
         let info = child.info();
         self.children.push(child);

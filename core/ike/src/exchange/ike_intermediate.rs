@@ -184,7 +184,7 @@ impl IkeSa {
     }
 
     fn derive_next(&mut self, shared: &mut Shared, secret: &Secret) -> Result<(), Error> {
-        let (Some(suite), Some(sk), Some(negotiation)) = (self.suite.clone(), &self.sk, &self.negotiation)
+        let (Some(suite), Some(sk), Some(negotiation)) = (self.suite.clone(), self.sk(), &self.negotiation)
         else {
             return Err(Error::NoProposalChosen);
         };
@@ -209,13 +209,13 @@ impl IkeSa {
 
     /// IntAuth covers a message under the keys that protect it.
     fn cover(&mut self, sender: Role, octets: &[u8]) -> Result<(), Error> {
-        let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, &self.sk, &mut self.negotiation)
+        let (Some(suite), Some(keys), Some(negotiation)) = (&self.suite, &self.keys, &mut self.negotiation)
         else {
             return Ok(());
         };
         let sk_p = match sender {
-            Role::Initiator => &sk.sk_pi,
-            Role::Responder => &sk.sk_pr,
+            Role::Initiator => &keys.sk.sk_pi,
+            Role::Responder => &keys.sk.sk_pr,
         };
         if let Some(int_auth) = &mut negotiation.int_auth {
             int_auth.add(sender, suite.prf(), sk_p, octets)?;

@@ -41,7 +41,7 @@ impl IkeSa {
             self.label(),
             self.remote.ip()
         );
-        let (proposals, messages) = proposals::of_connection(shared, &config);
+        let (proposals, messages) = Arc::unwrap_or_clone(proposals::of_connection(shared, &config));
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
@@ -84,11 +84,11 @@ impl IkeSa {
         for proposal in &mut proposals {
             proposal.promote_key_exchange(method);
         }
-        let offer = Offer {
+        let offer = Box::new(Offer {
             proposals,
             method,
             public,
-        };
+        });
         self.send_init(shared, &offer);
         self.phase = Phase::AwaitInit { offer, pending };
     }
@@ -202,7 +202,7 @@ impl IkeSa {
             if notify.kind == NotifyType::INVALID_KE_PAYLOAD
                 && let Ok(wanted) = notify.data.as_slice().try_into()
             {
-                return self.on_other_group(shared, offer, KeyExchangeMethod(u16::from_be_bytes(wanted)));
+                return self.on_other_group(shared, *offer, KeyExchangeMethod(u16::from_be_bytes(wanted)));
             }
             log!(shared, self, Ike, 1, "received {} notify error", notify.kind);
             return self.destroy();
@@ -217,7 +217,7 @@ impl IkeSa {
     fn repeat_init(
         &mut self,
         shared: &mut Shared,
-        offer: Offer,
+        offer: Box<Offer>,
         pending: Box<dyn PendingKeyExchange>,
         cookie: Vec<u8>,
     ) {
@@ -340,10 +340,13 @@ impl IkeSa {
     /// Takes over what was selected: algorithms, profile, and the additional key exchanges to run.
     pub(crate) fn use_proposal(&mut self, shared: &mut Shared, proposal: &Proposal) -> Result<(), Error> {
         self.log_selected(shared, proposal);
-        let suite = Suite::new(proposal, &shared.registry).map_err(|error| {
-            log!(shared, self, Ike, 1, "{error}");
-            Error::NoProposalChosen
-        })?;
+        let chosen = shared
+            .common
+            .algorithms(proposal, &shared.registry)
+            .map_err(|error| {
+                log!(shared, self, Ike, 1, "{error}");
+                Error::NoProposalChosen
+            })?;
         let additional = proposal.additional_key_exchanges();
         let pinned = self.config.as_ref().and_then(|config| config.profile);
         self.profile =
@@ -352,8 +355,8 @@ impl IkeSa {
             negotiation.int_auth = Some(IntAuth::new(self.profile));
             negotiation.plan = additional.into();
         }
-        self.suite = Some(suite);
-        self.proposal = Some(proposal.clone());
+        self.suite = Some(chosen.suite);
+        self.proposal = Some(chosen.proposal);
         Ok(())
     }
 
@@ -403,8 +406,7 @@ impl IkeSa {
         suite: &Arc<Suite>,
         sk: keymat::SkKeys,
     ) -> Result<(), Error> {
-        self.keys = Some(Keys::new(suite, &sk, self.role)?);
-        self.sk = Some(sk);
+        self.keys = Some(Box::new(Keys::new(suite, sk, self.role)?));
         Ok(())
     }
 

@@ -24,9 +24,15 @@ impl IkeSa {
     /// An IKE_SA_INIT request that passed the Endpoint's limits and cookies.
     pub(crate) fn on_init_request(&mut self, shared: &mut Shared, inbound: Inbound) {
         self.transition_to(IkeSaState::connect);
-        self.window.take_on(self.init_digest.unwrap_or_default());
-        let summary = wire::summary(ExchangeType::IKE_SA_INIT, false, 0, &inbound.payloads);
-        log!(shared, self, Enc, 1, "parsed {summary}");
+        self.window.take_on();
+        log!(
+            shared,
+            self,
+            Enc,
+            1,
+            "parsed {}",
+            wire::summary(ExchangeType::IKE_SA_INIT, false, 0, &inbound.payloads)
+        );
         self.count_message(shared, ExchangeType::IKE_SA_INIT, false, Direction::In);
         self.learn(shared, &inbound.payloads);
         log!(
@@ -88,7 +94,10 @@ impl IkeSa {
             negotiation.nonce_i = nonce.data.clone();
             negotiation.init_request = inbound.octets;
         }
-        self.phase = Phase::AnswerInit { proposal, method };
+        self.phase = Phase::AnswerInit {
+            proposal: Box::new(proposal),
+            method,
+        };
         shared.start_job(self.unique_id, Job::Respond(method, exchange, ke.data.clone()));
         Ok(())
     }
@@ -132,9 +141,9 @@ impl IkeSa {
         }
         let mut refused = Vec::new();
         for (_, config) in candidates {
-            let (configured, _) = proposals::of_connection(shared, &config);
+            let configured = proposals::of_connection(shared, &config);
             let how = proposals::selection(shared, self.peer.strongswan, self.peer.intermediate, false);
-            match crypto::select::select(&configured, supplied, &how) {
+            match crypto::select::select(&configured.0, supplied, &how) {
                 Ok(proposal) => return Ok((config, proposal)),
                 Err(no_match) => {
                     if no_match.private_skipped {
@@ -153,7 +162,7 @@ impl IkeSa {
         let received = crypto::select::list(supplied, &shared.registry);
         log!(shared, self, Cfg, 1, "received proposals: {received}");
         for (n, configured) in refused.iter().enumerate() {
-            let configured = crypto::select::list(configured, &shared.registry);
+            let configured = crypto::select::list(&configured.0, &shared.registry);
             log!(shared, self, Cfg, 1, "configured proposals: {configured}");
             if n + 1 < refused.len() {
                 log!(
@@ -177,7 +186,7 @@ impl IkeSa {
 
     /// Parameters are taken from the configuration already, its name only once the peer is known.
     fn use_init_config(&mut self, config: Arc<PeerConfig>) {
-        self.config = Some(config);
+        self.set_config(config);
     }
 
     /// An answer that keeps no state: unprotected, without an SPI of ours (wire.md, error reactions).
@@ -221,7 +230,7 @@ impl IkeSa {
         if self.peer.fragmentation {
             self.push_fragmentation(&mut payloads);
         }
-        if !self.peer.hashes.is_empty() {
+        if self.peer.signatures {
             payloads.push(signature_hashes(shared));
         }
         if self.peer.ppk {
@@ -269,8 +278,8 @@ impl IkeSa {
 
 /// Whether a configuration accepts a proposal that was selected by another one.
 pub(crate) fn accepts_proposal(shared: &Shared, config: &PeerConfig, proposal: &Proposal) -> bool {
-    let (configured, _) = proposals::of_connection(shared, config);
-    configured.iter().any(|own| {
+    let configured = proposals::of_connection(shared, config);
+    configured.0.iter().any(|own| {
         proposal
             .transforms
             .iter()

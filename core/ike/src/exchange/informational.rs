@@ -28,7 +28,7 @@ impl IkeSa {
             let Some(task) = next.and_then(|at| self.tasks.remove(at)) else {
                 return;
             };
-            self.active = Some(task.clone());
+            self.active = Some(Box::new(task.clone()));
             match task {
                 Task::DeleteIke(_) => self.send_ike_delete(shared),
                 Task::DeleteChild(id, command) => self.close_child(shared, id, command),
@@ -145,7 +145,7 @@ impl IkeSa {
     }
 
     pub(crate) fn on_informational_response(&mut self, shared: &mut Shared, inbound: Inbound) {
-        match self.active.take() {
+        match self.active.take().map(|task| *task) {
             Some(Task::DeleteIke(command)) => self.on_deleted(shared, command),
             Some(Task::DeleteChild(id, command)) => {
                 for spi in deleted_spis(&inbound.payloads) {
@@ -163,7 +163,7 @@ impl IkeSa {
                 }
             }
             Some(task @ (Task::RekeyChild(..) | Task::RekeyIke(_) | Task::CreateChild(..))) => {
-                self.active = Some(task)
+                self.active = Some(Box::new(task));
             }
             Some(Task::Redirect(_)) => self.on_redirect_answered(shared),
             Some(Task::Liveness) => self.on_liveness_response(shared, &inbound.payloads),

@@ -60,7 +60,7 @@ pub(crate) enum Phase {
     },
     /// The response to IKE_SA_INIT.
     AwaitInit {
-        offer: Offer,
+        offer: Box<Offer>,
         pending: Box<dyn PendingKeyExchange>,
     },
     /// The secret of IKE_SA_INIT (job).
@@ -86,7 +86,7 @@ pub(crate) enum Phase {
 
     /// Responder: the public value for the IKE_SA_INIT response (job).
     AnswerInit {
-        proposal: Proposal,
+        proposal: Box<Proposal>,
         method: KeyExchangeMethod,
     },
     /// Responder: IKE_INTERMEDIATE or IKE_AUTH, as the plan says.

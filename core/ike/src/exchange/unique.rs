@@ -133,8 +133,8 @@ impl IkeSa {
         if config.unique == UniquePolicy::Replace {
             shared.wishes.push(Wish::Replace {
                 config: Arc::clone(config),
-                local: local.clone(),
-                remote: remote.clone(),
+                local: Arc::clone(local),
+                remote: Arc::clone(remote),
                 except: self.unique_id,
                 instead_of: self.instead_of,
             });

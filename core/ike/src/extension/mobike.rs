@@ -10,6 +10,7 @@ use wire::payload::{Notify, Payload};
 
 use crate::exchange::ike_sa_init::status;
 use crate::extension::roaming::Path;
+use crate::rare::{Empty, Rare};
 use crate::sa::{IkeSa, IkeSaState, Inbound};
 use crate::shared::{Shared, endpoint, log};
 use crate::task::Task;
@@ -26,11 +27,16 @@ pub(crate) struct Mobike {
     /// Addresses of the peer, as it announced them.
     pub(crate) peer_addresses: Vec<IpAddr>,
     /// Further addresses of this host that the peer was told of.
-    announced: Vec<IpAddr>,
+    announced: Rare<Vec<IpAddr>>,
     /// This end uses another path, which the peer has not confirmed.
     pub(crate) moved: bool,
     /// The routes know no way to the peer.
     pub(crate) stale: bool,
+}
+
+/// What an IKE_SA knows while it looks for another path, or the peer may have one.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
     /// The own address to establish the IKE_SA anew from, if that of the IKE_SA is gone.
     pub(crate) way_out: Option<IpAddr>,
     /// Where requests go, all at once, until one of them is answered.
@@ -45,17 +51,38 @@ pub(crate) struct Mobike {
     pub(crate) mapping: Option<Vec<u8>>,
 }
 
-impl Mobike {
+impl Paths {
+    const NONE: Self = Self {
+        way_out: None,
+        candidates: Vec::new(),
+        refused: Vec::new(),
+        told_by: None,
+        cookie: None,
+        mapping: None,
+    };
+
     /// What the successor of a rekeyed IKE_SA takes over; digests are made with SPIs, and have no meaning there.
     pub(crate) fn inherited(&self) -> Self {
         Self {
-            peer_addresses: self.peer_addresses.clone(),
-            announced: self.announced.clone(),
-            moved: self.moved,
-            stale: self.stale,
             way_out: self.way_out,
-            ..Self::default()
+            ..Self::NONE
         }
+    }
+}
+
+impl Empty for Paths {
+    fn empty() -> &'static Self {
+        static NONE: Paths = Paths::NONE;
+        &NONE
+    }
+
+    fn is_empty(&self) -> bool {
+        self.way_out.is_none()
+            && self.candidates.is_empty()
+            && self.refused.is_empty()
+            && self.told_by.is_none()
+            && self.cookie.is_none()
+            && self.mapping.is_none()
     }
 }
 
@@ -69,7 +96,7 @@ impl IkeSa {
     }
 
     fn push_addresses(&mut self, shared: &Shared, payloads: &mut Vec<Payload>) {
-        self.mobike.announced = self.additional_addresses(shared);
+        self.mobike.announced = Rare::from(self.additional_addresses(shared));
         payloads.extend(self.mobike.announced.iter().map(|address| match address {
             IpAddr::V4(v4) => status(NotifyType::ADDITIONAL_IP4_ADDRESS, v4.octets().to_vec()),
             IpAddr::V6(v6) => status(NotifyType::ADDITIONAL_IP6_ADDRESS, v6.octets().to_vec()),
@@ -89,7 +116,7 @@ impl IkeSa {
 
     /// Whether the peer has to be told of further addresses, or of their end.
     pub(crate) fn has_unannounced(&self, shared: &Shared) -> bool {
-        self.peer.mobike && self.additional_addresses(shared) != self.mobike.announced
+        self.peer.mobike && self.additional_addresses(shared) != *self.mobike.announced
     }
 
     /// Learns the peer's addresses, all of them, if a message from one of them says so (RFC 4555, 3.6).
@@ -216,10 +243,10 @@ impl IkeSa {
             payloads.push(status(NotifyType::UPDATE_SA_ADDRESSES, Vec::new()));
             payloads.extend(self.nat_detection(shared));
             payloads.push(self.cookie(shared));
-            self.mobike.told_by = Some((self.local, self.remote));
+            self.paths.told_by = Some((self.local, self.remote));
         } else {
             log!(shared, self, Ike, 1, "sending address list update using MOBIKE");
-            self.mobike.told_by = None;
+            self.paths.told_by = None;
         }
         if unannounced {
             self.push_addresses(shared, &mut payloads);
@@ -230,7 +257,7 @@ impl IkeSa {
     /// The peer has answered it.
     pub(crate) fn on_addresses_updated(&mut self, shared: &mut Shared, inbound: &Inbound) {
         let payloads = &inbound.payloads;
-        let Some(path) = self.mobike.told_by.take() else {
+        let Some(path) = self.paths.told_by.take() else {
             return;
         };
         let refusal = notifies(payloads).find(|notify| {
@@ -239,7 +266,7 @@ impl IkeSa {
         });
         if let Some(refusal) = refusal {
             log!(shared, self, Ike, 1, "received {} notify error", refusal.kind);
-            self.mobike.cookie = None;
+            self.paths.cookie = None;
             return self.on_path_refused(shared, path);
         }
         if !self.returns_cookie(shared, payloads) {
@@ -250,11 +277,11 @@ impl IkeSa {
             return self.want_update();
         }
         self.mobike.moved = false;
-        self.mobike.refused.clear();
+        self.paths.refused.clear();
         if let Some(mapping) = seen_as(payloads)
             && self.natt.supported
         {
-            self.mobike.mapping = Some(mapping);
+            self.paths.mapping = Some(mapping);
             let before = (self.natt.local, self.natt.remote);
             let spis = (self.spi_i, self.spi_r);
             self.natt
@@ -278,13 +305,13 @@ impl IkeSa {
 
     fn cookie(&mut self, shared: &mut Shared) -> Payload {
         let cookie = shared.random();
-        self.mobike.cookie = Some(cookie);
+        self.paths.cookie = Some(cookie);
         status(NotifyType::COOKIE2, cookie.to_vec())
     }
 
     /// Whether the cookie came back; the IKE_SA has to go otherwise (RFC 4555, 4.2.5).
     fn returns_cookie(&mut self, shared: &mut Shared, payloads: &[Payload]) -> bool {
-        let Some(cookie) = self.mobike.cookie.take() else {
+        let Some(cookie) = self.paths.cookie.take() else {
             return true;
         };
         let returned =
@@ -318,7 +345,7 @@ impl IkeSa {
             return;
         };
         // Without one to compare with it may have changed since the IKE_SA was established.
-        if self.mobike.mapping.as_ref() != Some(&mapping) {
+        if self.paths.mapping.as_ref() != Some(&mapping) {
             log!(
                 shared,
                 self,
@@ -326,7 +353,7 @@ impl IkeSa {
                 1,
                 "detected changes in NAT mappings, initiating MOBIKE update"
             );
-            self.mobike.mapping = Some(mapping);
+            self.paths.mapping = Some(mapping);
             self.mobike.moved = true;
             self.want_update();
         }

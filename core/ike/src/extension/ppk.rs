@@ -103,7 +103,7 @@ impl IkeSa {
     /// AUTH for a responder that does not have the key.
     fn plain_auth(
         &self,
-        shared: &Shared,
+        shared: &mut Shared,
         config: &PeerConfig,
         (own, peer): (&Identity, &Identity),
         id: &Id,
@@ -115,7 +115,7 @@ impl IkeSa {
         let psk = shared.secrets.ike_secrets(own, peer).into_iter().next();
         match (class, psk) {
             (AuthClass::Psk | AuthClass::Any, Some(psk)) => {
-                Ok(self.auth_value(self.role, id, psk.octets())?.expose().to_vec())
+                Ok(self.auth_value(shared, self.role, id, &psk)?.expose().to_vec())
             }
             _ => Err(Error::AuthenticationFailed),
         }
@@ -244,18 +244,20 @@ impl IkeSa {
 
     fn mix_ppk(&mut self, id: Identity, key: &SharedSecret) -> Result<(), Error> {
         self.unmix_ppk();
-        let (Some(suite), Some(sk), Some(negotiation)) = (&self.suite, &mut self.sk, &mut self.negotiation)
+        let (Some(suite), Some(keys), Some(negotiation)) =
+            (&self.suite, &mut self.keys, &mut self.negotiation)
         else {
             return Err(Error::AuthenticationFailed);
         };
-        let before = keymat::mix_ppk(suite.prf(), key.octets(), sk)?;
+        let before = keymat::mix_ppk(suite.prf(), key.octets(), &mut keys.sk)?;
         negotiation.ppk = Some(Mixed { id, before });
         Ok(())
     }
 
     fn unmix_ppk(&mut self) {
         let mixed = self.negotiation.as_mut().and_then(|own| own.ppk.take());
-        if let (Some(mixed), Some(sk)) = (mixed, &mut self.sk) {
+        if let (Some(mixed), Some(keys)) = (mixed, &mut self.keys) {
+            let sk = &mut keys.sk;
             [sk.sk_d, sk.sk_pi, sk.sk_pr] = mixed.before;
         }
     }

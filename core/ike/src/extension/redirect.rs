@@ -15,6 +15,7 @@ use crate::endpoint::{Endpoint, Initiate};
 use crate::exchange::ike_sa_init::status;
 use crate::exchange::{OfferedChild, find};
 use crate::output::CommandError;
+use crate::rare::{Empty, Rare};
 use crate::receive::send_stateless;
 use crate::sa::{IkeSa, IkeSaState};
 use crate::shared::{Again, Shared, Wish, log, log_plain};
@@ -123,6 +124,33 @@ impl Followed {
         }
         self.count += 1;
         self.count <= MAX_REDIRECTS
+    }
+}
+
+impl Empty for Redirects {
+    fn empty() -> &'static Self {
+        static NOWHERE: Redirects = Redirects {
+            followed: Followed {
+                count: 0,
+                since: None,
+                from: None,
+                home: None,
+            },
+            pending: None,
+            moving: false,
+        };
+        &NOWHERE
+    }
+
+    fn is_empty(&self) -> bool {
+        let Followed {
+            count,
+            since,
+            from,
+            home,
+        } = &self.followed;
+        let followed = *count > 0 || since.is_some() || from.is_some() || home.is_some();
+        !followed && self.pending.is_none() && !self.moving
     }
 }
 
@@ -249,7 +277,7 @@ impl IkeSa {
             shared.out.kernel(offered.child.remove());
             offered.child.release(shared);
         }
-        let tasks = std::mem::take(&mut self.tasks).into();
+        let tasks = std::mem::take(&mut *self.tasks).into();
         if !self.follow(shared, gateway, Moment::Auth(tasks)) {
             self.give_up_redirect(shared);
         }
@@ -322,7 +350,7 @@ impl IkeSa {
         let Some((gateway, moment)) = self.redirects.pending.take() else {
             return;
         };
-        let way = match (found, self.initiate.clone()) {
+        let way = match (found, self.initiate.as_deref().cloned()) {
             (Ok(way), Some(what)) => Ok((way, what)),
             (Ok(_), None) => Err("nobody initiated it".to_owned()),
             (Err(problem), _) => Err(problem),
@@ -356,8 +384,8 @@ impl IkeSa {
         let stays = matches!(moment, Moment::Established);
         let (command, children, tasks) = match moment {
             Moment::Init => {
-                self.redirects = Redirects::after(followed);
-                self.initiate = Some(what);
+                self.redirects = Rare::from(Redirects::after(followed));
+                self.initiate = Some(Box::new(what));
                 self.start_over(shared);
                 return self.connect(shared);
             }
@@ -449,7 +477,7 @@ impl IkeSa {
     pub(crate) fn redirect(&mut self, shared: &mut Shared, gateway: Host) -> bool {
         match self.redirectable() {
             Ok(()) => {
-                self.enqueue(shared, Task::Redirect(gateway));
+                self.enqueue(shared, Task::Redirect(Box::new(gateway)));
                 true
             }
             Err(why) => {

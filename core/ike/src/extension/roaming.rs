@@ -41,14 +41,14 @@ impl IkeSa {
     /// Addresses or routes have changed; routes alone do not concern who does not decide about the path.
     pub(crate) fn on_roam(&mut self, shared: &mut Shared, address: bool) {
         if self.is_established() && (address || self.origin == Role::Initiator) {
-            self.mobike.refused.clear();
+            self.paths.refused.clear();
             self.find_sources(shared, Why::Change);
         }
     }
 
     /// A request was sent for the n-th time again.
     pub(crate) fn doubt_path(&mut self, shared: &mut Shared, n: u32) {
-        if n >= DOUBTFUL && self.may_move() && self.mobike.candidates.is_empty() {
+        if n >= DOUBTFUL && self.may_move() && self.paths.candidates.is_empty() {
             self.find_sources(shared, Why::Doubt);
         }
     }
@@ -65,7 +65,7 @@ impl IkeSa {
 
     /// The peer did not want the path that it was told of.
     pub(crate) fn on_path_refused(&mut self, shared: &mut Shared, path: Path) {
-        self.mobike.refused.push(path);
+        self.paths.refused.push(path);
         if self.may_move() {
             self.find_sources(shared, Why::Refusal);
         }
@@ -108,7 +108,7 @@ impl IkeSa {
                 paths.push(self.path(source, remote));
             }
         }
-        paths.retain(|path| !self.mobike.refused.contains(path));
+        paths.retain(|path| !self.paths.refused.contains(path));
         match search.why {
             Why::Change => self.on_change(shared, valid, &paths),
             Why::Doubt => {
@@ -183,7 +183,7 @@ impl IkeSa {
         self.mobike.stale = false;
         if !self.peer.mobike {
             // Nobody can tell the peer. It will be found dead, and the IKE_SA established anew from there.
-            self.mobike.way_out = Some(first.0.ip());
+            self.paths.way_out = Some(first.0.ip());
         } else if self.origin == Role::Responder {
             // The initiator has to learn where we are, and decides.
             self.announce_move(shared, first.0, self.remote);
@@ -210,7 +210,7 @@ impl IkeSa {
             self.local.ip(),
             self.remote.ip()
         );
-        self.mobike.way_out = None;
+        self.paths.way_out = None;
         if std::mem::take(&mut self.mobike.stale) {
             self.repeat_request(shared);
             // A NAT on the way may have forgotten us.
@@ -223,7 +223,7 @@ impl IkeSa {
 
     /// Takes a path, and tells the peer.
     fn go(&mut self, shared: &mut Shared, (local, remote): Path) {
-        self.mobike.candidates.clear();
+        self.paths.candidates.clear();
         self.relocate(shared, local, remote);
         self.mobike.moved = true;
         self.want_update();
@@ -234,7 +234,7 @@ impl IkeSa {
         if paths.is_empty() || paths == [(self.local, self.remote)] {
             return;
         }
-        self.mobike.candidates = paths;
+        self.paths.candidates = paths;
         if self.window.is_busy() {
             self.repeat_request(shared);
         } else if !self.tasks.contains(&Task::Liveness) {
@@ -252,10 +252,10 @@ impl IkeSa {
 
     /// Sends a request by the path of the IKE_SA, or by all that are being tried.
     pub(crate) fn transmit_request(&mut self, shared: &mut Shared, packets: Vec<Vec<u8>>) {
-        if self.mobike.candidates.is_empty() {
+        if self.paths.candidates.is_empty() {
             return self.transmit(shared, packets);
         }
-        for path in self.mobike.candidates.clone() {
+        for path in self.paths.candidates.clone() {
             log!(
                 shared,
                 self,
@@ -272,7 +272,7 @@ impl IkeSa {
     /// A response came by this path, which therefore works.
     pub(crate) fn on_response_path(&mut self, shared: &mut Shared, path: Path) {
         self.follow_mapping(shared, path.1);
-        let candidates = std::mem::take(&mut self.mobike.candidates);
+        let candidates = std::mem::take(&mut self.paths.candidates);
         if path != (self.local, self.remote) && candidates.contains(&path) {
             self.move_to(shared, path.0, path.1);
             self.mobike.moved = true;

@@ -64,7 +64,7 @@ impl IkeSa {
             shared.wishes.push(Wish::RetryReauthentication(old));
         }
         self.tasks.extend(self.redirects.take_tasks());
-        let active = self.active.take().map(|task| (task, false));
+        let active = self.active.take().map(|task| (*task, false));
         let later = self.later.drain(..).map(|(_, task)| task);
         let waiting = self.tasks.drain(..).chain(later).map(|task| (task, true));
         for (task, waiting) in active.into_iter().chain(waiting) {

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use iana::PayloadType;
 
+use crate::rare::Empty;
+
 /// No message may have more fragments.
 pub(crate) const MAX_FRAGMENTS: u16 = 255;
 
@@ -17,6 +19,23 @@ pub(crate) struct Reassembly {
     first: Option<PayloadType>,
     parts: BTreeMap<u16, Vec<u8>>,
     octets: usize,
+}
+
+impl Empty for Reassembly {
+    fn empty() -> &'static Self {
+        static NOTHING: Reassembly = Reassembly {
+            message_id: 0,
+            total: 0,
+            first: None,
+            parts: BTreeMap::new(),
+            octets: 0,
+        };
+        &NOTHING
+    }
+
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
 }
 
 /// What became of a fragment.
@@ -77,7 +96,8 @@ impl Reassembly {
         self.parts.insert(number, content);
         match self.first {
             Some(first) if self.parts.len() == usize::from(total) => {
-                let whole = self.parts.values().flatten().copied().collect();
+                let mut whole = Vec::with_capacity(self.octets);
+                self.parts.values().for_each(|part| whole.extend_from_slice(part));
                 *self = Self::default();
                 Added::Complete(first, whole)
             }

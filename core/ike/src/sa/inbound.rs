@@ -114,7 +114,7 @@ impl IkeSa {
             shared.sha1(&[octets])
         };
         if id == self.window.expected() && !is_later_fragment {
-            self.request_digest = digest;
+            self.window.note(digest);
         }
         match self.window.standing(id, &digest) {
             Standing::New => true,
@@ -212,7 +212,7 @@ impl IkeSa {
         if header.exchange == ExchangeType::IKE_SA_INIT {
             return None;
         }
-        let Some(keys) = &self.keys else {
+        let Some(keys) = self.keys.as_deref() else {
             log!(
                 shared,
                 self,
@@ -290,12 +290,18 @@ impl IkeSa {
         content: Vec<u8>,
     ) -> Option<(PayloadType, Vec<u8>)> {
         let response = header.is_response();
-        let summary = wire::fragment_summary(header.exchange, response, header.message_id, number, total);
-        log!(shared, self, Enc, 1, "parsed {summary}");
+        log!(
+            shared,
+            self,
+            Enc,
+            1,
+            "parsed {}",
+            wire::fragment_summary(header.exchange, response, header.message_id, number, total)
+        );
         if let Some(tally) = &mut shared.tally {
             tally.fragments_in += 1;
         }
-        let overhead = self.keys.as_ref().map_or(0, |keys| wire::sealed_len(keys, 0));
+        let overhead = self.keys.as_deref().map_or(0, |keys| wire::sealed_len(keys, 0));
         let max = shared.settings.max_packet;
         let reassembly = if response {
             &mut self.responses
@@ -354,10 +360,16 @@ impl IkeSa {
     /// A message that is whole and, unless it is an IKE_SA_INIT, authentic.
     fn handle_message(&mut self, shared: &mut Shared, inbound: Inbound) {
         let (exchange, response) = (inbound.header.exchange, inbound.header.is_response());
-        let summary = wire::summary(exchange, response, inbound.header.message_id, &inbound.payloads);
-        log!(shared, self, Enc, 1, "parsed {summary}");
+        log!(
+            shared,
+            self,
+            Enc,
+            1,
+            "parsed {}",
+            wire::summary(exchange, response, inbound.header.message_id, &inbound.payloads)
+        );
         if !response {
-            self.request_path = (inbound.local, inbound.remote);
+            self.request_path = Some(Box::new((inbound.local, inbound.remote)));
         }
         if let Err(error) = wire::verify(exchange, response, &inbound.payloads) {
             return self.on_malformed(shared, &inbound.header, &error);
@@ -416,7 +428,7 @@ impl IkeSa {
 
     /// From here on the request is answered, and its repetitions are recognised.
     fn take_on(&mut self) {
-        self.window.take_on(self.request_digest);
+        self.window.take_on();
     }
 
     fn handle_response(&mut self, shared: &mut Shared, inbound: Inbound) {

@@ -243,8 +243,8 @@ impl IkeSa {
     /// What to establish to have the IKE_SA anew. An end that did not initiate it may do so where the peer is known to
     /// be reachable, and needs nothing that only an initiator can ask for.
     fn what_again(&self) -> Option<Initiate> {
-        if let Some(mut what) = self.initiate.clone() {
-            let own = self.mobike.way_out.unwrap_or(self.local.ip());
+        if let Some(mut what) = self.initiate.as_deref().cloned() {
+            let own = self.paths.way_out.unwrap_or(self.local.ip());
             self.redirects.send_home(&mut what, own);
             return Some(what);
         }

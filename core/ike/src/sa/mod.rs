@@ -14,7 +14,7 @@ mod tally;
 mod timers;
 pub(crate) mod window;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,15 +32,18 @@ pub(crate) use outbound::Outbound;
 pub use state::IkeSaState;
 
 use crate::child::ChildSa;
-use crate::endpoint::Initiate;
+use crate::endpoint::{Initiate, fingerprint};
 use crate::event::IkeSaInfo;
 use crate::exchange::configuration::Given;
 use crate::exchange::creation::{Creation, Side};
 use crate::exchange::{Negotiation, Phase};
-use crate::extension::mobike::Mobike;
+use crate::extension::mobike::{Mobike, Paths};
 use crate::extension::redirect::Redirects;
 use crate::extension::roaming::Search;
+use crate::few::Few;
+use crate::lookup::half;
 use crate::output::{CommandError, CommandId, KernelId};
+use crate::rare::Rare;
 use crate::shared::{Shared, log};
 use crate::tally::Handshake;
 use crate::task::Task;
@@ -61,6 +64,8 @@ pub(crate) struct IkeSa {
     pub(crate) unique_id: u32,
     pub(crate) name: Arc<str>,
     pub(crate) config: Option<Arc<PeerConfig>>,
+    /// Of the configuration; 0 without one.
+    pub(crate) fingerprint: u32,
     /// Which end made this IKE_SA; it stays, whoever starts an exchange.
     pub(crate) role: Role,
     /// Which end made the first of a series of rekeyed IKE_SAs: MOBIKE's initiator (RFC 4555, 1.2).
@@ -73,11 +78,11 @@ pub(crate) struct IkeSa {
     pub(crate) window: Window,
     pub(crate) profile: Profile,
     pub(crate) suite: Option<Arc<Suite>>,
-    pub(crate) proposal: Option<Proposal>,
-    pub(crate) sk: Option<SkKeys>,
-    pub(crate) keys: Option<Keys>,
+    pub(crate) proposal: Option<Arc<Proposal>>,
+    pub(crate) keys: Option<Box<Keys>>,
     pub(crate) natt: Natt,
     pub(crate) mobike: Mobike,
+    pub(crate) paths: Rare<Paths>,
     pub(crate) peer: Peer,
     pub(crate) negotiation: Option<Box<Negotiation>>,
     pub(crate) phase: Phase,
@@ -90,22 +95,22 @@ pub(crate) struct IkeSa {
     pub(crate) rival: Option<u32>,
     /// It is such a rival of another's.
     pub(crate) undecided: bool,
-    pub(crate) tasks: VecDeque<Task>,
-    pub(crate) active: Option<Task>,
+    pub(crate) tasks: Rare<VecDeque<Task>>,
+    pub(crate) active: Option<Box<Task>>,
     /// What the peer could not do when it was asked.
-    pub(crate) later: Vec<(Timer, Task)>,
-    pub(crate) kernel_work: BTreeMap<KernelId, KernelWork>,
-    pub(crate) local_id: Option<Identity>,
-    pub(crate) remote_id: Option<Identity>,
+    pub(crate) later: Rare<Vec<(Timer, Task)>>,
+    pub(crate) kernel_work: Few<KernelId, KernelWork>,
+    pub(crate) local_id: Option<Arc<Identity>>,
+    pub(crate) remote_id: Option<Arc<Identity>>,
     pub(crate) lifetime: Lifetime,
     /// The command that waits for the IKE_SA and its first CHILD_SA.
     pub(crate) command: Option<CommandId>,
     /// What this end initiated, to be tried again.
-    pub(crate) initiate: Option<Initiate>,
+    pub(crate) initiate: Option<Box<Initiate>>,
     /// The nonces of IKE_SA_INIT, which the first CHILD_SA's keys are made from.
-    pub(crate) nonces: (Vec<u8>, Vec<u8>),
-    /// Digest of the IKE_SA_INIT request that made it.
-    pub(crate) init_digest: Option<[u8; 20]>,
+    pub(crate) nonces: Option<Box<(Vec<u8>, Vec<u8>)>>,
+    /// Half of the digest of the IKE_SA_INIT request that made it.
+    pub(crate) init_half: Option<u64>,
     /// How often it was tried from scratch.
     pub(crate) attempts: u32,
     /// To be established anew once it is deleted.
@@ -115,21 +120,19 @@ pub(crate) struct IkeSa {
     /// A post-quantum preshared key went into its keys, or into those of one that it succeeds.
     pub(crate) ppk: bool,
     /// Where it was sent, as a client.
-    pub(crate) redirects: Redirects,
+    pub(crate) redirects: Rare<Redirects>,
     /// It connects as soon as the way to its peer is known.
     pub(crate) finds_way: bool,
     /// What configuration payloads have given to both ends.
-    pub(crate) given: Given,
+    pub(crate) given: Rare<Given>,
     /// Ids of interfaces for those of its CHILD_SAs that have none of their own, once they are chosen.
     if_ids: Option<[u32; 2]>,
     /// The attempt to establish it.
-    handshake: Option<Handshake>,
-    requests: Reassembly,
-    responses: Reassembly,
-    /// Of the peer's next request: the packet, or its first fragment.
-    request_digest: [u8; 20],
-    /// By which addresses, ours and the peer's, its last request came.
-    request_path: (SocketAddr, SocketAddr),
+    handshake: Option<Box<Handshake>>,
+    requests: Rare<Reassembly>,
+    responses: Rare<Reassembly>,
+    /// By which addresses, ours and the peer's, the request came that is being processed.
+    request_path: Option<Box<(SocketAddr, SocketAddr)>>,
 }
 
 /// What to do when a batch of kernel operations is done.
@@ -177,6 +180,7 @@ impl IkeSa {
             unique_id,
             name: Arc::from(UNNAMED),
             config: None,
+            fingerprint: 0,
             role,
             origin: role,
             spi_i,
@@ -188,10 +192,10 @@ impl IkeSa {
             profile: Profile::default(),
             suite: None,
             proposal: None,
-            sk: None,
             keys: None,
             natt: Natt::default(),
             mobike: Mobike::default(),
+            paths: Rare::default(),
             peer: Peer::default(),
             negotiation: Some(Box::default()),
             phase,
@@ -200,30 +204,29 @@ impl IkeSa {
             answering: None,
             rival: None,
             undecided: false,
-            tasks: VecDeque::new(),
+            tasks: Rare::default(),
             active: None,
-            later: Vec::new(),
-            kernel_work: BTreeMap::new(),
+            later: Rare::default(),
+            kernel_work: Few::default(),
             local_id: None,
             remote_id: None,
             lifetime: Lifetime::new(now),
             command: None,
             initiate: None,
-            nonces: (Vec::new(), Vec::new()),
-            init_digest: None,
+            nonces: None,
+            init_half: None,
             attempts: 1,
             reauthenticate: false,
             instead_of: None,
             ppk: false,
-            redirects: Redirects::default(),
+            redirects: Rare::default(),
             finds_way: false,
-            given: Given::default(),
+            given: Rare::default(),
             if_ids: None,
             handshake: None,
-            requests: Reassembly::default(),
-            responses: Reassembly::default(),
-            request_digest: [0; 20],
-            request_path: (local, remote),
+            requests: Rare::default(),
+            responses: Rare::default(),
+            request_path: None,
         }
     }
 
@@ -244,10 +247,10 @@ impl IkeSa {
             what.remote,
             Phase::Idle,
         );
-        sa.use_config(Arc::clone(&what.peer));
+        sa.use_config(shared, Arc::clone(&what.peer));
         sa.command = command;
-        sa.initiate = Some(what);
-        sa.handshake = Some(Handshake::new(true, shared.now));
+        sa.initiate = Some(Box::new(what));
+        sa.handshake = Some(Box::new(Handshake::new(true, shared.now)));
         sa
     }
 
@@ -271,8 +274,9 @@ impl IkeSa {
             Phase::Idle,
         );
         sa.spi_i = spi_i;
-        sa.init_digest = Some(init_digest);
-        sa.handshake = Some(Handshake::new(false, shared.now));
+        sa.init_half = Some(half(&init_digest));
+        sa.window.note(init_digest);
+        sa.handshake = Some(Box::new(Handshake::new(false, shared.now)));
         sa.lifetime.half_open = Timer::after(shared.now, shared.settings.half_open_timeout);
         sa
     }
@@ -287,19 +291,25 @@ impl IkeSa {
         self.window = Window::default();
         self.suite = None;
         self.proposal = None;
-        self.sk = None;
         self.keys = None;
         self.natt = Natt::default();
         self.mobike = Mobike::default();
+        self.paths = Rare::default();
         self.peer = Peer::default();
         self.negotiation = Some(Box::default());
         self.phase = Phase::Idle;
-        self.kernel_work.clear();
-        self.responses = Reassembly::default();
+        self.kernel_work = Few::default();
+        self.responses = Rare::default();
     }
 
-    pub(crate) fn use_config(&mut self, config: Arc<PeerConfig>) {
-        self.name = Arc::from(config.name.as_str());
+    pub(crate) fn use_config(&mut self, shared: &mut Shared, config: Arc<PeerConfig>) {
+        self.name = shared.common.name(&config.name);
+        self.set_config(config);
+    }
+
+    /// Takes parameters from a configuration whose peer is not known to be this one.
+    pub(crate) fn set_config(&mut self, config: Arc<PeerConfig>) {
+        self.fingerprint = fingerprint(&config);
         self.config = Some(config);
     }
 
@@ -314,6 +324,38 @@ impl IkeSa {
     /// Has those of the IKE_SA that it replaces.
     pub(crate) fn inherit_if_ids(&mut self, old: &Self) {
         self.if_ids = old.if_ids;
+    }
+
+    /// The key material.
+    pub(crate) fn sk(&self) -> Option<&SkKeys> {
+        self.keys.as_ref().map(|keys| &keys.sk)
+    }
+
+    /// Gives room back that only exchanges need, if none is going on.
+    pub(crate) fn rest(&mut self) {
+        let is_idle = self.is_established()
+            && !self.window.is_busy()
+            && !self.window.is_processing()
+            && matches!(self.phase, Phase::Idle)
+            && self.creating.is_none()
+            && self.answering.is_none()
+            && self.kernel_work.is_empty();
+        if !is_idle {
+            return;
+        }
+        if let Some(keys) = &mut self.keys {
+            keys.rest();
+        }
+        self.nonces = None;
+        self.request_path = None;
+        self.tasks.tidy();
+        self.later.tidy();
+        self.requests.tidy();
+        self.responses.tidy();
+        self.paths.tidy();
+        self.redirects.tidy();
+        self.given.tidy();
+        self.mobike.peer_addresses.shrink_to_fit();
     }
 
     /// The SPI that this end chose.
@@ -349,7 +391,7 @@ impl IkeSa {
     /// Both ends with their identities, as log lines have them.
     pub(crate) fn ends(&self) -> String {
         let identity =
-            |id: &Option<Identity>| id.as_ref().map_or_else(|| "%any".to_owned(), Identity::to_string);
+            |id: &Option<Arc<Identity>>| id.as_ref().map_or_else(|| "%any".to_owned(), |id| id.to_string());
         format!(
             "{}[{}]...{}[{}]",
             self.local.ip(),
@@ -449,7 +491,7 @@ impl IkeSa {
         let mut seen = BTreeSet::new();
         let installed = |child: &&ChildSa| child.config.name == name && child.is_installed();
         let mut children = self.children.iter().filter(installed);
-        children.any(|child| !seen.insert((&child.local_ts, &child.remote_ts)))
+        children.any(|child| !seen.insert((&child.selectors.local, &child.selectors.remote)))
     }
 
     /// Whether a CHILD_SA of this configuration will be there soon, unless something fails.
@@ -480,8 +522,8 @@ impl IkeSa {
             spi_r: self.spi_r,
             local: self.local,
             remote: self.remote,
-            local_id: self.local_id.clone(),
-            remote_id: self.remote_id.clone(),
+            local_id: self.local_id.as_deref().cloned(),
+            remote_id: self.remote_id.as_deref().cloned(),
             local_auth: self
                 .config
                 .iter()
@@ -492,7 +534,7 @@ impl IkeSa {
             nat_remote: self.natt.remote,
             nat_fake: self.natt.fake && !self.natt.local && !self.natt.remote,
             if_ids: self.if_ids.unwrap_or_default(),
-            proposal: self.proposal.clone(),
+            proposal: self.proposal.as_deref().cloned(),
             ppk: self.ppk,
             established: self.lifetime.established,
             rekey_at: self.lifetime.rekey.deadline(),

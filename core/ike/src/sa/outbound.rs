@@ -49,7 +49,9 @@ impl IkeSa {
 
     /// Sends a sealed response to where the request came from (RFC 7296, 2.11), and stores it for repetition.
     pub(crate) fn send_response(&mut self, shared: &mut Shared, message: Outbound) {
-        self.transmit_on(shared, self.request_path, message.packets.clone());
+        let path = self.request_path.take().map(|path| *path);
+        let path = path.unwrap_or((self.local, self.remote));
+        self.transmit_on(shared, path, message.packets.clone());
         self.window.answer(message.packets);
     }
 
@@ -82,12 +84,12 @@ impl IkeSa {
         mut payloads: Vec<Payload>,
     ) -> Option<Outbound> {
         wire::sort(exchange, response, &mut payloads);
-        let summary = wire::summary(exchange, response, message_id, &payloads);
-        log!(shared, self, Enc, 1, "generating {summary}");
+        let summary = |payloads: &[Payload]| wire::summary(exchange, response, message_id, payloads);
+        log!(shared, self, Enc, 1, "generating {}", summary(&payloads));
         let header = self.header(exchange, response, message_id);
         let (first, plaintext) = wire::write_payloads(&payloads);
-        let Some(keys) = &self.keys else {
-            log!(shared, self, Ike, 1, "no keys to protect {summary}");
+        let Some(keys) = self.keys.as_deref() else {
+            log!(shared, self, Ike, 1, "no keys to protect {}", summary(&payloads));
             return None;
         };
         let whole = wire::sealed_len(keys, plaintext.len());
@@ -108,7 +110,14 @@ impl IkeSa {
         let packets = match sealed {
             Ok(packets) => packets,
             Err(error) => {
-                log!(shared, self, Ike, 1, "protecting {summary} failed: {error}");
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "protecting {} failed: {error}",
+                    summary(&payloads)
+                );
                 self.destroy();
                 return None;
             }
@@ -128,8 +137,14 @@ impl IkeSa {
             for number in 1..=count {
                 // seal_fragments makes at most 65535.
                 let (number, count) = (number as u16, count as u16);
-                let summary = wire::fragment_summary(exchange, response, message_id, number, count);
-                log!(shared, self, Enc, 1, "generating {summary}");
+                log!(
+                    shared,
+                    self,
+                    Enc,
+                    1,
+                    "generating {}",
+                    wire::fragment_summary(exchange, response, message_id, number, count)
+                );
             }
         }
         self.count_message(shared, exchange, response, Direction::Out);

@@ -1,6 +1,6 @@
 //! What the peer said of itself.
 
-use iana::{HashAlgorithm, NotifyType};
+use iana::NotifyType;
 use wire::payload::Payload;
 
 use crate::sa::IkeSa;
@@ -28,8 +28,8 @@ pub(crate) struct Peer {
     pub(crate) childless: bool,
     /// Redirection (RFC 5685).
     pub(crate) redirection: bool,
-    /// Hashes for signatures (RFC 7427).
-    pub(crate) hashes: Vec<HashAlgorithm>,
+    /// Signatures (RFC 7427); it named hashes for them.
+    pub(crate) signatures: bool,
 }
 
 impl IkeSa {
@@ -62,11 +62,7 @@ impl IkeSa {
                         self.learn_redirection(shared, notify.kind, &notify.data);
                     }
                     NotifyType::SIGNATURE_HASH_ALGORITHMS => {
-                        self.peer.hashes = notify
-                            .data
-                            .chunks_exact(2)
-                            .map(|id| HashAlgorithm(u16::from_be_bytes([id[0], id[1]])))
-                            .collect();
+                        self.peer.signatures = notify.data.len() >= 2;
                     }
                     _ => {}
                 },

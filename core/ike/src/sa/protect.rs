@@ -1,78 +1,117 @@
 //! The keys that protect an IKE_SA's messages, as the codec wants them.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
+use std::sync::Arc;
 
 use config::connection::Fragmentation;
 use crypto::keymat::SkKeys;
 use crypto::suite::{ProtectionKey, Suite};
-use plugin_api::PluginError;
+use plugin_api::{PluginError, Secret};
 use wire::{ProtectError, Protection};
 
 use crypto::int_auth::Role;
 
+use crate::exchange::ike_sa_init::other;
+
 /// One generation of keys, both directions.
 pub(crate) struct Keys {
-    outbound: Outbound,
-    inbound: ProtectionKey,
-}
-
-/// The sending direction: the only one that makes IVs.
-struct Outbound {
-    key: ProtectionKey,
+    /// What they are made of.
+    pub(crate) sk: SkKeys,
+    suite: Arc<Suite>,
+    role: Role,
+    /// Ready for use: a key schedule is ten times as long as its key, and takes less time than a message, so that an
+    /// IKE_SA has them only while it exchanges something.
+    outbound: OnceCell<Box<ProtectionKey>>,
+    inbound: OnceCell<Box<ProtectionKey>>,
     /// Messages and fragments sealed so far; as an explicit IV it never repeats under one key (RFC 5282, 3.1).
     sealed: Cell<u64>,
 }
 
 impl Keys {
     /// From key material, seen by the end that had this role when the IKE_SA was made.
-    pub(crate) fn new(suite: &Suite, keys: &SkKeys, role: Role) -> Result<Self, PluginError> {
-        let from_initiator = suite.protect(keys.sk_ei.expose(), keys.sk_ai.expose())?;
-        let from_responder = suite.protect(keys.sk_er.expose(), keys.sk_ar.expose())?;
-        let (outbound, inbound) = match role {
-            Role::Initiator => (from_initiator, from_responder),
-            Role::Responder => (from_responder, from_initiator),
+    pub(crate) fn new(suite: &Arc<Suite>, sk: SkKeys, role: Role) -> Result<Self, PluginError> {
+        let keys = Self {
+            sk,
+            suite: Arc::clone(suite),
+            role,
+            outbound: OnceCell::new(),
+            inbound: OnceCell::new(),
+            sealed: Cell::new(0),
         };
-        Ok(Self {
-            outbound: Outbound {
-                key: outbound,
-                sealed: Cell::new(0),
-            },
-            inbound,
-        })
+        // What fails, fails now.
+        keys.outbound()?;
+        keys.inbound()?;
+        Ok(keys)
+    }
+
+    /// Nothing is exchanged for now, and both ends are authenticated.
+    pub(crate) fn rest(&mut self) {
+        self.outbound.take();
+        self.inbound.take();
+        self.sk.sk_pi = Secret::default();
+        self.sk.sk_pr = Secret::default();
+    }
+
+    fn outbound(&self) -> Result<&ProtectionKey, PluginError> {
+        self.ready(&self.outbound, self.role)
+    }
+
+    fn inbound(&self) -> Result<&ProtectionKey, PluginError> {
+        self.ready(&self.inbound, other(self.role))
+    }
+
+    /// The key of what the end with the role `from` sends.
+    fn ready<'a>(
+        &self,
+        key: &'a OnceCell<Box<ProtectionKey>>,
+        from: Role,
+    ) -> Result<&'a ProtectionKey, PluginError> {
+        if let Some(key) = key.get() {
+            return Ok(key);
+        }
+        let (sk_e, sk_a) = match from {
+            Role::Initiator => (&self.sk.sk_ei, &self.sk.sk_ai),
+            Role::Responder => (&self.sk.sk_er, &self.sk.sk_ar),
+        };
+        let made = self.suite.protect(sk_e.expose(), sk_a.expose())?;
+        Ok(key.get_or_init(|| Box::new(made)))
     }
 }
 
+/// Lengths are those of the sending direction; both have the same algorithms. A key that cannot be made has none, and its
+/// use fails.
 impl Protection for Keys {
     fn iv_len(&self) -> usize {
-        match &self.outbound.key {
+        self.outbound().map_or(0, |key| match key {
             ProtectionKey::Aead(key) => key.iv_len(),
             ProtectionKey::Classic { cipher, .. } => cipher.iv_len(),
-        }
+        })
     }
 
     fn icv_len(&self) -> usize {
-        match &self.outbound.key {
+        self.outbound().map_or(0, |key| match key {
             ProtectionKey::Aead(key) => key.tag_len(),
             ProtectionKey::Classic { tag_len, .. } => *tag_len,
-        }
+        })
     }
 
     fn block(&self) -> usize {
-        match &self.outbound.key {
+        self.outbound().map_or(1, |key| match key {
             ProtectionKey::Aead(_) => 1,
             ProtectionKey::Classic { cipher, .. } => cipher.block_len(),
-        }
+        })
     }
 
     fn seal(&self, message: &mut [u8], body: usize, _id: u32, _fragment: u16) -> Result<(), ProtectError> {
-        let count = self.outbound.sealed.get().checked_add(1).ok_or(ProtectError)?;
-        self.outbound.sealed.set(count);
+        let key = self.outbound().map_err(|_| ProtectError)?;
+        let count = self.sealed.get().checked_add(1).ok_or(ProtectError)?;
+        self.sealed.set(count);
         let (iv_len, icv_len) = (self.iv_len(), self.icv_len());
         let (sealed, icv) = split_last(message, icv_len)?;
         let (before, body) = sealed.split_at_mut_checked(body).ok_or(ProtectError)?;
         let (iv, data) = body.split_at_mut_checked(iv_len).ok_or(ProtectError)?;
-        match &self.outbound.key {
+        match key {
             ProtectionKey::Aead(key) => {
                 write_counter(iv, count);
                 key.seal(iv, before, data, icv).map_err(|_| ProtectError)
@@ -90,12 +129,13 @@ impl Protection for Keys {
     }
 
     fn open(&self, message: &mut [u8], body: usize) -> Result<Range<usize>, ProtectError> {
+        let key = self.inbound().map_err(|_| ProtectError)?;
         let (iv_len, icv_len) = (self.iv_len(), self.icv_len());
         let end = message.len().checked_sub(icv_len).ok_or(ProtectError)?;
         let (sealed, icv) = split_last(message, icv_len)?;
         let (before, rest) = sealed.split_at_mut_checked(body).ok_or(ProtectError)?;
         let (iv, data) = rest.split_at_mut_checked(iv_len).ok_or(ProtectError)?;
-        match &self.inbound {
+        match key {
             ProtectionKey::Aead(key) => key.open(iv, before, data, icv).map_err(|_| ProtectError)?,
             ProtectionKey::Classic {
                 cipher, integrity, ..

@@ -1,6 +1,7 @@
 //! What comes after SAs that this end did not want to lose: `dpd_action` where the peer is dead, `close_action` where it
 //! has deleted them.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use crate::child::{ChildSa, ChildState};
 use crate::endpoint::Initiate;
 use crate::exchange::creation::retry_delay;
 use crate::output::CommandId;
+use crate::rare::Rare;
 use crate::sa::IkeSa;
 use crate::shared::{Again, Shared, Wish, log};
 use crate::task::Task;
@@ -50,9 +52,7 @@ impl IkeSa {
         let mut children: Vec<(Arc<ChildConfig>, Option<CommandId>)> = Vec::new();
         for child in &lost {
             // Another IKE_SA between the same ends has it anew, as after a reauthentication.
-            let users = shared
-                .reqids
-                .users(&child.local_ts, &child.remote_ts, child.numbers);
+            let users = shared.reqids.users(&child.selectors);
             if another && users > 1 {
                 continue;
             }
@@ -133,12 +133,12 @@ impl IkeSa {
         {
             wanted.push((config, creation.command.take()));
         }
-        let later = std::mem::take(&mut self.later).into_iter().map(|(_, task)| task);
-        let (create, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tasks)
+        let later = std::mem::take(&mut *self.later).into_iter().map(|(_, task)| task);
+        let (create, others): (Vec<_>, Vec<_>) = std::mem::take(&mut *self.tasks)
             .into_iter()
             .chain(later)
             .partition(|task| matches!(task, Task::CreateChild(..)));
-        self.tasks = others.into();
+        self.tasks = Rare::from(VecDeque::from(others));
         wanted.extend(create.into_iter().filter_map(|task| match task {
             Task::CreateChild(config, command) => Some((config, command)),
             _ => None,
@@ -219,8 +219,8 @@ impl IkeSa {
     /// What to establish in the place of this IKE_SA. An end that did not initiate it can where it knows the peer's address
     /// and needs nothing that only an initiator can ask for.
     fn what_to_restart(&self) -> Option<Initiate> {
-        if let Some(mut what) = self.initiate.clone() {
-            let own = self.mobike.way_out.unwrap_or(self.local.ip());
+        if let Some(mut what) = self.initiate.as_deref().cloned() {
+            let own = self.paths.way_out.unwrap_or(self.local.ip());
             self.redirects.send_home(&mut what, own);
             return Some(what);
         }
@@ -229,7 +229,7 @@ impl IkeSa {
         let symmetric = peer.vips.is_empty() && peer.pools.is_empty();
         (reachable && symmetric).then(|| Initiate {
             child: None,
-            local: SocketAddr::new(self.mobike.way_out.unwrap_or(self.local.ip()), peer.local_port),
+            local: SocketAddr::new(self.paths.way_out.unwrap_or(self.local.ip()), peer.local_port),
             remote: SocketAddr::new(self.remote.ip(), peer.remote_port),
             peer,
         })

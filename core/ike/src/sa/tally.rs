@@ -24,14 +24,19 @@ impl IkeSa {
     ) {
         if let Some(tally) = &mut shared.tally {
             let what = (exchange, response, direction);
-            tally.message(configured(&self.name), what, self.handshake.as_mut(), shared.now);
+            tally.message(
+                configured(&self.name),
+                what,
+                self.handshake.as_deref_mut(),
+                shared.now,
+            );
         }
     }
 
     /// The attempt to establish it is over, if it is not already.
     pub(crate) fn end_handshake(&mut self, shared: &mut Shared, established: bool) {
         if let (Some(handshake), Some(tally)) = (self.handshake.take(), &mut shared.tally) {
-            let proposal = self.proposal.as_ref();
+            let proposal = self.proposal.as_deref();
             tally
                 .establishing
                 .end(&handshake, proposal, shared.now, established);

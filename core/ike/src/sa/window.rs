@@ -12,9 +12,11 @@ use crate::timer::Timer;
 pub(crate) struct Window {
     next_request: u32,
     expected: u32,
-    outstanding: Option<Outstanding>,
-    processing: Option<[u8; 20]>,
+    outstanding: Option<Box<Outstanding>>,
     answered: Option<Answered>,
+    /// Digest of the peer's next request, or of the one that is being processed: of its packet or first fragment.
+    request: [u8; 20],
+    processing: bool,
 }
 
 /// A request of ours that waits for its response.
@@ -32,7 +34,7 @@ pub(crate) struct Outstanding {
 struct Answered {
     message_id: u32,
     digest: [u8; 20],
-    packets: Vec<Vec<u8>>,
+    packets: Box<[Vec<u8>]>,
 }
 
 /// How a request of the peer stands to the window.
@@ -61,7 +63,7 @@ impl Window {
     /// Where a request with this ID stands; `digest` is that of its packet, or of its first fragment.
     pub(crate) fn standing(&self, message_id: u32, digest: &[u8; 20]) -> Standing<'_> {
         if message_id == self.expected {
-            return if self.processing.is_some() {
+            return if self.processing {
                 Standing::InProgress
             } else {
                 Standing::New
@@ -77,18 +79,27 @@ impl Window {
         }
     }
 
-    /// The peer's request is taken on; repetitions are dropped until [`answer`](Self::answer).
-    pub(crate) fn take_on(&mut self, digest: [u8; 20]) {
-        self.processing = Some(digest);
+    /// This may become the peer's next request.
+    pub(crate) fn note(&mut self, digest: [u8; 20]) {
+        if !self.processing {
+            self.request = digest;
+        }
+    }
+
+    /// The request noted last is taken on; repetitions are dropped until [`answer`](Self::answer).
+    pub(crate) fn take_on(&mut self) {
+        self.processing = true;
     }
 
     /// Stores the response to the request taken on, and expects the next.
-    pub(crate) fn answer(&mut self, packets: Vec<Vec<u8>>) {
-        if let Some(digest) = self.processing.take() {
+    pub(crate) fn answer(&mut self, mut packets: Vec<Vec<u8>>) {
+        // They are kept for as long as the peer asks for nothing else.
+        packets.iter_mut().for_each(Vec::shrink_to_fit);
+        if std::mem::take(&mut self.processing) {
             self.answered = Some(Answered {
                 message_id: self.expected,
-                digest,
-                packets,
+                digest: self.request,
+                packets: packets.into(),
             });
             self.expected = self.expected.wrapping_add(1);
         }
@@ -112,13 +123,18 @@ impl Window {
         exchange: ExchangeType,
         packets: Vec<Vec<u8>>,
     ) {
-        self.outstanding = Some(Outstanding {
+        self.outstanding = Some(Box::new(Outstanding {
             message_id: self.next_request,
             exchange,
             packets,
             transmissions: 0,
             timer: Timer::after(now, retransmit.delay(0)),
-        });
+        }));
+    }
+
+    /// Whether a request of the peer is being processed.
+    pub(crate) fn is_processing(&self) -> bool {
+        self.processing
     }
 
     /// Whether a request of ours is on its way.
@@ -127,7 +143,7 @@ impl Window {
     }
 
     pub(crate) fn outstanding(&self) -> Option<&Outstanding> {
-        self.outstanding.as_ref()
+        self.outstanding.as_deref()
     }
 
     /// Whether a response with this ID and exchange answers our request.
@@ -184,7 +200,9 @@ mod tests {
     fn a_request_is_new_then_in_progress_then_repeated() {
         let mut window = Window::default();
         assert_eq!(window.standing(0, &[1; 20]), Standing::New);
-        window.take_on([1; 20]);
+        window.note([1; 20]);
+        window.take_on();
+        window.note([2; 20]);
         assert_eq!(window.standing(0, &[1; 20]), Standing::InProgress);
         window.answer(vec![vec![7]]);
         assert_eq!(window.standing(0, &[1; 20]), Standing::Repeated(&[vec![7]]));

@@ -235,7 +235,7 @@ impl IkeSa {
                     self.run_kernel(shared, ops);
                 }
                 self.drop_child(shared, id);
-                self.active = Some(Task::CreateChild(Arc::clone(&draft.config), command));
+                self.active = Some(Box::new(Task::CreateChild(Arc::clone(&draft.config), command)));
                 self.create_child(shared, draft.config, command);
             }
             None => {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use crypto::int_auth::Role;
 use crypto::keymat::{self, RekeyPrf, Rekeyed};
 use crypto::proposal::Proposal;
-use crypto::suite::Suite;
 use iana::{ExchangeType, NotifyType, Profile, Protocol};
 use wire::payload::{Payload, Sa};
 
@@ -20,6 +19,7 @@ use crate::event::{Event, IkeSaInfo};
 use crate::exchange::configuration::Given;
 use crate::output::{CommandError, CommandId};
 use crate::proposals;
+use crate::rare::Rare;
 use crate::sa::{IkeSa, IkeSaState, KernelWork};
 use crate::shared::{Shared, Wish, log};
 use crate::tally::Counter;
@@ -33,11 +33,11 @@ const REDUNDANT: Duration = Duration::from_secs(30);
 /// What an IKE_SA leaves to its successor.
 pub(crate) struct Estate {
     pub(crate) children: Vec<ChildSa>,
-    tasks: VecDeque<Task>,
-    initiate: Option<Initiate>,
+    tasks: Rare<VecDeque<Task>>,
+    initiate: Option<Box<Initiate>>,
     reauth_at: Option<Instant>,
     old: IkeSaInfo,
-    given: Given,
+    given: Rare<Given>,
 }
 
 impl IkeSa {
@@ -78,7 +78,7 @@ impl IkeSa {
             0,
             "initiating IKE_SA {name}[{unique_id}] to {remote}"
         );
-        let (offered, messages) = proposals::of_connection(shared, &config);
+        let (offered, messages) = Arc::unwrap_or_clone(proposals::of_connection(shared, &config));
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
@@ -96,7 +96,10 @@ impl IkeSa {
     /// Whether a CHILD_SA is being made, replaced or deleted: then the IKE_SA is not to be rekeyed (RFC 7296, 2.25.2).
     pub(crate) fn is_changing_children(&self) -> bool {
         let settled = |child: &ChildSa| matches!(child.state, ChildState::Installed | ChildState::Deleted);
-        let deletes = matches!(self.active, Some(Task::DeleteChild(..) | Task::WithdrawChild(_)));
+        let deletes = matches!(
+            self.active.as_deref(),
+            Some(Task::DeleteChild(..) | Task::WithdrawChild(_))
+        );
         deletes
             || !self.children.iter().all(settled)
             || self.creating.as_ref().is_some_and(|own| !own.is_ike())
@@ -133,11 +136,11 @@ impl IkeSa {
         };
         let mut supplied = proposals::from_wire(sa, Protocol::IKE, 8);
         supplied.retain(|proposal| proposal.spi.iter().any(|octet| *octet != 0));
-        let (configured, _) = proposals::of_connection(shared, &config);
+        let configured = proposals::of_connection(shared, &config);
         let how = proposals::selection(shared, self.peer.strongswan, true, false);
-        let proposal = crypto::select::select(&configured, &supplied, &how).map_err(|no_match| {
+        let proposal = crypto::select::select(&configured.0, &supplied, &how).map_err(|no_match| {
             let refusal = crate::child::negotiate::Refusal::Proposals {
-                configured,
+                configured: configured.0.clone(),
                 private_skipped: no_match.private_skipped,
             };
             Refusal::of(self.log_refusal(shared, refusal, &supplied, (&[], &[])))
@@ -160,7 +163,7 @@ impl IkeSa {
         let (Subject::Ike(draft), Some(proposal)) = (&creation.subject, &creation.selected) else {
             return Err(Error::NoProposalChosen);
         };
-        let (Some(old_suite), Some(sk)) = (&self.suite, &self.sk) else {
+        let (Some(old_suite), Some(sk)) = (&self.suite, self.sk()) else {
             return Err(Error::NoProposalChosen);
         };
         let theirs = proposal.spi.as_slice().try_into().map(u64::from_be_bytes);
@@ -169,12 +172,19 @@ impl IkeSa {
             Role::Initiator => (draft.spi, theirs),
             Role::Responder => (theirs, draft.spi),
         };
-        let suite = Suite::new(proposal, &shared.registry).map_err(|error| {
-            log!(shared, self, Ike, 1, "{error}");
-            Error::NoProposalChosen
-        })?;
+        let bare = Proposal {
+            spi: Vec::new(),
+            ..proposal.clone()
+        };
+        let chosen = shared
+            .common
+            .algorithms(&bare, &shared.registry)
+            .map_err(|error| {
+                log!(shared, self, Ike, 1, "{error}");
+                Error::NoProposalChosen
+            })?;
         let keys = keymat::derive_rekeyed(
-            &suite,
+            &chosen.suite,
             &Rekeyed {
                 old_prf: old_suite.prf(),
                 old_sk_d: &sk.sk_d,
@@ -190,12 +200,9 @@ impl IkeSa {
             },
         )?;
         let mut heir = Self::heir(self, shared.now, draft.unique_id, role, (spi_i, spi_r));
-        heir.use_keys(shared, &suite, keys)?;
-        heir.suite = Some(suite);
-        heir.proposal = Some(Proposal {
-            spi: Vec::new(),
-            ..proposal.clone()
-        });
+        heir.use_keys(shared, &chosen.suite, keys)?;
+        heir.suite = Some(chosen.suite);
+        heir.proposal = Some(chosen.proposal);
         Ok(heir)
     }
 
@@ -313,6 +320,9 @@ impl IkeSa {
     pub(crate) fn inherit(&mut self, shared: &mut Shared, estate: Estate) {
         self.undecided = false;
         self.children = estate.children;
+        for child in &mut self.children {
+            child.listed = false;
+        }
         self.tasks = estate.tasks;
         self.initiate = estate.initiate;
         self.given = estate.given;
@@ -335,7 +345,7 @@ impl IkeSa {
             self.keep_reauthentication(shared, at);
         }
         if let (Some(local), Some(remote)) = (&self.local_id, &self.remote_id) {
-            let ends = (local.clone(), remote.clone());
+            let ends = (Arc::clone(local), Arc::clone(remote));
             shared.established.insert(self.unique_id, ends);
         }
         let (old, new) = (Box::new(estate.old), Box::new(self.info()));
@@ -435,13 +445,15 @@ impl IkeSa {
         heir.negotiation = None;
         heir.name = Arc::clone(&old.name);
         heir.config.clone_from(&old.config);
+        heir.fingerprint = old.fingerprint;
         heir.origin = old.origin;
         heir.ppk = old.ppk;
         heir.inherit_if_ids(old);
-        heir.redirects = old.redirects.inherited();
+        heir.redirects = Rare::from(old.redirects.inherited());
         heir.profile = old.profile;
         heir.natt = old.natt.clone();
-        heir.mobike = old.mobike.inherited();
+        heir.mobike = old.mobike.clone();
+        heir.paths = Rare::from(old.paths.inherited());
         heir.peer = old.peer.clone();
         heir.local_id.clone_from(&old.local_id);
         heir.remote_id.clone_from(&old.remote_id);

@@ -36,7 +36,7 @@ impl IkeSa {
     /// The first method offered; for the IKE_SA the one that the peer has accepted before.
     fn first_method(&self, creation: &Creation) -> Option<KeyExchangeMethod> {
         let offers = |method: &KeyExchangeMethod| offers(&creation.offered, *method);
-        let before = self.proposal.as_ref().and_then(Proposal::key_exchange);
+        let before = self.proposal.as_deref().and_then(Proposal::key_exchange);
         let before = before.filter(|method| creation.is_ike() && offers(method));
         before.or_else(|| creation.offered.iter().find_map(Proposal::key_exchange))
     }

@@ -33,7 +33,7 @@ impl IkeSa {
         rekeys: Option<u32>,
     ) -> Numbers {
         let old = self.children.iter().find(|child| Some(child.unique_id) == rekeys);
-        let known = old.map(|old| old.numbers);
+        let known = old.map(|old| old.selectors.numbers);
         known
             .or_else(|| shared.policies.numbers_of(config))
             .unwrap_or_else(|| {
@@ -54,7 +54,7 @@ impl IkeSa {
         let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
         let spi = proposal.spi.as_slice().try_into();
         let spi_out = spi.map(u32::from_be_bytes).map_err(|_| Error::NoProposalChosen)?;
-        let (Some(ike), Some(sk)) = (&self.suite, &self.sk) else {
+        let (Some(ike), Some(sk)) = (&self.suite, self.sk()) else {
             return Err(Error::NoProposalChosen);
         };
         let keys = keymat::derive_child(ike.prf(), &suite, &sk.sk_d, secrets, ni, nr)?;
@@ -120,7 +120,7 @@ impl IkeSa {
         rekeys: Option<u32>,
     ) {
         child.on_installed(shared.now);
-        let (label, selectors) = (child.label(), child.selectors());
+        let (label, selectors) = (child.label(), child.list_selectors());
         let (spi_in, spi_out) = (child.spi_in, child.spi_out);
         let old = rekeys.filter(|id| self.children.iter().any(|child| child.unique_id == *id));
         let established = format!(
@@ -194,7 +194,7 @@ impl IkeSa {
             child.label(),
             child.spi_in,
             child.spi_out,
-            child.selectors()
+            child.list_selectors()
         );
         log!(shared, self, Ike, 0, "{text}");
         self.run_kernel(shared, ops);

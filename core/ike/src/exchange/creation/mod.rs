@@ -257,7 +257,7 @@ impl IkeSa {
     /// An IKE_SA without additional key exchanges does not show which profile the peer speaks; the first one within it
     /// does.
     fn learn_profile(&mut self, proposal: &Proposal) {
-        let shown = self.proposal.as_ref().is_some_and(Proposal::has_additional);
+        let shown = self.proposal.as_deref().is_some_and(Proposal::has_additional);
         let pinned = self
             .config
             .as_ref()
