@@ -103,10 +103,13 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
             "sha256_96" | "ipcomp" | "policies_fwd_out" | "per_cpu_sas" | "icmp" => {
                 notes.add(given.key(), !given.yes()?);
             }
-            "label_mode" => {
-                given.parsed(|text| ["system", "simple", "selinux"].contains(&text).then_some(()))?;
+            // Without SELinux what the system has is simple.
+            "label_mode" => given.parsed(|text| ["system", "simple"].contains(&text).then_some(()))?,
+            // Nobody who restricts a tunnel to what has a label wants one for all.
+            "label" if !given.text()?.is_empty() => {
+                return Err("security labels are not supported: label, config discarded".to_owned());
             }
-            "label" => notes.add(given.key(), given.text()?.is_empty()),
+            "label" => {}
             _ => ask_of_kernel(&mut child.kernel, &given)?,
         }
     }

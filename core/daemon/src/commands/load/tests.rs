@@ -156,6 +156,15 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
             "full { children { net { local_ts = [ nowhere ] } } }",
             "invalid value for: local_ts, config discarded",
         ),
+        // As strongSwan refuses it where there is no SELinux.
+        (
+            "full { children { net { label_mode = selinux } } }",
+            "invalid value for: label_mode, config discarded",
+        ),
+        (
+            "full { children { net { label_mode = simple label = system_u:object_r:ipsec_spd_t:s0 } } }",
+            "security labels are not supported: label, config discarded",
+        ),
         (
             "full { proposals = [ aes256-nonsense ] }",
             "invalid value for: proposals, config discarded",
