@@ -1,6 +1,7 @@
 //! Hosts of the guest, with our daemon or strongSwan's: both have a swanctl.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use xtask::host::{Host, PATIENCE};
 use xtask::netns::Namespace;
@@ -122,6 +123,21 @@ impl Machine {
         let folder = log.parent().expect("a folder");
         watch::until(&[folder], PATIENCE, what, test)
             .unwrap_or_else(|error| panic!("{}: {error}\n{}\n{}", self.name, self.tables(), self.log()))
+    }
+
+    /// Waits until a test holds, which is asked again at once: of the kernel's tables, and what follows from them, nothing is
+    /// told.
+    #[allow(clippy::disallowed_methods, reason = "a deadline")]
+    pub(crate) fn ask_until(&self, what: &str, mut test: impl FnMut() -> bool) {
+        let begin = Instant::now();
+        while !test() {
+            let (name, tables) = (self.name, self.tables());
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{name}: no {what}\n{tables}\n{}",
+                self.log()
+            );
+        }
     }
 
     /// Kills the daemon without a chance to tidy up, and starts another; ours only.

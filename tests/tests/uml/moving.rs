@@ -1,9 +1,4 @@
 //! carol gets another address while packets flow: the kernel's SAs follow (RFC 4555), or others take their place.
-#![allow(clippy::disallowed_methods, reason = "a deadline")]
-
-use std::time::Instant;
-
-use xtask::host::PATIENCE;
 
 use super::host::{Machine, Who};
 use super::pair::{ESP, Pair, SETTINGS, all_esp, pair_with};
@@ -37,18 +32,11 @@ fn readdress(pair: &Pair) {
     carol.ip(&format!("addr del {BEFORE}/24 dev eth0")).unwrap();
 }
 
-/// Waits until a host has the pair of SAs and the policies of carol's new address and none of the one before; of the
-/// kernel's tables nothing is told.
-fn until_moved(host: &Machine, begin: Instant) {
-    while states(host.namespace()).len() < 2 || host.tables().contains(BEFORE) {
-        assert!(
-            begin.elapsed() < PATIENCE,
-            "{} has not moved\n{}\n{}",
-            host.name,
-            host.tables(),
-            host.log()
-        );
-    }
+/// Waits until a host has the pair of SAs and the policies of carol's new address and none of the one before.
+fn until_moved(host: &Machine) {
+    host.ask_until("SAs of the new address", || {
+        states(host.namespace()).len() >= 2 && !host.tables().contains(BEFORE)
+    });
 }
 
 #[test]
@@ -60,10 +48,9 @@ fn a_move_loses_the_packets_in_flight_at_most() {
         let before = pair.both().map(Machine::believed);
         let mut stream = Stream::start(pair.carol.namespace(), "-I 10.3.0.1 10.1.0.2", 300);
         assert!(stream.until(50), "pings come back");
-        let begin = Instant::now();
         readdress(&pair);
         for host in pair.both() {
-            until_moved(host, begin);
+            until_moved(host);
         }
         // The kernel has each SA either at one address or at the other, for a moment at none; so what is lost may have gaps.
         let after = Stream::start(pair.carol.namespace(), "-I 10.3.0.1 10.1.0.2", 200);
@@ -77,9 +64,8 @@ fn a_move_loses_the_packets_in_flight_at_most() {
         assert_eq!(pair.both().map(Machine::believed), before);
         all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
         pair.carol.swanctl("--terminate --ike net");
-        pair.moon.until("end of the IKE_SA", || {
-            states(pair.moon.namespace()).is_empty().then_some(())
-        });
+        pair.moon
+            .ask_until("end of the IKE_SA", || states(pair.moon.namespace()).is_empty());
         for host in pair.both() {
             host.expect_nothing();
         }
@@ -98,19 +84,17 @@ fn without_mobike_a_dead_tunnel_is_restarted_at_the_new_address() {
             return;
         };
         let before = pair.carol.believed();
-        let begin = Instant::now();
         readdress(&pair);
         for host in [&pair.carol, &pair.moon] {
-            until_moved(host, begin);
+            until_moved(host);
         }
         // The kernel may have the new pair before the daemon lists it.
-        pair.carol.until("another tunnel", || {
+        pair.carol.ask_until("other tunnel", || {
             let listed = pair.carol.believed();
-            (listed.len() == 1 && listed != before).then_some(())
+            listed.len() == 1 && listed != before
         });
-        pair.moon.until("a single tunnel", || {
-            (pair.moon.believed().len() == 1).then_some(())
-        });
+        pair.moon
+            .ask_until("single tunnel", || pair.moon.believed().len() == 1);
         pair.expect_one();
         all_esp(&pair.ping("10.3.0.1", "10.1.0.2"), 4);
     }

@@ -32,15 +32,20 @@ pub(super) fn pair(who: [Who; 2]) -> Option<Pair> {
 }
 
 /// The same with other settings of the daemons.
-pub(super) fn pair_with([moon, carol]: [Who; 2], settings: &str) -> Option<Pair> {
+pub(super) fn pair_with(who: [Who; 2], settings: &str) -> Option<Pair> {
+    pair_of(who, [settings; 2])
+}
+
+/// The same with settings of each.
+pub(super) fn pair_of([moon, carol]: [Who; 2], settings: [&str; 2]) -> Option<Pair> {
     let network = cable()?;
     println!("moon: {moon:?}, carol: {carol:?}");
     for (host, address) in [&network.moon, &network.carol].into_iter().zip(OUTSIDE) {
         host.ip(&format!("addr add {address}/24 dev eth0")).unwrap();
     }
     Some(Pair {
-        moon: Machine::start(moon, "moon", network.moon, settings),
-        carol: Machine::start(carol, "carol", network.carol, settings),
+        moon: Machine::start(moon, "moon", network.moon, settings[0]),
+        carol: Machine::start(carol, "carol", network.carol, settings[1]),
     })
 }
 
