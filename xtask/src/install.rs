@@ -39,11 +39,10 @@ pub(crate) const PEERS: &[Tool] = &[
     tool(xtask::peers::KEYRING, "debian-archive-keyring"),
 ];
 
-/// For a guest with another kernel, and its network.
+/// For a guest with another kernel, and its network. The kernel is fetched, like a peer.
 pub(crate) const GUEST: &[Tool] = &[
-    tool("linux.uml", "user-mode-linux"),
     tool("modprobe", "kmod"),
-    tool("iptables-legacy", "iptables"),
+    tool("tc", "iproute2"),
     tool("strip", "binutils"),
 ];
 

@@ -112,12 +112,18 @@ fn main() -> ExitCode {
 }
 
 fn uml(command: &[String], limit: Duration) -> Result<(), String> {
-    install::ensure(&[install::HOSTS, install::GUEST])?;
-    let (program, arguments) = command.split_first().ok_or("no program")?;
-    let status = xtask::uml::run(std::path::Path::new(program), arguments, limit)?;
+    install::ensure(&[install::HOSTS, install::GUEST, install::PEERS])?;
+    let work = xtask::uml::Work {
+        commands: vec![command.to_vec()],
+        ..xtask::uml::Work::default()
+    };
+    let status = xtask::uml::run(&[work], limit)?
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     if status.success() {
         Ok(())
     } else {
-        Err(format!("{program} in the guest: {status}"))
+        Err(format!("{} in the guest: {status}", command.join(" ")))
     }
 }

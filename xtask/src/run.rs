@@ -78,9 +78,9 @@ pub(crate) fn sike(command: &str, rest: &[&str]) -> Result<(), String> {
     cargo(&[&[command], &workspace[..], rest].concat())
 }
 
-/// Builds a test target of a package and says where its program is.
-pub(crate) fn test_program(package: &str, name: &str) -> Result<PathBuf, String> {
-    let arguments = ["test", "-p", package, "--test", name, "--no-run"];
+/// Builds a test target of the packages that `selection` selects and says where its program is.
+pub(crate) fn test_program(selection: &[&str], name: &str) -> Result<PathBuf, String> {
+    let arguments = [&["test"], selection, &["--test", name, "--no-run"]].concat();
     cargo(&arguments)?;
     let format = "--message-format=json";
     let output = command(&[&arguments[..], &["--quiet", format]].concat())

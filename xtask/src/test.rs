@@ -1,9 +1,11 @@
 //! The kinds of tests, each a few calls of cargo.
 
+use std::path::Path;
 use std::time::Instant;
 
 use clap::ValueEnum;
 use nix::unistd::geteuid;
+use xtask::uml::Work;
 
 use crate::run::cargo;
 use crate::{dist, docker, install, licences, run};
@@ -35,7 +37,7 @@ pub(crate) enum Kind {
     Docker,
 }
 
-/// All, in the order in which they run, but for the guest's, which are run by name.
+/// All, in the order in which they run.
 const ALL: &[Kind] = &[
     Kind::Lint,
     Kind::Unit,
@@ -46,8 +48,12 @@ const ALL: &[Kind] = &[
     Kind::Netns,
     Kind::Clients,
     Kind::Interop,
+    Kind::Uml,
     Kind::Docker,
 ];
+
+/// The packages of `unit`. What others select is compiled with other features of its dependencies.
+const CRATES: &[&str] = &["--workspace", "--exclude", "pqswan-tests"];
 
 /// The suite of Debian whose strongSwan runs in the guest.
 const PEER: &str = "forky";
@@ -109,7 +115,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
         // Tests that start the daemon find its plugins beside it.
         Kind::Unit => {
             run::build(false)?;
-            cargo(&["test", "--workspace", "--exclude", "pqswan-tests"])?;
+            cargo(&[&["test"], CRATES].concat())?;
             run::sike("test", &[])?;
         }
         Kind::Sim => cargo(&[
@@ -201,20 +207,18 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             ])?;
         }
         Kind::Uml => {
+            if !cfg!(target_arch = "x86_64") {
+                return Ok(Outcome::Skipped(
+                    "Debian has user-mode Linux for x86-64 only".into(),
+                ));
+            }
             if let Err(error) = install::ensure(&[install::HOSTS, install::GUEST, install::PEERS]) {
                 return Ok(Outcome::Skipped(format!("no user-mode Linux: {error}")));
             }
             // Fetched here, because the guest has no network but its own.
             xtask::peers::Peer::unpack(PEER)?;
             dist::stripped(&run::build(false)?, &xtask::uml::programs())?;
-            for (package, name) in [("charon-kernel-netlink", "esp"), ("pqswan-tests", "uml")] {
-                let test = run::test_program(package, name)?;
-                let options = ["--test-threads=1", "--show-output"].map(str::to_owned);
-                let status = xtask::uml::run(&test, &options, xtask::uml::LIMIT)?;
-                if !status.success() {
-                    return Err(format!("{name} of {package} in the guest: {status}"));
-                }
-            }
+            guests()?;
         }
         Kind::Docker => match docker::Engine::find() {
             Ok(engine) => docker::test(&engine)?,
@@ -222,4 +226,40 @@ fn one(kind: Kind) -> Result<Outcome, String> {
         },
     }
     Ok(Outcome::Passed)
+}
+
+/// Runs the tests of a kernel with IPsec in two guests at once, each of which has one processor.
+fn guests() -> Result<(), String> {
+    let esp = run::test_program(CRATES, "esp")?;
+    let uml = run::test_program(&["-p", "pqswan-tests"], "uml")?;
+    let test = |program: &Path, filter: &[&str]| {
+        let options = ["--test-threads=1", "--show-output"];
+        let words = options.iter().chain(filter).map(|word| (*word).to_owned());
+        std::iter::once(program.to_string_lossy().into_owned())
+            .chain(words)
+            .collect::<Vec<_>>()
+    };
+    // Either takes half of the time.
+    let first = ["esp::", "scenarios::"];
+    let rest: Vec<&str> = first.iter().flat_map(|module| ["--skip", *module]).collect();
+    let works = [
+        ("1| ", vec![test(&esp, &[]), test(&uml, &first)]),
+        ("2| ", vec![test(&uml, &rest)]),
+    ];
+    let works = works.map(|(prefix, commands)| Work {
+        prefix: prefix.to_owned(),
+        commands,
+    });
+    let ended = xtask::uml::run(&works, xtask::uml::LIMIT)?;
+    let failed: Vec<String> = ended
+        .iter()
+        .zip(&works)
+        .filter(|(status, _)| !status.success())
+        .map(|(status, work)| format!("tests of guest {}: {status}", work.prefix.trim_end_matches("| ")))
+        .collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join(", "))
+    }
 }

@@ -53,8 +53,19 @@ pub(crate) fn hidden() -> Option<Hidden> {
         host.ip("link set eth1 up").unwrap();
     }
     carol.ip("route add default via 192.168.1.1").unwrap();
-    let translate = "-t nat -A POSTROUTING -o outside -j MASQUERADE";
-    command(&router, "iptables-legacy", translate);
+    // The guest's kernel has no tables of netfilter for it.
+    command(&router, "tc", "qdisc add dev outside clsact");
+    for (direction, [from, to]) in [
+        ("egress", ["192.168.1.3", "192.168.0.1"]),
+        ("ingress", ["192.168.0.1", "192.168.1.3"]),
+    ] {
+        let translate = format!("flower ip_proto udp action nat {direction} {from}/32 {to}");
+        command(
+            &router,
+            "tc",
+            &format!("filter add dev outside {direction} protocol ip {translate}"),
+        );
+    }
     router
         .run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))
         .unwrap()

@@ -1,4 +1,4 @@
-//! The guest's first process: makes the system habitable, runs the program, and turns the guest off.
+//! The guest's first process: makes the system habitable, runs the programs, and turns the guest off.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,9 +12,6 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::{JOB, Job};
-
-/// Where Debian has the modules, by version.
-const MODULES: &str = "/usr/lib/uml/modules";
 
 /// A folder with `lib/modules`, which the system need not have.
 const KERNEL: &str = "/run/kernel";
@@ -36,10 +33,11 @@ const NEEDED: &[&str] = &[
     "cbc",
     "ctr",
     "hmac",
-    "sha512_generic",
+    "sha512",
     "chacha20poly1305",
-    "iptable_nat",
-    "xt_MASQUERADE",
+    "sch_ingress",
+    "cls_flower",
+    "act_nat",
 ];
 
 /// Empty and writable in the guest.
@@ -75,18 +73,26 @@ fn work(folder: &Path) -> Result<ExitStatus, String> {
     let text = fs::read_to_string(folder.join("job")).map_err(|error| failed(folder, &error))?;
     let job: Job = serde_json::from_str(&text).map_err(|error| failed(folder, &error))?;
     file_systems(&job)?;
-    modules()?;
-    let mut command = Command::new(&job.program);
-    command
-        .args(&job.arguments)
-        .current_dir(&job.folder)
-        .env_clear()
-        .envs(job.environment)
-        // No terminal is attached to the console.
-        .env("TERM", "dumb")
-        .env(JOB, folder);
+    modules(&job.modules)?;
     run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
-    run(&mut command)
+    let mut outcome = ExitStatus::default();
+    for command in &job.commands {
+        let (program, arguments) = command.split_first().ok_or("no program")?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(&job.folder)
+            .env_clear()
+            .envs(job.environment.iter().map(|(name, value)| (name, value)))
+            // No terminal is attached to the console.
+            .env("TERM", "dumb")
+            .env(JOB, folder);
+        let status = run(&mut command)?;
+        if outcome.success() {
+            outcome = status;
+        }
+    }
+    Ok(outcome)
 }
 
 fn file_systems(job: &Job) -> Result<(), String> {
@@ -115,10 +121,10 @@ fn file_systems(job: &Job) -> Result<(), String> {
 }
 
 /// Loads modules, and lets the kernel load others when it meets something of theirs.
-fn modules() -> Result<(), String> {
+fn modules(folder: &Path) -> Result<(), String> {
     let release =
         fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|error| failed("osrelease", &error))?;
-    let modules = Path::new(MODULES).join(release.trim());
+    let modules = folder.join(release.trim());
     let place = Path::new(KERNEL).join("lib/modules");
     fs::create_dir_all(&place)
         .and_then(|()| symlink(&modules, place.join(release.trim())))
