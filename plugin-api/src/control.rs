@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::kernel::KernelEvent;
+use crate::kernel::{KernelEvent, KernelMigration};
 use crate::log::Group;
 use crate::{KernelNet, PluginError};
 
@@ -25,6 +25,9 @@ pub trait Host: Send + Sync + 'static {
 
     /// Tells of something the kernel did.
     fn kernel_event(&self, event: KernelEvent);
+
+    /// Tells that SAs have been moved by somebody else. Daemons of before there was this hear nothing of it.
+    fn kernel_migrated(&self, _migration: KernelMigration) {}
 
     /// The back end for addresses and routes, once it is loaded.
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>>;

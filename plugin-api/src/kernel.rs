@@ -354,6 +354,24 @@ pub enum KernelEvent {
     },
 }
 
+/// Somebody else had the kernel move the SAs of a policy to other addresses, as Mobile IPv6 does (XFRM_MSG_MIGRATE of
+/// Linux).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelMigration {
+    /// The reqid of the SAs.
+    pub reqid: u32,
+    /// The direction of the policy.
+    pub direction: Direction,
+    /// The policy's source.
+    pub src_ts: TrafficSelector,
+    /// The policy's destination.
+    pub dst_ts: TrafficSelector,
+    /// Own address and the peer's before.
+    pub from: (IpAddr, IpAddr),
+    /// Own address and the peer's now.
+    pub to: (IpAddr, IpAddr),
+}
+
 /// The back end for SAs and policies; one per daemon.
 pub trait KernelIpsec: Send + Sync + 'static {
     /// What it can and needs.

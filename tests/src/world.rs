@@ -17,7 +17,7 @@ use ike::{
     ChildState, CommandError, CommandId, Destination, Endpoint, Event, IkeSaInfo, IkeSaState, Initiate, Job,
     JobId, Output, Randomness, Settings, Transmit,
 };
-use plugin_api::kernel::KernelEvent;
+use plugin_api::kernel::{KernelEvent, KernelMigration};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -225,6 +225,12 @@ impl World {
     /// A host's kernel says something by itself.
     pub fn kernel_event(&mut self, host: usize, event: KernelEvent) {
         self.hosts[host].endpoint.handle_kernel_event(self.now, event);
+        self.drain(host);
+    }
+
+    /// A host's kernel has moved SAs for somebody else.
+    pub fn migrate(&mut self, host: usize, migration: &KernelMigration) {
+        self.hosts[host].endpoint.handle_migration(self.now, migration);
         self.drain(host);
     }
 

@@ -15,6 +15,7 @@ mod uml {
     mod esp;
     mod host;
     mod kills;
+    mod migration;
     mod moving;
     mod net;
     mod pair;

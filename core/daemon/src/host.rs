@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use config::settings::Settings;
-use plugin_api::kernel::KernelEvent;
+use plugin_api::kernel::{KernelEvent, KernelMigration};
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelNet, Reply};
 
@@ -96,6 +96,10 @@ impl Host for DaemonHost {
 
     fn kernel_event(&self, event: KernelEvent) {
         self.input.send(Input::Kernel(event));
+    }
+
+    fn kernel_migrated(&self, migration: KernelMigration) {
+        self.input.send(Input::Migrated(migration));
     }
 
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use config::connection::PeerConfig;
 use ike::{JobId, JobResult};
 use plugin_api::Reply;
-use plugin_api::kernel::KernelEvent;
+use plugin_api::kernel::{KernelEvent, KernelMigration};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::log::Record;
@@ -27,6 +27,8 @@ pub enum Input {
     Job(JobId, JobResult),
     /// The kernel did something.
     Kernel(KernelEvent),
+    /// The kernel has moved SAs for somebody else.
+    Migrated(KernelMigration),
     /// The addresses of the names that an operation had to know.
     Resolved(u64, Vec<(String, Vec<IpAddr>)>),
     /// The addresses of the names in a connection, for an IKE_SA that is sent elsewhere.

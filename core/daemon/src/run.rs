@@ -260,6 +260,7 @@ impl Daemon {
                     self.move_traps();
                 }
             }
+            Input::Migrated(migration) => self.endpoint.handle_migration(Instant::now(), &migration),
             Input::Resolved(operation, names) => self.resolved(operation, &names),
             Input::WayFound(sa, peer, names) => self.way_found(sa, &peer, &names),
             Input::Named(name, addresses) => self.name_resolved(&name, addresses),

@@ -13,6 +13,7 @@ use super::control::{ControlMaker1, ListenerMaker1};
 use super::host::Host1;
 use super::kernel::{KernelIpsecMaker1, KernelIpsecMaker2, KernelNetMaker1};
 use super::key_exchange::KeyExchange1;
+use super::migration::KernelMigration1;
 use super::object::Interface;
 use super::random::{Nonce1, Random1};
 use super::root::{API, PluginRootRef};
@@ -127,6 +128,7 @@ fn what_crosses_the_boundary_is_what_it_was() {
     now.interface::<ControlMaker1>();
     now.interface::<ListenerMaker1>();
     now.interface::<KernelIpsecMaker2>();
+    now.interface::<KernelMigration1>();
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/abi/frozen.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

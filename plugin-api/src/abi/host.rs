@@ -7,10 +7,11 @@ use abi_stable::std_types::{ROption, RSlice, RStr, RString};
 use super::control::{RemoteReply, Reply1};
 use super::kernel::{KernelNet1, RemoteNet};
 use super::kernel_types::Event;
+use super::migration::KernelMigration1;
 use super::object::interface;
 use super::offer::Checked;
 use super::types::option;
-use crate::kernel::KernelEvent;
+use crate::kernel::{KernelEvent, KernelMigration};
 use crate::log::Group;
 use crate::{Host, KernelNet, Reply};
 
@@ -45,31 +46,41 @@ fn group_of(number: u8) -> Group {
 }
 
 /// The plugin's side. A panic of the daemon in one of the calls has been logged there; to the plugin nothing happened.
-pub(super) struct RemoteHost(pub(super) Checked<Host1>);
+pub(super) struct RemoteHost {
+    pub(super) host: Checked<Host1>,
+    /// None of daemons that were built before.
+    pub(super) migration: Option<Checked<KernelMigration1>>,
+}
 
 impl Host for RemoteHost {
     fn setting(&self, key: &str) -> Option<String> {
-        self.0.setting(key.into()).ok()?.into_option().map(Into::into)
+        self.host.setting(key.into()).ok()?.into_option().map(Into::into)
     }
 
     fn log_enabled(&self, group: Group, level: i8) -> bool {
-        self.0.log_enabled(group as u8, level).unwrap_or(false)
+        self.host.log_enabled(group as u8, level).unwrap_or(false)
     }
 
     fn log(&self, group: Group, level: i8, message: &str) {
-        let _ = self.0.log(group as u8, level, message.into());
+        let _ = self.host.log(group as u8, level, message.into());
     }
 
     fn submit(&self, verb: &str, message: &[u8], reply: Arc<dyn Reply>) {
-        let _ = self.0.submit(verb.into(), message.into(), Reply1::new(reply));
+        let _ = self.host.submit(verb.into(), message.into(), Reply1::new(reply));
     }
 
     fn kernel_event(&self, event: KernelEvent) {
-        let _ = self.0.kernel_event((&event).into());
+        let _ = self.host.kernel_event((&event).into());
+    }
+
+    fn kernel_migrated(&self, migration: KernelMigration) {
+        if let Some(interface) = &self.migration {
+            let _ = interface.migrated((&migration).into());
+        }
     }
 
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {
-        let net = self.0.kernel_net().ok()?.into_option()?;
+        let net = self.host.kernel_net().ok()?.into_option()?;
         Some(Arc::new(RemoteNet(net)))
     }
 }

@@ -22,6 +22,7 @@ mod kernel;
 mod kernel_types;
 mod kernel_types_2;
 mod key_exchange;
+mod migration;
 mod object;
 mod offer;
 mod origin;

@@ -12,6 +12,7 @@ use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{ROption, RStr, RVec};
 
 use super::host::{Host1, RemoteHost};
+use super::migration::KernelMigration1;
 use super::object::{Interface, Layout, Object};
 use super::offer::{Checked, FeatureOffer, compare};
 use super::types::{Outcome, outcome, result};
@@ -61,8 +62,15 @@ impl HostHandle {
             outcome(|| {
                 // SAFETY: `new` pairs this function with an object of this type.
                 let (host, same_origin): &(Arc<dyn Host>, bool) = unsafe { object.get() };
-                let known = name == Host1::NAME && (*same_origin || compare::<Host1>(layout).is_ok());
-                Ok(known.then(|| Object::new(Host1::new(Arc::clone(host)))).into())
+                let host = Arc::clone(host);
+                Ok(match name.as_str() {
+                    Host1::NAME => (*same_origin || compare::<Host1>(layout).is_ok())
+                        .then(|| Object::new(Host1::new(host))),
+                    KernelMigration1::NAME => (*same_origin || compare::<KernelMigration1>(layout).is_ok())
+                        .then(|| Object::new(KernelMigration1::new(host))),
+                    _ => None,
+                }
+                .into())
             })
         }
         Self {
@@ -73,15 +81,21 @@ impl HostHandle {
 
     /// The plugin's side.
     fn host(&self) -> Result<Arc<dyn Host>, PluginError> {
-        let name = Host1::NAME;
-        let object = result((self.interface)(&self.object, name.into(), Layout::of::<Host1>()))?;
-        let object = object.into_option().ok_or_else(|| {
+        let host = self.ask::<Host1>()?.ok_or_else(|| {
+            let name = Host1::NAME;
             let message =
                 format!("the daemon does not have the interface '{name}' that the plugin was built for");
             PluginError::new(ErrorKind::NotSupported, message)
         })?;
+        let migration = self.ask()?;
+        Ok(Arc::new(RemoteHost { host, migration }))
+    }
+
+    /// An interface of the daemon's, if it has it.
+    fn ask<T: Interface>(&self) -> Result<Option<Checked<T>>, PluginError> {
+        let object = result((self.interface)(&self.object, T::NAME.into(), Layout::of::<T>()))?;
         // SAFETY: the daemon compared the layouts before it gave the object.
-        Ok(Arc::new(RemoteHost(unsafe { Checked::new(object) })))
+        Ok(object.into_option().map(|object| unsafe { Checked::new(object) }))
     }
 }
 
@@ -127,4 +141,57 @@ pub const fn header<P: Exported>() -> LibHeader {
 /// The name of the symbol of a plugin.
 pub fn symbol(plugin: &str) -> String {
     format!("charon_plugin_{plugin}")
+}
+
+#[cfg(test)]
+mod tests {
+    use iana::TrafficSelector;
+
+    use super::*;
+    use crate::kernel::{Direction, KernelEvent, KernelMigration};
+    use crate::testing::Recorder;
+
+    /// A daemon of before there was `kernel-migration/1`.
+    fn older(host: Arc<dyn Host>) -> HostHandle {
+        extern "C" fn interface(object: &Object, name: RStr<'_>, _: Layout) -> Outcome<ROption<Object>> {
+            outcome(|| {
+                // SAFETY: below it is paired with an object of this type.
+                let host: &Arc<dyn Host> = unsafe { object.get() };
+                Ok((name == Host1::NAME)
+                    .then(|| Object::new(Host1::new(Arc::clone(host))))
+                    .into())
+            })
+        }
+        HostHandle {
+            object: Object::new(host),
+            interface,
+        }
+    }
+
+    #[test]
+    fn a_migration_crosses_to_daemons_that_know_of_any() {
+        let migration = KernelMigration {
+            reqid: 7,
+            direction: Direction::Forward,
+            src_ts: TrafficSelector::subnet([10, 1, 0, 0].into(), 16),
+            dst_ts: TrafficSelector::host([10, 3, 0, 1].into()),
+            from: ([192, 0, 2, 1].into(), [192, 0, 2, 9].into()),
+            to: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(), [192, 0, 2, 9].into()),
+        };
+        let roam = KernelEvent::Roam { address: true };
+        let same: fn(Arc<dyn Host>) -> HostHandle = |host| HostHandle::new(host, true);
+        let other: fn(Arc<dyn Host>) -> HostHandle = |host| HostHandle::new(host, false);
+        let both = vec![format!("{roam:?}"), format!("{migration:?}")];
+        for (make, heard) in [
+            (same, both.clone()),
+            (other, both),
+            (older, vec![format!("{roam:?}")]),
+        ] {
+            let daemon = Arc::<Recorder>::default();
+            let plugin = make(Arc::clone(&daemon) as _).host().expect("a daemon");
+            plugin.kernel_event(roam.clone());
+            plugin.kernel_migrated(migration.clone());
+            assert_eq!(daemon.lines(), heard);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::kernel::{KernelEvent, KernelNet};
+use crate::kernel::{KernelEvent, KernelMigration, KernelNet};
 use crate::log::Group;
 use crate::{Host, Reply};
 
@@ -56,6 +56,10 @@ impl Host for Recorder {
 
     fn kernel_event(&self, event: KernelEvent) {
         self.log(Group::Knl, 0, &format!("{event:?}"));
+    }
+
+    fn kernel_migrated(&self, migration: KernelMigration) {
+        self.log(Group::Knl, 0, &format!("{migration:?}"));
     }
 
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {

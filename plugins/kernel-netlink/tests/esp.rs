@@ -11,12 +11,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use charon_kernel_netlink::connection::Connection;
 use charon_kernel_netlink::net::Netlink;
 use charon_kernel_netlink::xfrm::Xfrm;
 use iana::{EncryptionAlgorithm as Encryption, IntegrityAlgorithm as Integrity, Protocol, TrafficSelector};
+use netlink_packet_xfrm::constants::{AF_INET, XFRM_MODE_TUNNEL, XFRM_POLICY_IN};
+use netlink_packet_xfrm::monitor::MigrateMessage;
+use netlink_packet_xfrm::{Address, Selector, UserMigrate, UserPolicyId, XfrmAttrs, XfrmMessage};
 use plugin_api::kernel::{
-    CopyDscp, Direction, HwOffload, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId,
-    SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap,
+    CopyDscp, Direction, HwOffload, KernelEvent, KernelMigration, PolicyAction, PolicyParameters,
+    PolicyPriority, SaId, SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap,
 };
 use plugin_api::{ErrorKind, KernelIpsec, Secret};
 use world::{Daemon, Told, address, ip};
@@ -421,6 +425,100 @@ fn a_moved_sa_keeps_its_counters_its_policies_and_its_peers_trust() {
     assert_eq!(ip("xfrm policy list nosock"), "");
     assert_eq!(ip("route show table 220"), "");
     drop(world.carol.socket);
+}
+
+/// Has the kernel move the SAs of a policy as Mobile IPv6 does: those that come in from moon, to another address.
+fn migrate(policy: &PolicyParameters, new: &str) {
+    let other = Connection::<XfrmMessage>::open().expect("a socket");
+    let subnet = |ts: &TrafficSelector| {
+        let (address, prefix, _) = ts.covering_subnet();
+        (Address::from_ip(&address), prefix)
+    };
+    let ((saddr, prefixlen_s), (daddr, prefixlen_d)) = (subnet(&policy.src_ts), subnet(&policy.dst_ts));
+    let (src, dst) = (Address::from_ip(&policy.src), Address::from_ip(&policy.dst));
+    let moved = UserMigrate {
+        old_daddr: dst,
+        old_saddr: src,
+        new_daddr: Address::from_ip(&address(new)),
+        new_saddr: src,
+        proto: 50,
+        mode: XFRM_MODE_TUNNEL,
+        reqid: policy.reqid,
+        old_family: AF_INET,
+        new_family: AF_INET,
+        ..UserMigrate::default()
+    };
+    let message = MigrateMessage {
+        user_policy_id: UserPolicyId {
+            selector: Selector {
+                saddr,
+                daddr,
+                prefixlen_s,
+                prefixlen_d,
+                family: AF_INET,
+                ..Selector::default()
+            },
+            direction: XFRM_POLICY_IN,
+            ..UserPolicyId::default()
+        },
+        nlas: vec![XfrmAttrs::Migrate(moved)],
+    };
+    other.ask(XfrmMessage::Migrate(message), 0).expect("moved");
+}
+
+#[test]
+fn what_somebody_else_has_moved_is_told_and_goes_on_from_there() {
+    let Some(world) = World::new("migration") else {
+        return;
+    };
+    world.tunnel(|_| ());
+    ping(3);
+    let new = "192.0.2.2";
+    ip(&format!("addr add {new}/24 dev eth0"));
+    let inward = &policies(CAROL, MOON)[0];
+    migrate(inward, new);
+    let expected = KernelMigration {
+        reqid: 1,
+        direction: Direction::In,
+        src_ts: inward.src_ts.clone(),
+        dst_ts: inward.dst_ts.clone(),
+        from: (address(CAROL), address(MOON)),
+        to: (address(new), address(MOON)),
+    };
+    let told = loop {
+        if let Told::Migration(told) = world::next(&world.carol.told) {
+            break told;
+        }
+    };
+    assert_eq!(told, expected);
+    let state = state_of(spi(MOON));
+    assert!(state.contains("src 192.0.2.9 dst 192.0.2.2 "), "{state}");
+    // The daemon names it by where it was.
+    let at = |address: IpAddr| SocketAddr::new(address, 4500);
+    let (now, moon) = (at(address(new)), at(address(MOON)));
+    for host in [&world.carol, &world.moon] {
+        host.xfrm
+            .update_sa(&id(MOON, CAROL, spi(MOON)), moon, now, false)
+            .expect("moved");
+        host.xfrm
+            .update_sa(&id(CAROL, MOON, spi(CAROL)), now, moon, false)
+            .expect("moved");
+    }
+    ping(3);
+    for table in ["xfrm state", "xfrm policy list nosock"] {
+        let text = ip(table);
+        assert!(
+            text.contains("192.0.2.2 ") && !text.contains("192.0.2.1 "),
+            "{text}"
+        );
+    }
+    for (from, to) in [(new, MOON), (MOON, new)] {
+        let spi = if from == MOON { spi(MOON) } else { spi(CAROL) };
+        for host in [&world.carol, &world.moon] {
+            let usage = host.xfrm.query_sa(&id(from, to, spi)).expect("an SA");
+            assert_eq!((usage.packets, usage.octets), (6, 504));
+        }
+    }
 }
 
 /// The lines of an SA in `ip -s xfrm state`, in one.

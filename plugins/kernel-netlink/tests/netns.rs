@@ -39,6 +39,7 @@ impl World {
             match self.next() {
                 Told::Line(line) if line.contains("fe80") => {}
                 Told::Line(line) => lines.push(line),
+                Told::Migration(migration) => lines.push(format!("{migration:?}")),
                 Told::Event(event) => {
                     lines.sort();
                     return (lines, event);

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use iana::{ExchangeType, NotifyType};
+use iana::{ExchangeType, NotifyType, TrafficSelector};
 use ike::{Event, Settings, Transmit};
+use plugin_api::kernel::{Direction, KernelMigration};
 use pqswan_tests::netem::Conditions;
 use pqswan_tests::puppet::Puppet;
 use pqswan_tests::world::{CAROL, MOON, World};
@@ -154,6 +155,46 @@ fn a_tunnel_moves_from_ipv4_to_ipv6_and_back() {
     world.readdress(1, &[CAROL]);
     arrives(&mut world, Duration::from_secs(1), CAROL, MOON);
     world.assert_consistent();
+}
+
+/// Mobile IPv6 has the kernel move SAs, policy by policy.
+#[test]
+fn sas_that_somebody_else_moves_take_their_ike_sa_along() {
+    let mut world = tunnelled(&[MOON], &[CAROL], calm(), 1);
+    let child = world.live_child(1).expect("a CHILD_SA");
+    let migration = |reqid, direction, from| KernelMigration {
+        reqid,
+        direction,
+        src_ts: TrafficSelector::subnet(ip("10.3.0.0"), 16),
+        dst_ts: TrafficSelector::subnet(ip("10.1.0.0"), 16),
+        from: (ip(from), ip(MOON)),
+        to: (ip(ELSEWHERE), ip(MOON)),
+    };
+    // Whose SAs nobody knows, and others of the same policy.
+    world.migrate(1, &migration(child.reqid + 1, Direction::Out, CAROL));
+    let unknown = format!("no CHILD_SA found with reqid {{{}}}", child.reqid + 1);
+    assert!(world.logged(1, &unknown), "{:#?}", world.hosts[1].log);
+    world.migrate(1, &migration(child.reqid, Direction::Out, "203.0.113.1"));
+    assert!(is_at(&world, CAROL, MOON));
+    assert!(!world.logged(1, "creating migrate job"));
+
+    world.hosts[1].kernel.own = vec![ip(ELSEWHERE)];
+    world.hosts[1].endpoint.set_local_addresses(vec![ip(ELSEWHERE)]);
+    for direction in [Direction::Out, Direction::In, Direction::Forward] {
+        world.migrate(1, &migration(child.reqid, direction, CAROL));
+    }
+    arrives(&mut world, Duration::from_secs(1), ELSEWHERE, MOON);
+    world.assert_consistent();
+    let log = world.hosts[1].log.join("\n");
+    let job = format!(
+        "policy 10.3.0.0/16 === 10.1.0.0/16 with reqid {{{}}}",
+        child.reqid
+    );
+    for (line, count) in [(job.as_str(), 1), ("requesting address change using MOBIKE", 1)] {
+        assert_eq!(log.matches(line).count(), count, "{line}\n{log}");
+    }
+    let now = world.live_child(1).expect("a CHILD_SA");
+    assert_eq!((now.spi_in, now.spi_out), (child.spi_in, child.spi_out));
 }
 
 #[test]

@@ -9,12 +9,12 @@ use super::tables::states;
 /// strongSwan is the gateway, or the client that moves, or neither.
 const PEERS: [[Who; 2]; 3] = [[Who::Us, Who::Us], [Who::Them, Who::Us], [Who::Us, Who::Them]];
 
-const BEFORE: &str = "192.168.0.3";
-const AFTER: &str = "192.168.0.4";
+pub(super) const BEFORE: &str = "192.168.0.3";
+pub(super) const AFTER: &str = "192.168.0.4";
 
 /// A tunnel of a carol who takes the address that she has; moon does not know which. `connection` and `child` are settings
 /// of both.
-fn tunnel(who: [Who; 2], settings: &str, connection: &str, child: [&str; 2]) -> Option<Pair> {
+pub(super) fn tunnel(who: [Who; 2], settings: &str, connection: &str, child: [&str; 2]) -> Option<Pair> {
     let pair = pair_with(who, settings)?;
     let carol = CAROL.at("%any");
     pair.moon.load(&conf(MOON, carol, ESP, connection, child[0]));

@@ -539,7 +539,7 @@ impl Endpoint {
         likely.or_else(|| self.find_by_child(&matches))
     }
 
-    fn find_by_child(&self, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {
+    pub(super) fn find_by_child(&self, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {
         self.sas
             .iter()
             .find(|(_, entry)| entry.sa.children.iter().any(&matches))

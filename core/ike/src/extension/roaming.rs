@@ -46,6 +46,17 @@ impl IkeSa {
         }
     }
 
+    /// The kernel's SAs are at these addresses now, own and the peer's: the IKE_SA and all of its CHILD_SAs follow.
+    pub(crate) fn on_migration(&mut self, shared: &mut Shared, (local, remote): (IpAddr, IpAddr)) {
+        let path = self.path(local, remote);
+        if self.may_move() {
+            self.go(shared, path);
+        } else {
+            self.relocate(shared, path.0, path.1);
+        }
+        self.start_next_task(shared);
+    }
+
     /// A request was sent for the n-th time again.
     pub(crate) fn doubt_path(&mut self, shared: &mut Shared, n: u32) {
         if n >= DOUBTFUL && self.may_move() && self.paths.candidates.is_empty() {

@@ -1,4 +1,4 @@
-//! Listens for limits that are reached, packets that meet traps, and peers that move.
+//! Listens for limits that are reached, packets that meet traps, peers that move, and SAs that somebody else moves.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,15 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_xfrm::XfrmMessage;
-use netlink_packet_xfrm::constants::{XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING};
+use netlink_packet_xfrm::constants::{
+    XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING, XFRMNLGRP_MIGRATE,
+};
 use netlink_packet_xfrm::state::GetDumpMessage;
 use netlink_sys::protocols::NETLINK_XFRM;
 use nix::poll::PollTimeout;
 use nix::sys::eventfd::EventFd;
-use plugin_api::kernel::KernelEvent;
+use plugin_api::kernel::{KernelEvent, KernelMigration};
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{Host, PluginError};
 
+use super::migration;
 use super::refusal::refused;
 use super::sad::{self, Sad};
 use crate::connection::{self, Connection, Protocol};
@@ -43,7 +46,12 @@ pub(super) fn start(
     sad: Arc<Mutex<Sad>>,
     room: u32,
 ) -> Result<Worker, PluginError> {
-    let groups = [XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING];
+    let groups = [
+        XFRMNLGRP_ACQUIRE,
+        XFRMNLGRP_EXPIRE,
+        XFRMNLGRP_MAPPING,
+        XFRMNLGRP_MIGRATE,
+    ];
     let groups = groups.iter().fold(0, |mask, group| mask | 1 << (group - 1));
     let listening = Listening::open(NETLINK_XFRM, groups, room)
         .map_err(|error| refused("listening for events of IPsec", &error.into()))?;
@@ -79,15 +87,21 @@ impl Listener {
     }
 
     fn drain(&mut self) -> io::Result<()> {
-        let mut events = Vec::new();
+        let (mut events, mut migrations) = (Vec::new(), Vec::new());
         let sad = &self.sad;
         let drained = self.listening.drain(|octets| {
             if let Some(NetlinkPayload::InnerMessage(message)) = connection::parse(octets) {
                 let mut sad = sad.lock().unwrap_or_else(PoisonError::into_inner);
                 events.extend(event(&mut sad, &message));
+                if let XfrmMessage::Migrate(message) = &message {
+                    migrations.extend(migration::migration(message));
+                }
             }
         })?;
         events.into_iter().for_each(|event| self.tell(event));
+        migrations
+            .into_iter()
+            .for_each(|migration| self.tell_migration(migration));
         if drained == Drained::Lost || self.stale {
             self.resynchronize();
         }
@@ -146,6 +160,16 @@ impl Listener {
         };
         self.host.log(Group::Knl, DIAGNOSE, &text);
         self.host.kernel_event(event);
+    }
+
+    fn tell_migration(&self, migration: KernelMigration) {
+        let KernelMigration { reqid, from, to, .. } = &migration;
+        let text = format!(
+            "received a XFRM_MSG_MIGRATE from {} - {} to {} - {} with reqid {{{reqid}}}",
+            from.0, from.1, to.0, to.1
+        );
+        self.host.log(Group::Knl, DIAGNOSE, &text);
+        self.host.kernel_migrated(migration);
     }
 }
 

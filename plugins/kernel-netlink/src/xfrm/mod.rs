@@ -9,6 +9,7 @@ mod algorithms;
 mod bypass;
 mod events;
 mod install;
+mod migration;
 mod offload;
 mod policy;
 mod probe;
@@ -316,20 +317,27 @@ impl KernelIpsec for Xfrm {
                 format!("there is no SA with SPI {:08x}", id.spi),
             ));
         };
-        let old = self.state(id, installed.mark)?;
+        let new_id = SaId {
+            src: src.ip(),
+            dst: dst.ip(),
+            ..id.clone()
+        };
+        let (at, old) = match self.state(id, installed.mark) {
+            // The kernel may have moved it for somebody else, and the daemon follows.
+            Err(error) if error.kind == ErrorKind::NotFound && id.dst != new_id.dst => {
+                let state = self.state(&new_id, installed.mark).map_err(|_| error)?;
+                (&new_id, state)
+            }
+            state => (id, state?),
+        };
         let mut moved = sa::relocated(old.clone(), src, dst, encap, installed.inbound)?;
         if sa::is_offloaded(&moved) {
             let local = if installed.inbound { dst.ip() } else { src.ip() };
             sa::move_to_device(&mut moved, offload::device(&*self.host, local));
         }
         let mut old = Message::AddSa(old);
-        let new_id = SaId {
-            src: src.ip(),
-            dst: dst.ip(),
-            ..id.clone()
-        };
         let attempt = format!("moving the SA with SPI {:08x}", id.spi);
-        let removed = self.ask(&attempt, Message::DeleteSa(sa::named(id, installed.mark)), 0);
+        let removed = self.ask(&attempt, Message::DeleteSa(sa::named(at, installed.mark)), 0);
         let outcome = removed.and_then(|()| {
             let flags = NLM_F_CREATE | NLM_F_EXCL;
             self.ask(&attempt, Message::AddSa(moved), flags).inspect_err(|_| {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
-use plugin_api::kernel::KernelEvent;
+use plugin_api::kernel::{KernelEvent, KernelMigration};
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelNet, Reply};
 
@@ -16,6 +16,7 @@ use plugin_api::{Host, KernelNet, Reply};
 pub(crate) enum Told {
     Line(String),
     Event(KernelEvent),
+    Migration(KernelMigration),
 }
 
 /// The daemon.
@@ -73,6 +74,14 @@ impl Host for Daemon {
             .lock()
             .expect("no panic before")
             .send(Told::Event(event));
+    }
+
+    fn kernel_migrated(&self, migration: KernelMigration) {
+        let _ = self
+            .told
+            .lock()
+            .expect("no panic before")
+            .send(Told::Migration(migration));
     }
 
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>> {
