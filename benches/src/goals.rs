@@ -181,7 +181,7 @@ pub(crate) const GOALS: &[Goal] = &[
         text: "from being executed until ready, full load list",
         unit: " ms",
         wanted: Bound::AtMost(20.0),
-        asserted: Some(Bound::AtMost(250.0)),
+        asserted: Some(Bound::AtMost(100.0)),
         compares: false,
         figure: |store| {
             row(store, "startup", &[("daemon", "ours"), ("load list", "default")])?.value("median_ms")
@@ -192,7 +192,7 @@ pub(crate) const GOALS: &[Goal] = &[
         text: "latency between two daemons, x25519 and ML-KEM-768, beside strongSwan's",
         unit: " ×",
         wanted: Bound::AtMost(0.5),
-        asserted: Some(Bound::AtMost(1.2)),
+        asserted: Some(Bound::AtMost(0.8)),
         compares: true,
         figure: |store| {
             let pair = |kind| {
@@ -211,7 +211,7 @@ pub(crate) const GOALS: &[Goal] = &[
         text: "the responder's processor time for a handshake, x25519 and ML-KEM-768, beside strongSwan's",
         unit: " ×",
         wanted: Bound::AtMost(0.25),
-        asserted: Some(Bound::AtMost(0.85)),
+        asserted: Some(Bound::AtMost(0.5)),
         compares: true,
         figure: |store| rate(store, "responder_cpu_ms"),
     },
@@ -220,7 +220,7 @@ pub(crate) const GOALS: &[Goal] = &[
         text: "handshakes in a second of one processor, x25519 and ML-KEM-768, beside strongSwan's",
         unit: " ×",
         wanted: Bound::AtLeast(4.0),
-        asserted: Some(Bound::AtLeast(1.15)),
+        asserted: Some(Bound::AtLeast(2.0)),
         compares: true,
         figure: |store| rate(store, "per_core_per_s"),
     },
@@ -229,7 +229,7 @@ pub(crate) const GOALS: &[Goal] = &[
         text: "memory of an IKE_SA with its CHILD_SA, of as many as were established",
         unit: " KiB",
         wanted: Bound::AtMost(4.0),
-        asserted: Some(Bound::AtMost(20.0)),
+        asserted: Some(Bound::AtMost(6.0)),
         compares: false,
         figure: memory,
     },

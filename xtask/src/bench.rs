@@ -15,9 +15,9 @@ pub(crate) fn run(
     let state = xtask::root().join("target/bench");
     let tree = state.join("installed");
     let results = xtask::root().join("benches/results");
-    run::cargo(&["build", "--release", "--package", "pqswan-bench"])?;
-    let own = xtask::programs()?;
-    let mut command = Command::new(own.with_file_name("release").join("pqswan-bench"));
+    // With what it measures, for which its crates are compiled anyway.
+    let built = run::build(true)?;
+    let mut command = Command::new(built.join("pqswan-bench"));
     if scenarios == ["report"] {
         let run = state.join(if quick { "quick" } else { "full" });
         command.arg("report").arg(&run).arg(run.join("report"));

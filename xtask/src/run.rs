@@ -45,7 +45,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Builds the daemon, the commands and all plugins, and says where they are.
+/// Builds the daemon, the commands, all plugins and the benchmarks, and says where they are.
 pub(crate) fn build(release: bool) -> Result<PathBuf, String> {
     let mut arguments = vec![
         "build",
@@ -54,8 +54,6 @@ pub(crate) fn build(release: bool) -> Result<PathBuf, String> {
         "xtask",
         "--exclude",
         "pqswan-tests",
-        "--exclude",
-        "pqswan-bench",
     ];
     arguments.extend(release.then_some("--release"));
     cargo(&arguments)?;

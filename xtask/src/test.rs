@@ -8,7 +8,7 @@ use nix::unistd::geteuid;
 use xtask::uml::Work;
 
 use crate::run::cargo;
-use crate::{dist, docker, install, licences, run};
+use crate::{bench, dist, docker, install, licences, run};
 
 /// A kind of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Uml,
     /// The Docker demo.
     Docker,
+    /// The quick benchmarks, which fail if a ratio is lost; needs root.
+    Bench,
 }
 
 /// All, in the order in which they run.
@@ -50,6 +52,7 @@ const ALL: &[Kind] = &[
     Kind::Interop,
     Kind::Uml,
     Kind::Docker,
+    Kind::Bench,
 ];
 
 /// The packages of `unit`. What others select is compiled with other features of its dependencies.
@@ -224,6 +227,12 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             Ok(engine) => docker::test(&engine)?,
             Err(error) => return Ok(Outcome::Skipped(error)),
         },
+        Kind::Bench => {
+            if !geteuid().is_root() {
+                return Ok(Outcome::Skipped("network namespaces need root".into()));
+            }
+            bench::run(true, true, &[], &[])?;
+        }
     }
     Ok(Outcome::Passed)
 }
