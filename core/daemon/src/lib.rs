@@ -23,6 +23,7 @@ pub mod pidfile;
 pub mod plugins;
 pub mod privileges;
 pub mod product;
+mod randomness;
 pub mod run;
 mod scripts;
 pub mod start;

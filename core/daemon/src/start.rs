@@ -10,7 +10,7 @@ use config::options::Options;
 use config::settings::Settings;
 use crypto::registry::Registry;
 use iana::HashAlgorithm;
-use ike::{Endpoint, Randomness};
+use ike::Endpoint;
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelIpsec, Random, RandomQuality, Running};
 
@@ -32,6 +32,7 @@ use crate::paths::Paths;
 use crate::pidfile::PidFile;
 use crate::privileges::{self, Account};
 use crate::product;
+use crate::randomness::ReadAhead;
 use crate::run::{Daemon, Inputs};
 use crate::sys;
 
@@ -150,7 +151,7 @@ fn run(
     logger.log(Group::Knl, 1, plugins.kernel_ipsec_choice());
 
     let ike_settings = ike_settings(&parsed, sockets.ports(), kernel.features());
-    let randomness = Box::new(PluginRandomness(random));
+    let randomness = Box::new(ReadAhead::new(random));
     let mut endpoint = Endpoint::new(ike_settings, Arc::new(registry), randomness, Instant::now());
     if plugins.has("counters") || plugins.has("metrics") {
         endpoint.start_tally();
@@ -320,15 +321,6 @@ fn start_controls_and_drop_privileges(
         .chain(more)
         .for_each(|problem| logger.log(Group::Dmn, 1, problem));
     Ok(running)
-}
-
-struct PluginRandomness(Arc<dyn Random>);
-
-impl Randomness for PluginRandomness {
-    fn fill(&mut self, out: &mut [u8]) {
-        // Nothing may be sent without randomness, and there is nobody to ask: the daemon ends.
-        self.0.fill(out).expect("the source of randomness works");
-    }
 }
 
 /// A panic in the loop leaves a half-updated table of SAs, which is worse than a restart. Panics elsewhere fail what

@@ -250,8 +250,14 @@ impl Creation {
 
 impl IkeSa {
     pub(crate) fn log_selected(&self, shared: &mut Shared, proposal: &Proposal) {
-        let chosen = proposal.to_log(&shared.registry);
-        log!(shared, self, Cfg, 1, "selected proposal: {chosen}");
+        log!(
+            shared,
+            self,
+            Cfg,
+            1,
+            "selected proposal: {}",
+            proposal.to_log(&shared.registry)
+        );
     }
 
     /// An IKE_SA without additional key exchanges does not show which profile the peer speaks; the first one within it
