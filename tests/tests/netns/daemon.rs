@@ -1,11 +1,16 @@
 //! What the daemon costs, and what it says of itself.
 #![allow(clippy::disallowed_methods)] // it measures
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daemon::plugins::DEFAULT_LOAD;
 
+use xtask::host::PATIENCE;
+
 use super::pair::{ask, hosts_with, start, started};
+
+/// KiB that an idle daemon stays below.
+const SMALL: u64 = 25 * 1024;
 
 /// The installed tree is a release build, which is what an operator has.
 #[test]
@@ -22,9 +27,16 @@ fn the_installed_tree_works_where_it_lies_and_an_idle_daemon_is_small() {
         start(host);
         println!("ipsec start took {} ms", before.elapsed().as_millis());
     }
-    let kib = resident(pair.carol.pid("charon").expect("a daemon").as_raw());
+    // It gives back what only its start has used when that is over for certain, which nothing tells of.
+    let pid = pair.carol.pid("charon").expect("a daemon").as_raw();
+    let deadline = Instant::now() + PATIENCE;
+    let mut kib = resident(pid);
+    while kib >= SMALL && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+        kib = resident(pid);
+    }
     println!("an idle daemon has {kib} KiB resident");
-    assert!(kib < 25 * 1024, "{kib} KiB");
+    assert!(kib < SMALL, "{kib} KiB");
     pair.up();
     pair.ping();
 }
