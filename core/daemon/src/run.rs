@@ -85,6 +85,7 @@ impl Daemon {
                 && let Some(command) = input.commands.try_next()
             {
                 self.run_command(&command, &mut turn);
+                see_what_came().await;
                 continue;
             }
             let wakeup = self.next_wakeup().into_iter().chain(commands_wait).min();
@@ -125,6 +126,7 @@ impl Daemon {
                 }
                 Some(command) = input.commands.next(), if commands_wait.is_none() => {
                     self.run_command(&command, &mut turn);
+                    see_what_came().await;
                 }
                 () = sleep_until(wakeup) => {}
             }
@@ -365,6 +367,12 @@ impl Daemon {
         // Listeners end with their last scripts.
         self.bus = Bus::default();
     }
+}
+
+/// Has the runtime look for datagrams and signals, which it does only when there is nothing else to do; while clients ask
+/// without a pause there always is.
+async fn see_what_came() {
+    tokio::task::yield_now().await;
 }
 
 async fn sleep_until(when: Option<Instant>) {
