@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ike::LogLine;
 use plugin_api::log::Group;
@@ -25,8 +25,7 @@ use sinks::Sink;
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 8192;
 
-/// How long the thread that writes leaves lines to gather once it has written all there were: a daemon that logs much then
-/// wakes it up for many of them at once.
+/// How long the thread that writes leaves lines to gather while many come: it is woken up for all of them at once then.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A line with what the writer needs to know beside it.
@@ -161,18 +160,51 @@ impl Logger {
     }
 }
 
+/// Whether many lines come, by those of the last period.
+struct Pace {
+    since: Instant,
+    lines: u32,
+    was_high: bool,
+}
+
+impl Pace {
+    const PERIOD: Duration = Duration::from_millis(100);
+    /// Of many handshakes; one alone, however much it says, has fewer.
+    const HIGH: u32 = 400;
+
+    fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            lines: 0,
+            was_high: false,
+        }
+    }
+
+    fn line(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        if passed >= Self::PERIOD {
+            self.was_high = self.lines >= Self::HIGH && passed < 2 * Self::PERIOD;
+            (self.since, self.lines) = (now, 0);
+        }
+        self.lines += 1;
+    }
+
+    fn is_high(&self) -> bool {
+        self.was_high
+    }
+}
+
 fn write(queue: &Receiver<Message>) {
     let mut sinks = Vec::new();
-    let mut busy = false;
+    let mut pace = Pace::new(Instant::now());
     loop {
         let message = match queue.try_recv() {
             Ok(message) => message,
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 sinks.iter_mut().for_each(Sink::flush);
-                if std::mem::take(&mut busy) {
+                if pace.is_high() {
                     std::thread::sleep(PAUSE);
-                    continue;
                 }
                 match queue.recv() {
                     Ok(message) => message,
@@ -183,7 +215,7 @@ fn write(queue: &Receiver<Message>) {
         match message {
             Message::Record(record) => {
                 sinks.iter_mut().for_each(|sink| sink.write(&record));
-                busy = true;
+                pace.line(Instant::now());
             }
             Message::Sinks(new) => {
                 sinks.iter_mut().for_each(Sink::flush);
