@@ -50,7 +50,7 @@ fn a_wrong_psk_fails_on_both_ends() {
     pair.start();
     let up = pair.up_in_vain();
     pair.expect(&up, "received AUTHENTICATION_FAILED notify error");
-    pair.expect(&pair.moon.read("charon.log"), "but MAC mismatched");
+    pair.moon.wait_for_log(0, "but MAC mismatched").unwrap();
     pair.expect_nothing();
     assert!(!pair.moon.read("charon.log").contains("not the same"));
 }

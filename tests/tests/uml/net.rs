@@ -1,5 +1,7 @@
 //! Networks of the guest.
 
+use std::ops::RangeInclusive;
+
 use xtask::netns::{Namespace, Network};
 
 /// Two hosts on one cable, with networks behind them; none outside a guest.
@@ -22,7 +24,10 @@ pub(crate) struct Hidden {
     pub(crate) router: Namespace,
 }
 
-/// The network of a client behind a router that translates addresses; none outside a guest.
+/// What the router makes of a client's UDP ports.
+pub(crate) const PORTS: RangeInclusive<u16> = 40_000..=49_999;
+
+/// The network of a client behind a router that translates addresses and ports; none outside a guest.
 pub(crate) fn hidden() -> Option<Hidden> {
     if !inside() {
         return None;
@@ -53,18 +58,20 @@ pub(crate) fn hidden() -> Option<Hidden> {
         host.ip("link set eth1 up").unwrap();
     }
     carol.ip("route add default via 192.168.1.1").unwrap();
-    // The guest's kernel has no tables of netfilter for it.
+    // The guest's kernel has no tables of netfilter for it, but the actions that tc takes to its connection tracking.
     command(&router, "tc", "qdisc add dev outside clsact");
-    for (direction, [from, to]) in [
-        ("egress", ["192.168.1.3", "192.168.0.1"]),
-        ("ingress", ["192.168.0.1", "192.168.1.3"]),
+    let (first, last) = (PORTS.start(), PORTS.end());
+    for (direction, translate) in [
+        (
+            "egress",
+            format!("commit nat src addr 192.168.0.1 port {first}-{last}"),
+        ),
+        ("ingress", "nat pipe".to_owned()),
     ] {
-        let translate = format!("flower ip_proto udp action nat {direction} {from}/32 {to}");
-        command(
-            &router,
-            "tc",
-            &format!("filter add dev outside {direction} protocol ip {translate}"),
+        let rule = format!(
+            "filter add dev outside {direction} protocol ip flower ip_proto udp action ct {translate}"
         );
+        command(&router, "tc", &rule);
     }
     router
         .run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))

@@ -26,8 +26,11 @@ fn an_sa_in_the_way_is_named_and_the_other_half_is_taken_back() {
         .unwrap();
     pair.load(ESP, "", "");
     let refused = pair.carol.try_swanctl("--initiate --child net").unwrap_err();
-    let log = pair.carol.log();
-    assert!(log.contains("File exists"), "{refused}\n{log}");
+    // The command may end before the log has been written.
+    let log = pair.carol.until("a word about what is in the way", || {
+        let log = pair.carol.log();
+        log.contains("File exists").then_some(log)
+    });
     assert!(log.contains("see `ip xfrm state`"), "{refused}\n{log}");
     // Nothing but what was there before, if that.
     let left = states(carol);

@@ -1,7 +1,7 @@
 //! What tunnels in the kernel do, with our daemon on both hosts and with strongSwan's on either.
 
 use super::host::{Machine, Who};
-use super::net::{Hidden, command, hidden};
+use super::net::{Hidden, PORTS, command, hidden};
 use super::pair::{ESP, EVERYONE, SETTINGS, all_esp, pair, pair_with};
 use super::setup::{CAROL, End, MOON, conf};
 use super::tables::{policies, states};
@@ -110,6 +110,9 @@ fn a_client_behind_a_router_that_translates_wraps_esp_in_udp() {
         }
         let [inbound, outbound] = &moon.agree()[0];
         assert_eq!([&inbound.source, &outbound.destination], ["192.168.0.1"; 2]);
+        let port = inbound.text.split("sport ").nth(1).unwrap_or_default();
+        let port = port.split_whitespace().next().and_then(|port| port.parse().ok());
+        assert!(port.is_some_and(|port| PORTS.contains(&port)), "{}", inbound.text);
     }
 }
 
