@@ -183,17 +183,7 @@ impl KernelIpsec for Libipsec {
         }
         let sa = self.path.sad.find(id)?;
         let old = sa.endpoints();
-        let new = if sa.inbound {
-            Endpoints {
-                local: dst,
-                remote: src,
-            }
-        } else {
-            Endpoints {
-                local: src,
-                remote: dst,
-            }
-        };
+        let new = Endpoints::of(sa.inbound, src, dst);
         // Before the first packet goes there, or it would be led into the device.
         if !sa.inbound {
             self.routes

@@ -58,6 +58,17 @@ impl World {
     }
 }
 
+/// To the network behind a peer.
+fn route_over(interface: &str) -> Route {
+    Route {
+        destination: address("10.1.0.0"),
+        prefix: 16,
+        gateway: None,
+        source: None,
+        interface: interface.into(),
+    }
+}
+
 #[test]
 fn changes_are_logged_and_told_once_for_a_flock() {
     let Some(world) = World::new("changes") else {
@@ -143,13 +154,7 @@ fn what_has_changed_is_seen_at_once() {
     }
     ip("addr add 192.0.2.1/24 dev eth0");
     ip("link property add dev eth0 altname uplink");
-    let route = Route {
-        destination: address("10.1.0.0"),
-        prefix: 16,
-        gateway: None,
-        source: None,
-        interface: "uplink".into(),
-    };
+    let route = route_over("uplink");
     ip("link set eth0 up");
     net.add_route(&route).expect("by another name of the interface");
     ip("link del eth0");
@@ -200,13 +205,7 @@ fn a_route_that_went_without_our_doing_is_added_again() {
         ip("link set eth0 up");
         ip("addr add 192.0.2.1/24 dev eth0");
         until("192.0.2.1 appeared on eth0");
-        let route = Route {
-            destination: address("10.1.0.0"),
-            prefix: 16,
-            gateway: None,
-            source: None,
-            interface: "eth0".into(),
-        };
+        let route = route_over("eth0");
         net.add_route(&route).expect("added");
         let there = ip("route show table 220");
         let again = || net.add_route(&route).map_err(|error| error.kind);
@@ -479,11 +478,8 @@ fn our_routes_come_back_with_the_address_that_they_went_with() {
     ip("addr add 192.0.2.1/24 dev eth0");
     world.until("192.0.2.1 appeared on eth0");
     let route = Route {
-        destination: address("10.1.0.0"),
-        prefix: 16,
         gateway: Some(address("192.0.2.254")),
-        source: None,
-        interface: "eth0".into(),
+        ..route_over("eth0")
     };
     world.net.add_route(&route).expect("added");
     let there = ip("route show table 220");
@@ -520,13 +516,7 @@ fn rules_and_routes_have_the_marks_and_metrics_that_were_set() {
         );
     }
     ip("link set eth0 up");
-    let route = Route {
-        destination: address("10.1.0.0"),
-        prefix: 16,
-        gateway: None,
-        source: None,
-        interface: "eth0".into(),
-    };
+    let route = route_over("eth0");
     net.add_route(&route).expect("added");
     let table = ip("route show table 300");
     assert!(

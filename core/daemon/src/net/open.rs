@@ -73,7 +73,7 @@ fn open(ipv6: bool, nat_t: bool) -> Result<Socket, Error> {
 fn bind_to(socket: Socket, ipv6: bool, port: u16, nat_t: bool, reader: Reader) -> Result<Bound, Error> {
     let name = family(ipv6);
     match reader {
-        // Who can say how many messages there was no room for?
+        // A kernel that does not count what there was no room for only leaves it unsaid.
         Reader::Loop => _ = setsockopt(&socket, sockopt::RxqOvfl, &1),
         Reader::Thread => {
             // A kernel that does not join datagrams only costs throughput.

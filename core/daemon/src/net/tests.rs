@@ -36,6 +36,14 @@ fn random_ports() -> Ports {
     }
 }
 
+/// As the daemon's loop has one.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 /// Sends ESP, a keepalive, a message that is too long and one that is not.
 fn send_some_of_all(sockets: &Sockets) -> (UdpSocket, SocketAddr) {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -56,12 +64,8 @@ fn ike_comes_to_the_loop_and_esp_to_its_thread() {
         .receive(Arc::clone(&backend), Arc::clone(&logger))
         .unwrap();
     let (peer, here) = send_some_of_all(&sockets);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let mut received = Vec::new();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut inbox = Inbox::open(Arc::clone(&sockets)).unwrap();
         while received.is_empty() {
             let at = inbox.wait().await;
@@ -116,12 +120,8 @@ fn a_flood_at_one_port_keeps_nothing_from_the_other() {
     let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let (ike, nat_t) = sockets.ports();
     let (kernel, logger) = (TestKernel::default(), Logger::start().unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let mut received = Vec::new();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut inbox = Inbox::open(Arc::clone(&sockets)).unwrap();
         peer.send_to(&[0; 32], here(nat_t)).unwrap();
         for _ in 0..3 {
@@ -150,13 +150,9 @@ fn messages_that_found_no_room_are_counted() {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     let here = SocketAddr::from(([127, 0, 0, 1], sockets.ports().0));
     let (kernel, logger) = (TestKernel::default(), Logger::start().unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let sent = 200;
     let mut received = 0;
-    runtime.block_on(async {
+    runtime().block_on(async {
         let mut inbox = Inbox::open(Arc::clone(&sockets)).unwrap();
         // The kernel tells with each message what was lost before it.
         for burst in [sent, 1] {

@@ -15,6 +15,14 @@ pub struct Endpoints {
     pub remote: SocketAddr,
 }
 
+impl Endpoints {
+    /// Those of an SA from `src` to `dst`.
+    pub fn of(inbound: bool, src: SocketAddr, dst: SocketAddr) -> Self {
+        let (local, remote) = if inbound { (dst, src) } else { (src, dst) };
+        Self { local, remote }
+    }
+}
+
 /// See the module. As long as both SAs of a CHILD_SA are idle, they share one.
 pub struct Current {
     packed: Packed,

@@ -81,17 +81,7 @@ impl Sa {
         };
         let src = SocketAddr::new(parameters.id.src, encap.src_port);
         let dst = SocketAddr::new(parameters.id.dst, encap.dst_port);
-        let endpoints = if parameters.inbound {
-            Endpoints {
-                local: dst,
-                remote: src,
-            }
-        } else {
-            Endpoints {
-                local: src,
-                remote: dst,
-            }
-        };
+        let endpoints = Endpoints::of(parameters.inbound, src, dst);
         let keys = Keys::new(
             parameters.encryption,
             parameters.encryption_key.expose(),
