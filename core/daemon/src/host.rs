@@ -90,7 +90,10 @@ impl Host for DaemonHost {
         self.input.command(Command {
             verb: verb.to_owned(),
             message: message.to_owned(),
-            reply,
+            reply: Arc::new(Logged {
+                reply,
+                logger: Arc::clone(&self.logger),
+            }),
         });
     }
 
@@ -107,5 +110,22 @@ impl Host for DaemonHost {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+}
+
+/// A reply that tells the log first: whoever has an answer may look there for more.
+struct Logged {
+    reply: Arc<dyn Reply>,
+    logger: Arc<Logger>,
+}
+
+impl Reply for Logged {
+    fn event(&self, name: &str, message: &[u8]) -> bool {
+        self.reply.event(name, message)
+    }
+
+    fn done(&self, message: &[u8]) {
+        self.logger.hurry();
+        self.reply.done(message);
     }
 }

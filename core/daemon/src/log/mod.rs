@@ -14,8 +14,8 @@ mod tests;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use ike::LogLine;
 use plugin_api::log::Group;
@@ -25,7 +25,8 @@ use sinks::Sink;
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 8192;
 
-/// How long the thread that writes leaves lines to gather while many come: it is woken up for all of them at once then.
+/// How long the thread that writes leaves lines to gather before it looks for more: it is woken up for all of them at once
+/// then, unless somebody is in a [hurry](Logger::hurry).
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A line with what the writer needs to know beside it.
@@ -52,6 +53,7 @@ pub type Observer = Box<dyn Fn(&Record) + Send + Sync>;
 pub struct Logger {
     levels: [AtomicI8; Group::ALL.len()],
     writer: SyncSender<Message>,
+    pause: Arc<Pause>,
     lost: AtomicU64,
     observer: OnceLock<Observer>,
     observed: AtomicBool,
@@ -65,12 +67,15 @@ impl Logger {
     /// If the thread cannot be started.
     pub fn start() -> std::io::Result<Arc<Self>> {
         let (writer, queue) = mpsc::sync_channel(QUEUED_LINES);
+        let pause = Arc::<Pause>::default();
+        let pauses = Arc::clone(&pause);
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write(&queue))?;
+            .spawn(move || write(&queue, &pauses))?;
         Ok(Arc::new(Self {
             levels: std::array::from_fn(|_| AtomicI8::new(1)),
             writer,
+            pause,
             lost: AtomicU64::new(0),
             observer: OnceLock::new(),
             observed: AtomicBool::new(false),
@@ -150,62 +155,52 @@ impl Logger {
         }
     }
 
+    /// Lets lines be written now that might have waited for others: somebody is about to be told that they are there.
+    pub fn hurry(&self) {
+        self.pause.end();
+    }
+
     /// Waits until all lines logged before are written, but not for ever.
     pub fn flush(&self) {
         let (done, wait) = mpsc::sync_channel(1);
         // A full queue means that writing is stuck already.
         if self.writer.try_send(Message::Flush(done)).is_ok() {
+            self.hurry();
             let _ = wait.recv_timeout(Duration::from_secs(2));
         }
     }
 }
 
-/// Whether many lines come, by those of the last period.
-struct Pace {
-    since: Instant,
-    lines: u32,
-    was_high: bool,
+/// What the thread that writes waits for while lines gather.
+#[derive(Default)]
+struct Pause {
+    hurry: Mutex<bool>,
+    called: Condvar,
 }
 
-impl Pace {
-    const PERIOD: Duration = Duration::from_millis(100);
-    /// Of many handshakes; one alone, however much it says, has fewer.
-    const HIGH: u32 = 400;
-
-    fn new(now: Instant) -> Self {
-        Self {
-            since: now,
-            lines: 0,
-            was_high: false,
-        }
+impl Pause {
+    /// Waits a moment, or until somebody is in a hurry or has been since the last time: whether that is why it ended.
+    fn wait(&self) -> bool {
+        let hurry = self.hurry.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.called.wait_timeout_while(hurry, PAUSE, |hurry| !*hurry);
+        std::mem::take(&mut *waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    fn line(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.since);
-        if passed >= Self::PERIOD {
-            self.was_high = self.lines >= Self::HIGH && passed < 2 * Self::PERIOD;
-            (self.since, self.lines) = (now, 0);
-        }
-        self.lines += 1;
-    }
-
-    fn is_high(&self) -> bool {
-        self.was_high
+    fn end(&self) {
+        *self.hurry.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.called.notify_one();
     }
 }
 
-fn write(queue: &Receiver<Message>) {
+fn write(queue: &Receiver<Message>, pause: &Pause) {
     let mut sinks = Vec::new();
-    let mut pace = Pace::new(Instant::now());
     loop {
         let message = match queue.try_recv() {
             Ok(message) => message,
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 sinks.iter_mut().for_each(Sink::flush);
-                if pace.is_high() {
-                    std::thread::sleep(PAUSE);
-                }
+                pause.wait();
                 match queue.recv() {
                     Ok(message) => message,
                     Err(_) => break,
@@ -213,10 +208,7 @@ fn write(queue: &Receiver<Message>) {
             }
         };
         match message {
-            Message::Record(record) => {
-                sinks.iter_mut().for_each(|sink| sink.write(&record));
-                pace.line(Instant::now());
-            }
+            Message::Record(record) => sinks.iter_mut().for_each(|sink| sink.write(&record)),
             Message::Sinks(new) => {
                 sinks.iter_mut().for_each(Sink::flush);
                 sinks = new;

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use config::settings::Settings;
 use ike::LogLine;
@@ -10,7 +10,7 @@ use plugin_api::log::Group;
 use super::format::{Precision, Style, append};
 use super::sinks::Sink;
 use super::targets::Legacy;
-use super::{Logger, Pace, Record, targets};
+use super::{Logger, Pause, Record, targets};
 
 fn record(text: &str) -> Record {
     let line = LogLine {
@@ -216,21 +216,11 @@ fn the_observer_gets_lines_of_level_0_and_1_while_somebody_listens() {
 }
 
 #[test]
-fn lines_are_left_to_gather_only_while_many_come() {
-    let mut now = Instant::now();
-    let mut pace = Pace::new(now);
-    for _ in 0..100 {
-        // A handshake now and then.
-        (0..50).for_each(|_| pace.line(now));
-        now += Duration::from_millis(30);
-        assert!(!pace.is_high());
-    }
-    for _ in 0..300 {
-        (0..10).for_each(|_| pace.line(now));
-        now += Duration::from_millis(1);
-    }
-    assert!(pace.is_high());
-    now += 3 * Pace::PERIOD;
-    pace.line(now);
-    assert!(!pace.is_high(), "it has been quiet since");
+fn lines_gather_until_somebody_is_in_a_hurry() {
+    let pause = Pause::default();
+    assert!(!pause.wait());
+    pause.end();
+    pause.end();
+    assert!(pause.wait());
+    assert!(!pause.wait(), "that hurry is over");
 }
