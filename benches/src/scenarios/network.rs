@@ -172,8 +172,8 @@ fn handshakes(
         total: each,
         slots: each,
         pace: interval,
-        // The responder forgets who is half open after 30 s.
-        patience: Duration::from_secs(bench.pick(30, 60)),
+        // The responder forgets who is half open after that time.
+        patience: Duration::from_secs(30),
         fragment_size: network.mtu,
         proposal: proposal.clone(),
     };
