@@ -2,9 +2,13 @@
 
 use iana::keyword::Transform;
 use iana::{EncryptionAlgorithm, ExtendedSequenceNumbers, KeyExchangeMethod, Protocol, TransformType};
+use smallvec::{SmallVec, smallvec};
 
 use crate::proposal::{Proposal, log_rank, wire_rank};
 use crate::registry::Registry;
+
+/// Transforms of one type; a peer may list more.
+type Alternatives = SmallVec<[Transform; 6]>;
 
 /// How to choose.
 #[derive(Clone, Copy)]
@@ -253,14 +257,14 @@ impl Match<'_, '_> {
     }
 
     /// The transforms of a type that both sides list and that may be chosen, in the preferred side's order.
-    fn candidates(&mut self, kind: TransformType) -> Vec<Transform> {
+    fn candidates(&mut self, kind: TransformType) -> Alternatives {
         let (preferred, other) = if self.how.prefer_configured {
             (self.ours, self.theirs)
         } else {
             (self.theirs, self.ours)
         };
         let (preferred, other) = (alternatives(preferred, kind), alternatives(other, kind));
-        let mut candidates = Vec::new();
+        let mut candidates = Alternatives::new();
         for transform in preferred {
             if !other.iter().any(|it| same(it, &transform)) {
                 continue;
@@ -287,8 +291,8 @@ impl Match<'_, '_> {
 
 /// What a proposal lists of a type, or what it means by listing nothing: NONE where the type is optional, which the
 /// other side must then list.
-fn alternatives(proposal: &Proposal, kind: TransformType) -> Vec<Transform> {
-    let listed: Vec<_> = proposal
+fn alternatives(proposal: &Proposal, kind: TransformType) -> Alternatives {
+    let listed: Alternatives = proposal
         .transforms
         .iter()
         .copied()
@@ -299,17 +303,17 @@ fn alternatives(proposal: &Proposal, kind: TransformType) -> Vec<Transform> {
     }
     let none = Transform::new(kind, KeyExchangeMethod::NONE.0);
     if is_implied(proposal, Transform::new(kind, 0)) {
-        vec![Transform::new(kind, ExtendedSequenceNumbers::NO_EXT_SEQ.0)]
+        smallvec![Transform::new(kind, ExtendedSequenceNumbers::NO_EXT_SEQ.0)]
     } else if is_optional(proposal.protocol, kind) {
-        vec![none]
+        smallvec![none]
     } else {
-        Vec::new()
+        Alternatives::new()
     }
 }
 
 /// Types that appear in either proposal, in the order in which they are matched.
-fn kinds(one: &Proposal, other: &Proposal) -> Vec<TransformType> {
-    let mut kinds: Vec<_> = one
+fn kinds(one: &Proposal, other: &Proposal) -> SmallVec<[TransformType; 24]> {
+    let mut kinds: SmallVec<_> = one
         .transforms
         .iter()
         .chain(&other.transforms)

@@ -26,6 +26,7 @@ pub mod product;
 mod randomness;
 pub mod run;
 mod scripts;
+mod sources;
 pub mod start;
 pub mod sys;
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::log::targets::Legacy;
 use crate::net::{Inbox, Message, Receiver, Sockets};
 use crate::paths::Paths;
 use crate::scripts::{self, When};
+use crate::sources::Sources;
 use crate::turn::Turn;
 
 /// The running daemon. Only the loop's thread touches it.
@@ -173,34 +174,9 @@ impl Daemon {
             .collect()
     }
 
-    /// The own addresses that routes have packets leave from; none where they know no way, or not by the own address
-    /// that was asked for. `present` keeps what addresses there are, since many IKE_SAs may ask at once.
-    fn sources(
-        &self,
-        destinations: &[ike::Destination],
-        present: &mut Option<Vec<IpAddr>>,
-    ) -> Vec<Option<IpAddr>> {
-        let Some(net) = self.host.kernel_net() else {
-            return vec![None; destinations.len()];
-        };
-        let present = present.get_or_insert_with(|| {
-            let addresses = net.addresses().unwrap_or_default();
-            let up = addresses.into_iter().filter(|own| own.up);
-            up.map(|own| own.address).collect()
-        });
-        let source = |to: &ike::Destination| {
-            if to.local.is_some_and(|local| !present.contains(&local)) {
-                return None;
-            }
-            let source = net.next_hop(to.remote, to.local).ok()?.source;
-            source.filter(|source| to.local.is_none_or(|local| local == *source))
-        };
-        destinations.iter().map(source).collect()
-    }
-
     /// Does what the state machine wants, to the end.
     pub(crate) fn drain(&mut self) {
-        let mut present = None;
+        let mut sources = None;
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit(transmit) => {
@@ -215,12 +191,15 @@ impl Daemon {
                     }
                 }
                 Output::Kernel(id, ops) => {
+                    // It may change addresses and routes.
+                    sources = None;
                     let result = self.kernel.execute(ops);
                     self.endpoint.handle_kernel_done(Instant::now(), id, result);
                 }
                 Output::FindSources(id, destinations) => {
-                    let sources = self.sources(&destinations, &mut present);
-                    self.endpoint.handle_sources(Instant::now(), id, &sources);
+                    let sources = sources.get_or_insert_with(|| Sources::new(self.host.kernel_net()));
+                    let found = sources.find(&destinations);
+                    self.endpoint.handle_sources(Instant::now(), id, &found);
                 }
                 Output::Event(event) => {
                     let net = self.host.kernel_net();

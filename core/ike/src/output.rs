@@ -41,7 +41,7 @@ pub enum Output {
 }
 
 /// An address to be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// The address.
     pub remote: IpAddr,

@@ -27,7 +27,7 @@ const QUEUED_LINES: usize = 8192;
 
 /// How long the thread that writes leaves lines to gather before it looks for more: it is woken up for all of them at once
 /// then, unless somebody is in a [hurry](Logger::hurry).
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A line with what the writer needs to know beside it.
 #[derive(Clone, Debug)]
