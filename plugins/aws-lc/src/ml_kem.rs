@@ -1,7 +1,7 @@
 //! ML-KEM (FIPS 203), in AWS-LC the assembler and C of mlkem-native.
 //!
 //! AWS-LC draws the randomness, keeps secret keys and zeroizes them when they are freed. It checks keys itself, but of
-//! a failure it says nothing, so what the peer can be blamed for is looked at here first.
+//! a failure it says nothing, so what the peer can be blamed for is looked for here then.
 
 use aws_lc_rs::kem::{AlgorithmId, Ciphertext, DecapsulationKey, EncapsulationKey};
 use plugin_api::{ErrorKind, KeyExchange, PendingKeyExchange, PluginError, Secret};
@@ -46,15 +46,9 @@ impl MlKem {
         Ok(Box::new(Pending { kem: *self, key }))
     }
 
-    /// The check of FIPS 203, 7.2: the length, and that decoding and encoding again would change nothing.
-    fn check(&self, public_key: &[u8]) -> Result<(), PluginError> {
-        if public_key.len() != self.public_key_len {
-            return Err(PluginError::wrong_length(
-                "public key",
-                public_key.len(),
-                self.public_key_len,
-            ));
-        }
+    /// Whether a public key passes the check of FIPS 203, 7.2, its length apart: decoding and encoding again would change
+    /// nothing.
+    fn is_reduced(&self, public_key: &[u8]) -> bool {
         let coefficients = &public_key[..self.public_key_len - SEED_LEN];
         // Twelve bits each, the low ones first.
         let largest = coefficients
@@ -67,17 +61,21 @@ impl MlKem {
                     .max(low | (middle & 0xf) << 8)
                     .max(middle >> 4 | high << 4)
             });
-        let reduced = largest < MODULUS;
-        if reduced {
-            return Ok(());
+        largest < MODULUS
+    }
+
+    /// Why nothing came of a public key.
+    fn refused(&self, public_key: &[u8], what: &str) -> PluginError {
+        if self.is_reduced(public_key) {
+            return self.failed(what);
         }
-        Err(PluginError::new(
+        PluginError::new(
             ErrorKind::InvalidPublicValue,
             format!(
                 "{:?}: the peer's public key has a coefficient that is not below the modulus {MODULUS} (FIPS 203, 7.2)",
                 self.algorithm
             ),
-        ))
+        )
     }
 
     fn failed(&self, what: &str) -> PluginError {
@@ -99,10 +97,17 @@ impl KeyExchange for MlKem {
     }
 
     fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {
-        self.check(peer)?;
+        if peer.len() != self.public_key_len {
+            return Err(PluginError::wrong_length(
+                "public key",
+                peer.len(),
+                self.public_key_len,
+            ));
+        }
+        let refused = |what| self.refused(peer, what);
         let key = EncapsulationKey::new(self.algorithm, peer);
-        let key = key.map_err(|_| self.failed("take the peer's public key"))?;
-        let (ciphertext, shared) = key.encapsulate().map_err(|_| self.failed("encapsulate"))?;
+        let key = key.map_err(|_| refused("take the peer's public key"))?;
+        let (ciphertext, shared) = key.encapsulate().map_err(|_| refused("encapsulate"))?;
         Ok((ciphertext.as_ref().to_vec(), Secret::copy_of(shared.as_ref())))
     }
 }
