@@ -33,7 +33,8 @@ pub trait Host: Send + Sync + 'static {
     fn kernel_net(&self) -> Option<Arc<dyn KernelNet>>;
 }
 
-/// Where the answer to a command goes. The functions only queue; they are called from the daemon's loop.
+/// Where the answer to a command goes. The functions only queue; they are called from threads that must not
+/// wait, one after the other.
 pub trait Reply: Send + Sync + 'static {
     /// A streamed event of the command, `list-sa` or `control-log`, as a vici message. `false` says that nobody
     /// listens any more, and the command may stop streaming.

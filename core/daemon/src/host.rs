@@ -113,7 +113,7 @@ impl Host for DaemonHost {
     }
 }
 
-/// A reply that tells the log first: whoever has an answer may look there for more.
+/// A reply whose answer comes after the lines logged before it: whoever has it may look there for more.
 struct Logged {
     reply: Arc<dyn Reply>,
     logger: Arc<Logger>,
@@ -125,7 +125,7 @@ impl Reply for Logged {
     }
 
     fn done(&self, message: &[u8]) {
-        self.logger.hurry();
-        self.reply.done(message);
+        let (reply, message) = (Arc::clone(&self.reply), message.to_vec());
+        self.logger.then(Box::new(move || reply.done(&message)));
     }
 }

@@ -301,6 +301,9 @@ impl Daemon {
         if self.names.deadline().is_some_and(|when| when <= now) {
             self.look_up_names(now);
         }
+        if self.logger.deadline().is_some_and(|when| when <= now) {
+            self.logger.give_up();
+        }
     }
 
     fn next_wakeup(&self) -> Option<Instant> {
@@ -308,6 +311,7 @@ impl Daemon {
             self.endpoint.poll_timeout().map(|(when, _)| when),
             self.operations.deadline(),
             self.names.deadline(),
+            self.logger.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -338,6 +342,9 @@ impl Daemon {
         self.endpoint.shutdown(Instant::now());
         self.drain();
         self.operations.abandon();
+        // Answers come before the end of those who wait for them.
+        self.logger.flush();
+        self.logger.give_up();
         for control in self.controls.drain(..) {
             control.stop();
         }

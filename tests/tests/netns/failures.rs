@@ -19,8 +19,8 @@ fn a_killed_carol_comes_back_and_replaces_her_sa() {
     pair.expect(&status, "Security Associations (1 up, 0 connecting):");
     pair.expect(&status, "Tunnel1[2]: ESTABLISHED");
     assert!(!status.contains("Tunnel1[1]"), "{status}");
-    pair.expect(
-        &pair.moon.read("charon.log"),
+    pair.expect_logged(
+        &pair.moon,
         "destroying duplicate IKE_SA for peer 'carol.strongswan.org', received INITIAL_CONTACT",
     );
 }
@@ -66,13 +66,12 @@ fn no_common_proposal_fails_with_both_offers_in_the_log() {
     strict(&pair.moon, "ike=aes256gcm16-sha512-x25519!");
     pair.start();
     pair.expect(&pair.up_in_vain(), "received NO_PROPOSAL_CHOSEN notify error");
-    let log = pair.moon.read("charon.log");
-    pair.expect(
-        &log,
+    pair.expect_logged(
+        &pair.moon,
         "received proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_KYBER_L3",
     );
-    pair.expect(
-        &log,
+    pair.expect_logged(
+        &pair.moon,
         "configured proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519",
     );
     pair.expect_nothing();

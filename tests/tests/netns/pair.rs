@@ -119,6 +119,13 @@ impl Pair {
         );
     }
 
+    /// Waits until a host has logged what is expected, and fails with both logs if it does not.
+    pub(crate) fn expect_logged(&self, host: &Host, expected: &str) {
+        if let Err(error) = host.wait_for_log(0, expected) {
+            self.expect(&error, expected);
+        }
+    }
+
     /// Neither host has an SA.
     pub(crate) fn expect_nothing(&self) {
         for host in [&self.moon, &self.carol] {

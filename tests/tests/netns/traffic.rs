@@ -36,8 +36,8 @@ fn the_messages_have_the_lengths_of_the_prototype() {
     };
     let up = pair.up();
     assert_eq!(sizes(&up)[..4], [724, 276, 1249, 1153], "{up}");
-    pair.expect(
-        &pair.moon.read("charon.log"),
+    pair.expect_logged(
+        &pair.moon,
         "received packet: from 192.168.0.3[500] to 192.168.0.2[500] (724 bytes)",
     );
 }

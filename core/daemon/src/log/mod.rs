@@ -3,6 +3,7 @@
 //! Whoever logs only hands the line over: a thread of its own formats and writes it, so that a full disk or a reader
 //! that stalls never stops the loop. Lines that find the queue full are counted, and the count is logged.
 
+mod behind;
 mod format;
 mod forward;
 pub mod journal;
@@ -12,21 +13,25 @@ pub mod targets;
 mod tests;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ike::LogLine;
 use plugin_api::log::Group;
 
+use behind::Behind;
 use sinks::Sink;
+
+pub use behind::Action;
 
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 8192;
 
 /// How long the thread that writes leaves lines to gather before it looks for more: it is woken up for all of them at once
-/// then, unless somebody is in a [hurry](Logger::hurry).
+/// then, unless something is to follow them.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A line with what the writer needs to know beside it.
@@ -44,6 +49,7 @@ enum Message {
     Record(Record),
     Sinks(Vec<Sink>),
     Flush(SyncSender<()>),
+    Then(u64),
 }
 
 /// Is told every line of level 0 and 1, for listeners of the event `log`.
@@ -52,8 +58,8 @@ pub type Observer = Box<dyn Fn(&Record) + Send + Sync>;
 /// The daemon's log.
 pub struct Logger {
     levels: [AtomicI8; Group::ALL.len()],
-    writer: SyncSender<Message>,
-    pause: Arc<Pause>,
+    queue: SyncSender<Message>,
+    writer: Arc<Writer>,
     lost: AtomicU64,
     observer: OnceLock<Observer>,
     observed: AtomicBool,
@@ -66,16 +72,16 @@ impl Logger {
     ///
     /// If the thread cannot be started.
     pub fn start() -> std::io::Result<Arc<Self>> {
-        let (writer, queue) = mpsc::sync_channel(QUEUED_LINES);
-        let pause = Arc::<Pause>::default();
-        let pauses = Arc::clone(&pause);
+        let (queue, lines) = mpsc::sync_channel(QUEUED_LINES);
+        let writer = Arc::<Writer>::default();
+        let thread = Arc::clone(&writer);
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write(&queue, &pauses))?;
+            .spawn(move || thread.run(&lines))?;
         Ok(Arc::new(Self {
             levels: std::array::from_fn(|_| AtomicI8::new(1)),
+            queue,
             writer,
-            pause,
             lost: AtomicU64::new(0),
             observer: OnceLock::new(),
             observed: AtomicBool::new(false),
@@ -92,7 +98,7 @@ impl Logger {
                 .unwrap_or(-1);
             self.levels[group as usize].store(highest, Relaxed);
         }
-        let _ = self.writer.send(Message::Sinks(sinks));
+        let _ = self.queue.send(Message::Sinks(sinks));
     }
 
     /// Sets who is told every line of level 0 and 1 while [`observe`](Self::observe) says so. Once.
@@ -141,7 +147,9 @@ impl Logger {
         {
             observer(&record);
         }
-        if self.writer.try_send(Message::Record(record)).is_err() {
+        self.writer.unwritten.fetch_add(1, Relaxed);
+        if self.queue.try_send(Message::Record(record)).is_err() {
+            self.writer.unwritten.fetch_sub(1, Relaxed);
             self.lost.fetch_add(1, Relaxed);
         } else if self.lost.load(Relaxed) > 0 {
             let lost = self.lost.swap(0, Relaxed);
@@ -155,19 +163,92 @@ impl Logger {
         }
     }
 
-    /// Lets lines be written now that might have waited for others: somebody is about to be told that they are there.
-    pub fn hurry(&self) {
-        self.pause.end();
+    /// Does something once all lines logged before are written: at once if they are, and not much later if nobody takes
+    /// them and [`give_up`](Self::give_up) is called when [`deadline`](Self::deadline) says so.
+    pub fn then(&self, action: Action) {
+        if self.writer.unwritten.load(Acquire) == 0 {
+            return action();
+        }
+        let Some(number) = self.writer.behind.add(action, Instant::now()) else {
+            return;
+        };
+        if self.queue.try_send(Message::Then(number)).is_ok() {
+            self.writer.pause.end();
+        } else {
+            self.give_up();
+        }
+    }
+
+    /// When to give up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.writer.behind.deadline()
+    }
+
+    /// Does all that waits for lines to be written.
+    pub fn give_up(&self) {
+        self.writer.behind.give_up();
     }
 
     /// Waits until all lines logged before are written, but not for ever.
     pub fn flush(&self) {
         let (done, wait) = mpsc::sync_channel(1);
         // A full queue means that writing is stuck already.
-        if self.writer.try_send(Message::Flush(done)).is_ok() {
-            self.hurry();
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            self.writer.pause.end();
             let _ = wait.recv_timeout(Duration::from_secs(2));
         }
+    }
+}
+
+/// What the thread that writes shares with those who log.
+#[derive(Default)]
+struct Writer {
+    /// Lines that are on their way.
+    unwritten: AtomicUsize,
+    pause: Pause,
+    behind: Behind,
+}
+
+impl Writer {
+    fn run(&self, queue: &Receiver<Message>) {
+        let (mut sinks, mut written) = (Vec::new(), 0);
+        let flush = |sinks: &mut Vec<Sink>, written: &mut usize| {
+            sinks.iter_mut().for_each(Sink::flush);
+            self.unwritten.fetch_sub(std::mem::take(written), Release);
+        };
+        loop {
+            let message = match queue.try_recv() {
+                Ok(message) => message,
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    flush(&mut sinks, &mut written);
+                    self.pause.wait();
+                    match queue.recv() {
+                        Ok(message) => message,
+                        Err(_) => break,
+                    }
+                }
+            };
+            match message {
+                Message::Record(record) => {
+                    sinks.iter_mut().for_each(|sink| sink.write(&record));
+                    written += 1;
+                }
+                Message::Sinks(new) => {
+                    flush(&mut sinks, &mut written);
+                    sinks = new;
+                }
+                Message::Flush(done) => {
+                    flush(&mut sinks, &mut written);
+                    let _ = done.send(());
+                }
+                Message::Then(number) => {
+                    flush(&mut sinks, &mut written);
+                    self.behind.written(number);
+                }
+            }
+        }
+        flush(&mut sinks, &mut written);
     }
 }
 
@@ -190,36 +271,6 @@ impl Pause {
         *self.hurry.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.called.notify_one();
     }
-}
-
-fn write(queue: &Receiver<Message>, pause: &Pause) {
-    let mut sinks = Vec::new();
-    loop {
-        let message = match queue.try_recv() {
-            Ok(message) => message,
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
-                sinks.iter_mut().for_each(Sink::flush);
-                pause.wait();
-                match queue.recv() {
-                    Ok(message) => message,
-                    Err(_) => break,
-                }
-            }
-        };
-        match message {
-            Message::Record(record) => sinks.iter_mut().for_each(|sink| sink.write(&record)),
-            Message::Sinks(new) => {
-                sinks.iter_mut().for_each(Sink::flush);
-                sinks = new;
-            }
-            Message::Flush(done) => {
-                sinks.iter_mut().for_each(Sink::flush);
-                let _ = done.send(());
-            }
-        }
-    }
-    sinks.iter_mut().for_each(Sink::flush);
 }
 
 thread_local! {

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, UNIX_EPOCH};
 
 use config::settings::Settings;
@@ -223,4 +223,107 @@ fn lines_gather_until_somebody_is_in_a_hurry() {
     pause.end();
     assert!(pause.wait());
     assert!(!pause.wait(), "that hurry is over");
+}
+
+/// Takes a line only with a permit.
+struct Slow(mpsc::Receiver<()>, Shared);
+
+impl Write for Slow {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        self.1.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A logger with a reader that takes lines as it is permitted to, and what it has taken.
+fn slow() -> (Arc<Logger>, mpsc::Sender<()>, Shared) {
+    let (permits, permitted) = mpsc::channel();
+    let (logger, taken) = (Logger::start().unwrap(), Shared::default());
+    let stream = Box::new(Slow(permitted, taken.clone()));
+    logger.set_sinks(vec![Sink::stream(
+        stream,
+        [1; Group::ALL.len()],
+        Style::default(),
+        true,
+    )]);
+    (logger, permits, taken)
+}
+
+#[test]
+fn what_follows_lines_is_done_once_they_are_written() {
+    let (logger, permits, taken) = slow();
+    let (done, wait) = mpsc::channel();
+    let then = |logger: &Logger, name: &'static str| {
+        let (done, taken) = (done.clone(), taken.clone());
+        logger.then(Box::new(move || {
+            let lines = taken
+                .0
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|octet| **octet == b'\n')
+                .count();
+            done.send((name, lines)).unwrap();
+        }));
+    };
+    then(&logger, "nothing to wait for");
+    assert_eq!(wait.try_recv(), Ok(("nothing to wait for", 0)));
+    logger.log(Group::Cfg, 1, "one");
+    then(&logger, "after one");
+    logger.log(Group::Cfg, 1, "two");
+    logger.log(Group::Cfg, 1, "three");
+    then(&logger, "after three");
+    assert!(wait.try_recv().is_err(), "no line may be written yet");
+    assert!(logger.deadline().is_some());
+    permits.send(()).unwrap();
+    assert_eq!(wait.recv(), Ok(("after one", 1)));
+    permits.send(()).unwrap();
+    permits.send(()).unwrap();
+    assert_eq!(wait.recv(), Ok(("after three", 3)));
+    assert_eq!(logger.deadline(), None);
+}
+
+#[test]
+fn a_reader_that_stalls_holds_up_nothing_that_follows_for_long() {
+    let (logger, permits, _) = slow();
+    let (done, wait) = mpsc::channel();
+    let then = |name: &'static str| {
+        let done = done.clone();
+        logger.then(Box::new(move || done.send(name).unwrap()));
+    };
+    logger.log(Group::Cfg, 1, "one");
+    then("first");
+    assert!(wait.try_recv().is_err());
+    logger.give_up();
+    assert_eq!(wait.try_recv(), Ok("first"));
+    then("second");
+    assert_eq!(
+        wait.try_recv(),
+        Ok("second"),
+        "nobody waits again before lines are taken"
+    );
+    // The reader wakes up.
+    permits.send(()).unwrap();
+    logger.flush();
+    logger.log(Group::Cfg, 1, "two");
+    then("third");
+    assert!(wait.try_recv().is_err(), "lines are taken again");
+    permits.send(()).unwrap();
+    assert_eq!(wait.recv(), Ok("third"));
+    assert!(wait.try_recv().is_err(), "each is done once");
+}
+
+#[test]
+fn a_full_queue_holds_up_nothing() {
+    let (logger, _permits, _) = slow();
+    let (done, wait) = mpsc::channel();
+    for _ in 0..super::QUEUED_LINES + 2 {
+        logger.log(Group::Cfg, 1, "a line");
+    }
+    logger.then(Box::new(move || done.send(()).unwrap()));
+    assert_eq!(wait.try_recv(), Ok(()));
 }
