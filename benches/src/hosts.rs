@@ -20,7 +20,6 @@ use xtask::host::PATIENCE;
 use xtask::jail::Jail;
 use xtask::netns::{Namespace, end};
 use xtask::peers::Peer;
-use xtask::watch;
 
 use crate::bench::Bench;
 use crate::library;
@@ -166,11 +165,7 @@ impl Daemon {
 
     /// Returns once it has answered on its socket.
     fn wait_for_answer(&self, began: Instant) -> Result<(), String> {
-        let folder = self.folder.path();
-        let socket = folder.join("charon.vici");
-        let there = || socket.exists().then_some(());
-        watch::until(&[folder], PATIENCE, "vici socket", there)?;
-        // It is there a little before somebody listens, which no event tells.
+        // No event tells when somebody listens; and to let go of a watch on the folder takes the kernel 10 ms.
         let mut client = loop {
             match self.client() {
                 Ok(client) => break client,
