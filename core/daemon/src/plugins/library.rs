@@ -1,7 +1,4 @@
 //! A plugin's library: opened, checked, asked for its features, never closed.
-//!
-//! Opening is what takes longest, the dynamic linker's work on pages of the file, and is apart from the rest, so that one
-//! library may be opened while another is asked.
 
 #![allow(unsafe_code)]
 
@@ -31,14 +28,8 @@ impl Refusal {
     }
 }
 
-/// A library of a plugin, by all that is known until it is asked.
-pub(super) struct Opened {
-    path: PathBuf,
-    library: &'static Library,
-}
-
 /// Opens the library of a plugin.
-pub(super) fn open(name: &str, directories: &[PathBuf]) -> Result<Opened, Refusal> {
+fn open(name: &str, directories: &[PathBuf]) -> Result<(PathBuf, &'static Library), Refusal> {
     let Some(path) = super::find(name, directories) else {
         let places: Vec<_> = directories
             .iter()
@@ -59,13 +50,16 @@ pub(super) fn open(name: &str, directories: &[PathBuf]) -> Result<Opened, Refusa
     // library. It is never closed, so nothing of it is used after it is gone.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
     let library = library.map_err(|error| Refusal::new(format!("{shown} cannot be opened: {error}")))?;
-    let library = Box::leak(Box::new(library));
-    Ok(Opened { path, library })
+    Ok((path, Box::leak(Box::new(library))))
 }
 
-/// Takes the features whose interfaces this daemon knows.
-pub(super) fn features(name: &str, opened: &Opened, host: &Arc<dyn Host>) -> Result<Vec<Feature>, Refusal> {
-    let Opened { path, library } = opened;
+/// Opens the library of a plugin and takes the features whose interfaces this daemon knows.
+pub(super) fn features(
+    name: &str,
+    directories: &[PathBuf],
+    host: &Arc<dyn Host>,
+) -> Result<Vec<Feature>, Refusal> {
+    let (path, library) = open(name, directories)?;
     let shown = path.display();
     // SAFETY: the symbol is read as a pointer to a header, which `upgrade` checks before it believes anything else.
     let header = unsafe { library.get::<AbiHeaderRef>(symbol(name).as_bytes()) };

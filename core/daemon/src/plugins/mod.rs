@@ -6,8 +6,7 @@ mod list;
 mod resolve;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 
 use config::settings::Settings;
 use plugin_api::log::Group;
@@ -28,33 +27,17 @@ pub fn load(
     host: &Arc<dyn Host>,
 ) -> Result<Vec<Plugin>, String> {
     let wanted = list::wanted(settings);
-    let candidates = thread::scope(|scope| {
-        // The dynamic linker does one library at a time; the next is opened while one is asked.
-        let (opened, opening) = mpsc::channel();
-        let open_all = || {
-            let opened = opened;
-            for wanted in wanted.iter().filter(|wanted| !list::is_builtin(wanted)) {
-                // Nobody listens any more after one that there is no start without.
-                if opened.send(library::open(&wanted.name, directories)).is_err() {
-                    break;
-                }
-            }
-        };
-        thread::Builder::new()
-            .name("open-plugins".into())
-            .spawn_scoped(scope, open_all)
-            .map_err(|error| format!("no thread to open plugins: {error}"))?;
-        ask_all(&wanted, &opening, host)
-    })?;
+    let candidates = ask_all(&wanted, directories, host)?;
     let plugins = resolve::resolve(candidates, &|level, line: &str| host.log(Group::Lib, level, line))?;
     indispensable(&plugins)?;
     Ok(plugins)
 }
 
-/// Asks libraries for their features in the order of the list, in which they are opened.
+/// Asks the libraries for their features, in the order of the list. One after the other: the dynamic linker opens one at a
+/// time, and waking up a thread for that takes longer than asking the last one meanwhile saves.
 fn ask_all(
     wanted: &[Wanted],
-    opening: &mpsc::Receiver<Result<library::Opened, library::Refusal>>,
+    directories: &[PathBuf],
     host: &Arc<dyn Host>,
 ) -> Result<Vec<resolve::Candidate>, String> {
     let mut candidates = Vec::new();
@@ -64,8 +47,7 @@ fn ask_all(
             candidates.push(resolve::Candidate::builtin(name));
             continue;
         }
-        let opened = opening.recv().expect("each that is no builtin is opened");
-        match opened.and_then(|opened| library::features(name, &opened, host)) {
+        match library::features(name, directories, host) {
             Ok(features) => candidates.push(resolve::Candidate::new(name.clone(), *critical, features)),
             Err(refusal) => {
                 host.log(
