@@ -84,7 +84,7 @@ fn a_full_pool_is_named_with_the_key_that_has_its_addresses() {
         "pool '10.9.0.1/32' is full, unable to assign address; widen rightsourceip=10.9.0.1/32",
         "no virtual IP found for %any requested by 'dave.strongswan.org'",
     ] {
-        pair.expect_logged(&pair.moon, text);
+        pair.expect_logged(&pair.moon, 0, text);
     }
     pair.expect(
         &ask(&pair.moon, "ipsec leases"),
@@ -104,6 +104,7 @@ fn pools_that_overlap_are_named_with_the_key_to_change() {
     let Some(pair) = gateway(&conns) else { return };
     pair.expect_logged(
         &pair.moon,
+        0,
         "pool '10.9.0.128/25' (10.9.0.129 - 10.9.0.254) overlaps pool '10.9.0.0/24' (10.9.0.1 - 10.9.0.254); an address that \
          one has given out is not available in the other, change rightsourceip=10.9.0.128/25 unless that is meant",
     );

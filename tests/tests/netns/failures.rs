@@ -21,6 +21,7 @@ fn a_killed_carol_comes_back_and_replaces_her_sa() {
     assert!(!status.contains("Tunnel1[1]"), "{status}");
     pair.expect_logged(
         &pair.moon,
+        0,
         "destroying duplicate IKE_SA for peer 'carol.strongswan.org', received INITIAL_CONTACT",
     );
 }
@@ -68,10 +69,12 @@ fn no_common_proposal_fails_with_both_offers_in_the_log() {
     pair.expect(&pair.up_in_vain(), "received NO_PROPOSAL_CHOSEN notify error");
     pair.expect_logged(
         &pair.moon,
+        0,
         "received proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_KYBER_L3",
     );
     pair.expect_logged(
         &pair.moon,
+        0,
         "configured proposals: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/CURVE_25519",
     );
     pair.expect_nothing();

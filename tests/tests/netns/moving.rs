@@ -15,9 +15,7 @@ fn take_away(pair: &Pair, address: &str) -> Duration {
         .ip(&format!("addr del {address} dev eth0"))
         .expect("removed");
     for (host, mark) in marks {
-        host.wait_for_log(mark, "moving IKE_SA").unwrap_or_else(|error| {
-            pair.expect(&error, "a move");
-        });
+        pair.expect_logged(host, mark, "moving IKE_SA");
     }
     start.elapsed()
 }
@@ -123,9 +121,7 @@ fn without_mobike_a_liveness_check_restarts_the_tunnel_from_the_new_address() {
         "restarting CHILD_SA Tunnel1",
         "IKE_SA Tunnel1[2] established between 192.168.0.4[carol.strongswan.org]",
     ] {
-        pair.carol.wait_for_log(marks[1], text).unwrap_or_else(|error| {
-            pair.expect(&error, text);
-        });
+        pair.expect_logged(&pair.carol, marks[1], text);
     }
     pair.carol.wait_for_log(marks[1], "CHILD_SA Tunnel1{").unwrap();
     pair.ping();

@@ -39,7 +39,7 @@ fn a_peer_comes_from_the_address_of_its_name_and_from_no_other() {
             let text = pair.up_in_vain();
             pair.expect(&text, "received NO_PROPOSAL_CHOSEN notify error");
             let text = "no IKE config found for 192.168.0.2...192.168.0.3";
-            pair.expect_logged(&pair.moon, text);
+            pair.expect_logged(&pair.moon, 0, text);
         }
         let status = ask(&pair.moon, "ipsec statusall");
         let listed = match name.strip_prefix('%') {

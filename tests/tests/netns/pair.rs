@@ -110,20 +110,25 @@ impl Pair {
 
     /// Fails with both logs unless the text holds what is expected.
     pub(crate) fn expect(&self, text: &str, expected: &str) {
+        if !text.contains(expected) {
+            self.fail(&format!("'{expected}' is not in:\n{text}"));
+        }
+    }
+
+    /// Waits until a host has logged what is expected past the first `skip` octets, and fails with both logs if it does not.
+    pub(crate) fn expect_logged(&self, host: &Host, skip: usize, expected: &str) {
+        if let Err(error) = host.wait_for_log(skip, expected) {
+            self.fail(&error);
+        }
+    }
+
+    fn fail(&self, why: &str) -> ! {
         let log = |host: &Host| host.read("charon.log");
-        assert!(
-            text.contains(expected),
-            "'{expected}' is not in:\n{text}\n--- moon\n{}\n--- carol\n{}",
+        panic!(
+            "{why}\n--- moon\n{}\n--- carol\n{}",
             log(&self.moon),
             log(&self.carol)
         );
-    }
-
-    /// Waits until a host has logged what is expected, and fails with both logs if it does not.
-    pub(crate) fn expect_logged(&self, host: &Host, expected: &str) {
-        if let Err(error) = host.wait_for_log(0, expected) {
-            self.expect(&error, expected);
-        }
     }
 
     /// Neither host has an SA.

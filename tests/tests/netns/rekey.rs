@@ -82,8 +82,7 @@ fn an_ike_sa_is_rekeyed_with_the_lengths_of_the_seed() {
     let Some(pair) = tunnelled() else { return };
     let before = pair.carol.read("charon.log").len();
     ask(&pair.carol, "ipsec stroke rekey Tunnel1[]");
-    let deleted = pair.carol.wait_for_log(before, "IKE_SA deleted");
-    deleted.unwrap_or_else(|error| panic!("{error}"));
+    pair.expect_logged(&pair.carol, before, "IKE_SA deleted");
     let log = pair.carol.read("charon.log");
     assert_eq!(sizes(&log[before..]), [661, 198, 1258, 1153, 65, 57], "{log}");
     pair.expect(

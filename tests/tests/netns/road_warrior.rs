@@ -86,7 +86,7 @@ fn a_road_warrior_sends_from_its_virtual_address_and_asks_the_server_it_was_name
         } else {
             "reassigning offline"
         };
-        pair.expect_logged(&pair.moon, &format!("{how} lease to 'carol.strongswan.org'"));
+        pair.expect_logged(&pair.moon, 0, &format!("{how} lease to 'carol.strongswan.org'"));
     }
     pair.expect(&ask(&pair.moon, "ipsec leases"), "usage: 1/254, 0 online");
     pair.expect(

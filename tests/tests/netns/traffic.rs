@@ -38,6 +38,7 @@ fn the_messages_have_the_lengths_of_the_prototype() {
     assert_eq!(sizes(&up)[..4], [724, 276, 1249, 1153], "{up}");
     pair.expect_logged(
         &pair.moon,
+        0,
         "received packet: from 192.168.0.3[500] to 192.168.0.2[500] (724 bytes)",
     );
 }
