@@ -133,6 +133,19 @@ impl Identity {
         }
     }
 
+    /// How much a pattern leaves fixed; it compares with patterns of the same kind only. The smaller of two networks and
+    /// the longer of two names with a wildcard are larger here.
+    pub fn specificity(&self) -> usize {
+        let Some((start, end)) = self.as_range() else {
+            return self.data.len();
+        };
+        let number = |address: IpAddr| match address {
+            IpAddr::V4(v4) => u128::from(u32::from(v4)),
+            IpAddr::V6(v6) => u128::from(v6),
+        };
+        number(end).saturating_sub(number(start)).leading_zeros() as usize
+    }
+
     /// How well this identity fits a pattern: `*` stands for a relative name in a DN, and for any start of a name or
     /// mail address; a subnet or range for the addresses within.
     pub fn matches(&self, pattern: &Self) -> Match {

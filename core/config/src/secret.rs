@@ -136,27 +136,13 @@ impl SecretStore {
         })
     }
 
-    /// The post-quantum preshared key of an identity, the best fit of those there are.
+    /// The post-quantum preshared key of an identity: the best fit, and of equal ones the last loaded.
     pub fn ppk(&self, id: &Identity) -> Option<Arc<SharedSecret>> {
-        let fit = |entry: &Entry| match entry.owners.is_empty() {
-            true => Match::Any,
-            false => entry
-                .owners
-                .iter()
-                .map(|owner| id.matches(owner))
-                .max()
-                .unwrap_or(Match::No),
-        };
-        // Of equals the first, as with the others.
-        let keys = self
-            .entries
-            .iter()
-            .rev()
-            .filter(|entry| entry.kind == SecretKind::Ppk);
-        let best = keys
-            .map(|entry| (fit(entry), entry))
-            .filter(|(fit, _)| *fit != Match::No)
-            .max_by_key(|(fit, _)| *fit);
+        let keys = self.entries.iter().filter(|entry| entry.kind == SecretKind::Ppk);
+        let fitting = keys
+            .map(|entry| (entry.names(id), entry))
+            .filter(|(naming, _)| naming.fits());
+        let best = fitting.max_by_key(|(naming, _)| *naming);
         best.map(|(_, entry)| Arc::clone(&entry.secret))
     }
 
@@ -165,34 +151,60 @@ impl SecretStore {
         self.entries.iter().any(|entry| entry.kind == SecretKind::Ppk)
     }
 
-    /// The secrets shared between two identities, the best first: by how well they fit the other, then the own one.
-    /// One that fits either is enough, and one without owners fits everybody.
+    /// The secrets to try between two identities: all of the best class there is, the last loaded first.
+    ///
+    /// How a secret names the other end decides, then how it names this one. Secrets of a lower class are never tried
+    /// beside it: with them, whoever knows the key of a group or of another peer could authenticate as this peer. A secret
+    /// without owners fits every pair.
     pub fn ike_secrets(&self, me: &Identity, other: &Identity) -> Vec<Arc<SharedSecret>> {
-        let mut fitting: Vec<((Match, Match), &Entry)> = self
-            .entries
-            .iter()
-            .filter(|entry| entry.kind == SecretKind::Ike)
-            .filter_map(|entry| {
-                let best = |id: &Identity| {
-                    if entry.owners.is_empty() {
-                        return Match::Any;
-                    }
-                    entry
-                        .owners
-                        .iter()
-                        .map(|owner| id.matches(owner))
-                        .max()
-                        .unwrap_or(Match::No)
-                };
-                let rank = (best(other), best(me));
-                (rank != (Match::No, Match::No)).then_some((rank, entry))
-            })
-            .collect();
-        fitting.sort_by(|(a, _), (b, _)| b.cmp(a));
-        fitting
-            .into_iter()
-            .map(|(_, entry)| Arc::clone(&entry.secret))
-            .collect()
+        let ranked = |entry: &Entry| {
+            let rank = (entry.names(other), entry.names(me));
+            (rank.0.fits() || rank.1.fits()).then_some(rank)
+        };
+        let best = self.ike_entries().filter_map(ranked).max();
+        let tried = self
+            .ike_entries()
+            .rev()
+            .filter(|entry| best.is_some() && ranked(entry) == best);
+        tried.map(|entry| Arc::clone(&entry.secret)).collect()
+    }
+
+    /// Whether an IKE secret names this identity, or fits anyone.
+    pub fn names(&self, other: &Identity) -> bool {
+        self.ike_entries().any(|entry| entry.names(other).fits())
+    }
+
+    fn ike_entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.kind == SecretKind::Ike)
+    }
+}
+
+impl Entry {
+    /// How well the owners fit an identity.
+    fn names(&self, id: &Identity) -> Naming {
+        if self.owners.is_empty() {
+            return Naming::of(Match::Any, 0);
+        }
+        let owners = self.owners.iter();
+        let fits = owners.map(|owner| Naming::of(id.matches(owner), owner.specificity()));
+        fits.max().unwrap_or(Naming::of(Match::No, 0))
+    }
+}
+
+/// How well a secret names an identity. Of two patterns that fit, the one that leaves less open is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Naming(Match, usize);
+
+impl Naming {
+    fn of(how: Match, specificity: usize) -> Self {
+        match how {
+            Match::Wildcard => Self(how, specificity),
+            _ => Self(how, 0),
+        }
+    }
+
+    fn fits(self) -> bool {
+        self.0 != Match::No
     }
 }
 
@@ -224,28 +236,58 @@ mod tests {
     #[test]
     fn one_of_two_selectors_is_enough() {
         let store = store(&[("moon.strongswan.org carol@strongswan.org", "psk")]);
-        assert_eq!(
-            secrets(&store, "carol.strongswan.org", "moon.strongswan.org"),
-            ["psk"]
-        );
-        assert_eq!(
-            secrets(&store, "moon.strongswan.org", "carol.strongswan.org"),
-            ["psk"]
-        );
+        let (moon, carol) = ("moon.strongswan.org", "carol.strongswan.org");
+        assert_eq!(secrets(&store, carol, moon), ["psk"]);
+        assert!(store.names(&Identity::parse(moon)));
+        assert_eq!(secrets(&store, moon, carol), ["psk"]);
+        assert!(!store.names(&Identity::parse(carol)), "carol@ is another name");
         assert!(secrets(&store, "dave", "sun").is_empty());
     }
 
     #[test]
-    fn the_best_match_of_the_other_comes_first() {
+    fn a_secret_that_names_the_peer_beats_all_others() {
         let store = store(&[
             ("", "anyone"),
             ("*.strongswan.org", "some"),
+            ("*.dept.strongswan.org", "few"),
+            ("me", "mine"),
             ("moon.strongswan.org", "moon"),
         ]);
-        assert_eq!(
-            secrets(&store, "carol", "moon.strongswan.org"),
-            ["moon", "some", "anyone"]
-        );
+        for (peer, tried) in [
+            ("moon.strongswan.org", "moon"),
+            ("sun.strongswan.org", "some"),
+            ("sun.dept.strongswan.org", "few"),
+            ("sun.example.org", "anyone"),
+        ] {
+            assert_eq!(secrets(&store, "me", peer), [tried], "{peer}");
+        }
+    }
+
+    #[test]
+    fn the_secret_of_one_peer_is_never_tried_for_another() {
+        let store = store(&[("moon carol", "A"), ("moon dave", "B"), ("moon", "C")]);
+        assert_eq!(secrets(&store, "moon", "carol"), ["A"]);
+        assert_eq!(secrets(&store, "moon", "dave"), ["B"]);
+        let own = SecretStore::default();
+        assert!(secrets(&own, "moon", "carol").is_empty());
+    }
+
+    #[test]
+    fn a_smaller_network_beats_a_larger_one() {
+        let store = store(&[
+            ("10.0.0.0/8", "large"),
+            ("10.1.0.0/16", "small"),
+            ("10.1.0.0-10.1.0.9", "tiny"),
+        ]);
+        assert_eq!(secrets(&store, "moon", "10.2.0.1"), ["large"]);
+        assert_eq!(secrets(&store, "moon", "10.1.1.1"), ["small"]);
+        assert_eq!(secrets(&store, "moon", "10.1.0.5"), ["tiny"]);
+    }
+
+    #[test]
+    fn of_equals_the_last_loaded_comes_first() {
+        let store = store(&[("moon carol", "old"), ("moon carol", "new"), ("carol", "half")]);
+        assert_eq!(secrets(&store, "moon", "carol"), ["new", "old"]);
     }
 
     #[test]
@@ -269,6 +311,15 @@ mod tests {
         assert_eq!(find("ppk-1").as_deref(), Some("one"));
         assert_eq!(find("ppk-2"), None);
         assert!(store.has_ppk() && secrets(&store, "gw.example.com", "ppk-1").is_empty());
+        store.insert(
+            SecretKind::Ppk,
+            vec![Identity::parse("ppk-1")],
+            SharedSecret::new(b"newer".to_vec()),
+        );
+        let newer = store
+            .ppk(&Identity::parse("ppk-1"))
+            .map(|key| key.octets().to_vec());
+        assert_eq!(newer.as_deref(), Some(&b"newer"[..]));
     }
 
     #[test]
@@ -286,7 +337,7 @@ mod tests {
             SharedSecret::new(b"new".to_vec()),
         );
         store.replace_file_secrets(vec![new]);
-        assert_eq!(secrets(&store, "a", "b"), ["named", "new"]);
+        assert_eq!(secrets(&store, "a", "b"), ["new", "named"]);
         assert!(store.remove_loaded("ike-1") && !store.remove_loaded("ike-1"));
         assert_eq!(secrets(&store, "a", "b"), ["new"]);
         assert_eq!(store.loaded_names().count(), 0);
