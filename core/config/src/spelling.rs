@@ -1,27 +1,30 @@
 //! What was probably meant.
 
-/// The name that a misspelt one is nearest to: at most two letters are added, missing or other.
+/// What is longer is not a keyword, and is not compared.
+const LONGEST: usize = 32;
+
+/// The name that a misspelt one is nearest to: at most two letters are added, missing, swapped or other.
 pub fn nearest(key: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
+    if key.chars().count() > LONGEST {
+        return None;
+    }
     known
         .into_iter()
-        .map(|name| (distance(key, &name), name))
+        .map(|name| (strsim::osa_distance(key, &name), name))
         .filter(|(distance, _)| *distance <= 2)
         .min()
         .map(|(_, name)| name)
 }
 
-/// Levenshtein's distance; keywords are short, and what is longer is none.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swapped_letters_are_one_mistake() {
+        let known = || ["mlkem512", "mlkem768", "mlkem1024"].map(str::to_owned);
+        assert_eq!(nearest("mlkem786", known()).as_deref(), Some("mlkem768"));
+        assert_eq!(nearest("kyber", known()), None);
+        assert_eq!(nearest(&"m".repeat(1000), known()), None);
     }
-    row[b.len()]
 }
