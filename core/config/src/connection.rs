@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use iana::{Profile, TrafficSelector};
 
+use crate::authentication::Constraint;
 use crate::identity::Identity;
 use crate::kernel::{KernelOptions, Number};
 
@@ -76,7 +77,7 @@ pub struct PeerConfig {
 pub const VICI: &str = "vici";
 
 /// IKE versions a connection accepts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IkeVersion {
     /// IKEv2 is initiated, both would be accepted; IKEv1 is not implemented.
     #[default]
@@ -88,7 +89,7 @@ pub enum IkeVersion {
 }
 
 /// An end of an IKE_SA, as written in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// Any address of any family.
     Any,
@@ -138,7 +139,7 @@ impl fmt::Display for Host {
 }
 
 /// Proposals as written; keywords are resolved against the loaded algorithms by `crypto::proposal`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProposalList {
     /// One entry a proposal, `aes256gcm16-sha512-x25519-ke1_kyber3`; `default` stands for the built-in ones.
     pub entries: Vec<String>,
@@ -157,6 +158,8 @@ pub struct AuthConfig {
     pub certs: Vec<NamedCertificate>,
     /// Certificates of issuers, of which one has to have issued the peer's.
     pub cacerts: Vec<NamedCertificate>,
+    /// What the peer has to satisfy besides.
+    pub constraints: Vec<Constraint>,
 }
 
 /// A certificate of a connection.
@@ -180,6 +183,10 @@ pub enum AuthClass {
     Pubkey,
     /// EAP.
     Eap,
+    /// XAuth, which only IKEv1 has.
+    Xauth,
+    /// None: the connection is for traffic that passes IPsec, and establishes nothing.
+    Never,
 }
 
 impl fmt::Display for AuthClass {
@@ -190,6 +197,8 @@ impl fmt::Display for AuthClass {
             Self::Psk => "pre-shared key",
             Self::Pubkey => "public key",
             Self::Eap => "EAP",
+            Self::Xauth => "XAuth",
+            Self::Never => "never",
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Connections of every source end up in the types of [`connection`]; `ike` consumes them and knows no file format.
 
 pub mod attribute;
+pub mod authentication;
 pub mod connection;
 mod dn;
 pub mod encoded;

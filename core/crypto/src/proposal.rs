@@ -33,6 +33,17 @@ pub enum DefaultStyle {
     Rfc,
 }
 
+/// What configured proposals are expanded for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be offered, as initiator.
+    #[default]
+    Offer,
+    /// To be compared with the proposals of a peer, which chooses what this end has to compute. Key exchanges that cost a
+    /// responder far more than the peer are accepted only where the configuration names them, not as defaults.
+    Accept,
+}
+
 /// Why a string is no proposal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposalError {
@@ -89,11 +100,37 @@ impl Proposal {
         registry: &Registry,
         style: DefaultStyle,
     ) -> (Vec<Self>, Vec<String>) {
+        Self::expand_for(
+            Purpose::Offer,
+            entries,
+            append_defaults,
+            protocol,
+            registry,
+            style,
+        )
+    }
+
+    /// The same for a purpose.
+    pub fn expand_for(
+        purpose: Purpose,
+        entries: &[String],
+        append_defaults: bool,
+        protocol: Protocol,
+        registry: &Registry,
+        style: DefaultStyle,
+    ) -> (Vec<Self>, Vec<String>) {
+        let defaults = || {
+            let mut proposals = defaults::proposals(protocol, registry, style);
+            if purpose == Purpose::Accept {
+                proposals.iter_mut().for_each(Self::leave_out_costly);
+            }
+            proposals
+        };
         let mut proposals = Vec::new();
         let mut messages = Vec::new();
         for text in entries.iter().flat_map(|entry| entry.split(',')).map(str::trim) {
             if text == "default" {
-                proposals.extend(defaults::proposals(protocol, registry, style));
+                proposals.extend(defaults());
                 continue;
             }
             match parse::proposal(text, protocol, registry) {
@@ -105,9 +142,15 @@ impl Proposal {
             }
         }
         if append_defaults || entries.is_empty() {
-            proposals.extend(defaults::proposals(protocol, registry, style));
+            proposals.extend(defaults());
         }
         (numbered(proposals), messages)
+    }
+
+    /// Removes the key exchanges that only a configuration's own words make acceptable.
+    fn leave_out_costly(&mut self) {
+        let costly = |transform: &Transform| transform.kind.is_key_exchange() && is_costly(transform.id);
+        self.transforms.retain(|transform| !costly(transform));
     }
 
     /// The first transform of a type.
@@ -197,6 +240,12 @@ impl fmt::Display for Proposal {
             .collect::<Vec<_>>();
         write!(f, "{}:{}", self.protocol, names.join("/"))
     }
+}
+
+/// Whether a key exchange method costs a responder so much that a peer may demand it only where it is configured: the
+/// MODP groups above 4096 bits (64 ms of a processor for MODP_8192, against 0.1 ms for Curve25519).
+pub fn is_costly(method: u16) -> bool {
+    [KeyExchangeMethod::MODP_6144, KeyExchangeMethod::MODP_8192].contains(&KeyExchangeMethod(method))
 }
 
 /// Where log lines and the matching of types put a type: by number, but INTEG before PRF.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use config::connection::ProposalList;
 use config::identity::Identity;
-use crypto::proposal::{DefaultStyle, Proposal};
+use crypto::proposal::{DefaultStyle, Proposal, Purpose};
 use crypto::registry::Registry;
 use crypto::suite::{Suite, SuiteError};
 use iana::Protocol;
@@ -39,6 +39,7 @@ struct Configured {
     list: ProposalList,
     protocol: Protocol,
     style: DefaultStyle,
+    purpose: Purpose,
     expanded: Expanded,
 }
 
@@ -74,23 +75,27 @@ impl Common {
     /// What a list in a configuration stands for.
     pub(crate) fn expand(
         &self,
+        purpose: Purpose,
         list: &ProposalList,
         protocol: Protocol,
         style: DefaultStyle,
         registry: &Registry,
     ) -> Expanded {
         let mut configured = self.configured.borrow_mut();
-        let same =
-            |known: &&Configured| known.list == *list && known.protocol == protocol && known.style == style;
+        let same = |known: &&Configured| {
+            known.list == *list && (known.protocol, known.style, known.purpose) == (protocol, style, purpose)
+        };
         if let Some(known) = configured.iter().find(same) {
             return Arc::clone(&known.expanded);
         }
-        let expanded = Proposal::expand(&list.entries, list.append_defaults, protocol, registry, style);
+        let (entries, append) = (&list.entries, list.append_defaults);
+        let expanded = Proposal::expand_for(purpose, entries, append, protocol, registry, style);
         let expanded = Arc::new(expanded);
         let known = Configured {
             list: list.clone(),
             protocol,
             style,
+            purpose,
             expanded: Arc::clone(&expanded),
         };
         push_bounded(&mut configured, known);
@@ -172,7 +177,7 @@ mod tests {
             entries: vec!["aes256gcm16-sha512-x25519".into(), "nonsense".into()],
             append_defaults: false,
         };
-        let expand = |style| common.expand(&list, Protocol::IKE, style, &registry);
+        let expand = |style| common.expand(Purpose::Offer, &list, Protocol::IKE, style, &registry);
         let (first, second) = (expand(DefaultStyle::Rfc), expand(DefaultStyle::Rfc));
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!((first.0.len(), first.1.len()), (1, 2));
@@ -182,7 +187,7 @@ mod tests {
                 entries: vec![n.to_string()],
                 append_defaults: false,
             };
-            common.expand(&list, Protocol::IKE, DefaultStyle::Rfc, &registry);
+            common.expand(Purpose::Offer, &list, Protocol::IKE, DefaultStyle::Rfc, &registry);
         }
         assert_eq!(common.configured.borrow().len(), MAX_PROPOSALS);
     }

@@ -5,9 +5,11 @@
 //! [`Endpoint::poll_timeout`] at the latest. Everything is deterministic in its arguments.
 
 mod alert;
+mod auth;
 mod census;
 mod child;
 mod common;
+mod connections;
 mod cookie;
 mod endpoint;
 mod error;

@@ -1,9 +1,11 @@
 //! Proposals between the codec and the algorithms.
 
 use config::connection::{ChildConfig, PeerConfig};
-use crypto::proposal::{DefaultStyle, Proposal};
+use crypto::int_auth::Role;
+use crypto::proposal::{DefaultStyle, Proposal, Purpose};
 use crypto::select::Selection;
-use iana::{Profile, Protocol};
+use iana::keyword::Transform;
+use iana::{Profile, Protocol, TransformType};
 use wire::payload::{Payload, Sa};
 
 use crate::common::Expanded;
@@ -40,20 +42,73 @@ pub(crate) fn from_wire(sa: &Sa, protocol: Protocol, spi_len: usize) -> Vec<Prop
         .collect()
 }
 
-/// The IKE proposals of a connection, and what is wrong with them.
+/// The IKE proposals that a connection offers, and what is wrong with them.
 pub(crate) fn of_connection(shared: &Shared, config: &PeerConfig) -> Expanded {
+    ike(shared, config, Purpose::Offer)
+}
+
+/// The IKE proposals that a connection accepts of a peer.
+pub(crate) fn accepted_by(shared: &Shared, config: &PeerConfig) -> Expanded {
+    ike(shared, config, Purpose::Accept)
+}
+
+fn ike(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> Expanded {
     let style = match config.profile {
         Some(Profile::Rfc) => DefaultStyle::Rfc,
         _ => DefaultStyle::Draft,
     };
     let (common, registry) = (&shared.common, &shared.registry);
-    common.expand(&config.proposals, Protocol::IKE, style, registry)
+    common.expand(purpose, &config.proposals, Protocol::IKE, style, registry)
 }
 
 /// The ESP proposals of a configuration, and what is wrong with them.
 pub(crate) fn of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
     let (common, registry) = (&shared.common, &shared.registry);
-    common.expand(&config.proposals, Protocol::ESP, DefaultStyle::Draft, registry)
+    let (list, style) = (&config.proposals, DefaultStyle::Draft);
+    common.expand(Purpose::Offer, list, Protocol::ESP, style, registry)
+}
+
+/// Whether a connection itself would have selected this proposal for an IKE_SA of its own: what is selected has to be one of
+/// its proposals with all of its transform types, so that one without the additional key exchanges it demands is none.
+pub(crate) fn is_of_connection(
+    shared: &Shared,
+    config: &PeerConfig,
+    role: Role,
+    selected: &Proposal,
+) -> bool {
+    let configured = match role {
+        Role::Initiator => of_connection(shared, config),
+        Role::Responder => accepted_by(shared, config),
+    };
+    is_one_of(shared, &configured.0, selected, false)
+}
+
+/// The same for a CHILD_SA. The one that IKE_AUTH creates has no key exchange of its own (RFC 7296, 1.2).
+pub(crate) fn is_of_child(
+    shared: &Shared,
+    config: &ChildConfig,
+    selected: &Proposal,
+    in_ike_auth: bool,
+) -> bool {
+    is_one_of(shared, &of_child(shared, config).0, selected, in_ike_auth)
+}
+
+fn is_one_of(shared: &Shared, configured: &[Proposal], selected: &Proposal, in_ike_auth: bool) -> bool {
+    // Whether the peer could be trusted to mean the same by private numbers was settled when it was selected.
+    let how = selection(shared, true, true, in_ike_auth);
+    let again = crypto::select::select(configured, std::slice::from_ref(selected), &how);
+    again.is_ok_and(|again| meaning(&again) == meaning(selected))
+}
+
+/// What a selected proposal consists of: NONE is the same as nothing, and so is a Key Length of 0.
+fn meaning(proposal: &Proposal) -> Vec<(TransformType, u16, u16)> {
+    let says = |transform: &&Transform| transform.kind == TransformType::ESN || transform.id != 0;
+    let transforms = proposal.transforms.iter().filter(says);
+    let mut meaning: Vec<_> = transforms
+        .map(|it| (it.kind, it.id, it.key_bits.unwrap_or_default()))
+        .collect();
+    meaning.sort_unstable();
+    meaning
 }
 
 /// How proposals are compared with a peer's.

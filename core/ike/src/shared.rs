@@ -17,6 +17,7 @@ use plugin_api::kernel::SaId;
 use crate::child::Selectors;
 use crate::child::numbers::Chosen;
 use crate::common::Common;
+use crate::connections::Connections;
 use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::extension::redirect::Luggage;
@@ -37,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) now: Instant,
     pub(crate) settings: Settings,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) connections: Vec<Arc<PeerConfig>>,
+    pub(crate) connections: Connections,
     /// What names in them stand for.
     pub(crate) names: Names,
     pub(crate) secrets: SecretStore,
@@ -178,7 +179,7 @@ impl Shared {
             now,
             settings,
             registry,
-            connections: Vec::new(),
+            connections: Connections::default(),
             names: Names::default(),
             secrets: SecretStore::default(),
             psk_keys: PskKeys::default(),

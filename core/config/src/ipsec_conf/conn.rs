@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::keywords::{self, Known};
 use super::{Auto, Conn, Problem, Settings, unknown};
+use crate::authentication::{Constraint, Method};
 use crate::connection::{
     Action, AuthClass, AuthConfig, ChildConfig, ChildLifetime, Childless, Fragmentation, Host, IkeLifetime,
     IkeVersion, Limit, Mode, PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
@@ -119,6 +120,8 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
             "xauthpsk",
             "xauthrsasig",
         ]),
+        "leftauth" | "rightauth" | "leftauth2" | "rightauth2" => Method::parse(value).map(drop),
+        "xauth" => one_of(&["client", "server"]),
         "dpdaction" | "closeaction" => one_of(&["none", "clear", "hold", "restart"]),
         "fragmentation" => one_of(&["yes", "accept", "force", "no"]),
         "rekey" | "reauth" | "mobike" | "forceencaps" | "compress" | "installpolicy" | "sha256_96"
@@ -315,8 +318,8 @@ impl Reader<'_> {
             local_port: port(self.local),
             remote_port: port(self.remote),
             proposals: proposals(self.get("ike")),
-            local_auth: vec![self.auth(self.local)?],
-            remote_auth: vec![self.auth(self.remote)?],
+            local_auth: self.rounds(self.local)?,
+            remote_auth: self.rounds(self.remote)?,
             children: vec![Arc::new(self.child(name)?)],
             lifetime: self.ike_lifetime(),
             keying_tries: match self.get("keyingtries") {
@@ -415,27 +418,93 @@ impl Reader<'_> {
             .map_or(Ok(Vec::new()), |text| items(text).map(server).collect())
     }
 
-    fn auth(&self, side: &str) -> Result<AuthConfig, Error> {
-        let class = self.side(side, "auth").or(self.get("authby")).unwrap_or("pubkey");
-        let class = match class {
-            "psk" | "secret" | "xauthpsk" => AuthClass::Psk,
-            "never" => AuthClass::Any,
-            eap if eap.starts_with("eap") => AuthClass::Eap,
-            _ => AuthClass::Pubkey,
+    /// How an end authenticates: the first round, and the second if there is one.
+    fn rounds(&self, side: &str) -> Result<Vec<AuthConfig>, Error> {
+        let authby = self.get("authby").unwrap_or("pubkey");
+        let xauth = authby.starts_with("xauth");
+        let first = match self.side(side, "auth").unwrap_or(authby) {
+            "xauthpsk" => "psk",
+            "xauthrsasig" | "rsasig" => "rsa",
+            "ecdsasig" => "ecdsa",
+            word => word,
         };
+        let mut rounds = vec![self.round(side, first, "")?];
+        let by_xauth = (self.get("xauth") == Some("server")) == (side == self.remote);
+        let second = self
+            .side(side, "auth2")
+            .or((xauth && by_xauth).then_some("xauth"));
+        match second {
+            Some(word) => rounds.push(self.round(side, word, "2")?),
+            None => self.refuse_lone_second(side)?,
+        }
+        Ok(rounds)
+    }
+
+    /// What is said of a second round that does not exist must not be lost.
+    fn refuse_lone_second(&self, side: &str) -> Result<(), Error> {
+        if side != self.remote {
+            return Ok(());
+        }
+        let keys = ["id2", "cert2", "ca2", "groups2"];
+        match keys.iter().find(|key| self.side(side, key).is_some()) {
+            Some(key) => Err(Error {
+                text: format!(
+                    "{side}{key}= is about a second round of authentication, but {side}auth2= is missing"
+                ),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn round(&self, side: &str, word: &str, number: &str) -> Result<AuthConfig, Error> {
+        let key = format!("{side}auth{number}");
+        let method = Method::parse(word).map_err(|why| Error {
+            text: format!("bad value {key}={word}: {why}"),
+        })?;
         // A leading % lets the peer have other identities of its certificate.
-        let id = self.side(side, "id").map(|text| {
+        let id = self.side(side, &format!("id{number}")).map(|text| {
             Identity::parse(
                 text.strip_prefix('%')
                     .filter(|rest| *rest != "any")
                     .unwrap_or(text),
             )
         });
+        let constraints = if side == self.remote {
+            [method.constraints, self.constraints(side, number, method.class)].concat()
+        } else {
+            Vec::new()
+        };
         Ok(AuthConfig {
-            class,
+            class: method.class,
             id: id.filter(|id| !id.is_any()),
+            constraints,
             ..AuthConfig::default()
         })
+    }
+
+    /// What the peer has to satisfy in a round besides how it authenticates.
+    fn constraints(&self, side: &str, number: &str, class: AuthClass) -> Vec<Constraint> {
+        let get = |key: &str| self.side(side, key).filter(|text| !text.is_empty());
+        let numbered = |key: &str| get(&format!("{key}{number}"));
+        let list = |text: &str| items(text).map(str::to_owned).collect();
+        let mut constraints = Vec::new();
+        constraints.extend(numbered("cert").map(|file| Constraint::Certificate(file.to_owned())));
+        constraints.extend(numbered("ca").map(|ca| Constraint::Authority(ca.to_owned())));
+        constraints.extend(numbered("groups").map(|groups| Constraint::Groups(list(groups))));
+        if number.is_empty() {
+            // Old files say where a public key is, not which.
+            let keys = ["sigkey", "rsasigkey"].into_iter().filter_map(get);
+            let keys = keys.filter(|key| !key.starts_with('%'));
+            constraints.extend(keys.map(|key| Constraint::Certificate(key.to_owned())));
+            constraints.extend(get("certpolicy").map(|policies| Constraint::CertPolicies(list(policies))));
+        }
+        if class == AuthClass::Eap
+            && let Some(id) = self.get("eap_identity")
+        {
+            let id = Identity::parse(id.strip_prefix("%identity").unwrap_or(id));
+            constraints.extend((!id.is_any()).then_some(Constraint::EapIdentity(id)));
+        }
+        constraints
     }
 
     fn margin(&self) -> (Duration, Duration) {

@@ -44,7 +44,7 @@ impl Endpoint {
 
     /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.
     pub fn add_connection(&mut self, peer: PeerConfig) -> AddOutcome {
-        let connections = &mut self.shared.connections;
+        let connections = self.shared.connections.edit();
         let mut others = connections.iter_mut().filter(|known| known.source != VICI);
         if let Some(known) = others.find(|known| known.name == peer.name) {
             *known = Arc::new(peer);
@@ -67,7 +67,7 @@ impl Endpoint {
 
     /// Removes a connection of ipsec.conf, or the CHILD_SA configuration of that name; established SAs stay.
     pub fn remove_connection(&mut self, name: &str) -> bool {
-        let connections = &mut self.shared.connections;
+        let connections = self.shared.connections.edit();
         let mut found = false;
         for connection in connections.iter_mut().filter(|known| known.source != VICI) {
             if connection.children.iter().any(|child| child.name == name) {
@@ -87,10 +87,10 @@ impl Endpoint {
 
     /// Puts a connection that stands by itself in the place of the one of its name and source.
     pub fn put_connection(&mut self, peer: PeerConfig) -> PutOutcome {
-        let mut connections = self.shared.connections.iter_mut();
+        let mut connections = self.shared.connections.edit().iter_mut();
         let known = connections.find(|known| known.name == peer.name && known.source == peer.source);
         let Some(known) = known else {
-            self.shared.connections.push(Arc::new(peer));
+            self.shared.connections.edit().push(Arc::new(peer));
             return PutOutcome::Added;
         };
         let outcome = if same_peer(known, &peer) {
@@ -103,7 +103,7 @@ impl Endpoint {
 
     /// Takes the connection of that name and source out; established SAs stay.
     pub fn take_connection(&mut self, name: &str, source: &str) -> Option<Arc<PeerConfig>> {
-        let connections = &mut self.shared.connections;
+        let connections = self.shared.connections.edit();
         let index = connections
             .iter()
             .position(|known| known.name == name && known.source == source)?;
@@ -124,12 +124,12 @@ impl Endpoint {
 
     /// All connections, in the order in which they were added.
     pub fn connections(&self) -> &[Arc<PeerConfig>] {
-        &self.shared.connections
+        self.shared.connections.all()
     }
 
     /// The first CHILD_SA configuration of that name, with its connection.
     pub fn find_child(&self, name: &str) -> Option<(Arc<PeerConfig>, Arc<ChildConfig>)> {
-        self.shared.connections.iter().find_map(|peer| {
+        self.shared.connections.all().iter().find_map(|peer| {
             let child = peer.children.iter().find(|child| child.name == name)?;
             Some((Arc::clone(peer), Arc::clone(child)))
         })

@@ -6,17 +6,20 @@ use config::connection::{AuthClass, PeerConfig, UniquePolicy};
 use config::identity::{Identity, Match};
 use config::secret::SharedSecret;
 use crypto::int_auth::Role;
+use crypto::proposal::Proposal;
 use iana::{AuthMethod, ExchangeType, NotifyType};
 use plugin_api::Secret;
 use wire::payload::{Auth, Id, IdKind, Payload};
 
 use crate::alert::Alert;
+use crate::auth::{self, Proof};
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
-use crate::exchange::ike_sa_init_responder::accepts_proposal;
 use crate::exchange::{AfterAuth, OfferedChild, Phase, find};
+use crate::extension::ppk::has_ppk_identity;
 use crate::names::Fit;
+use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
 use crate::task::Task;
@@ -92,26 +95,7 @@ impl IkeSa {
         peer: &Identity,
         id: &Id,
     ) -> Result<Payload, Error> {
-        let class = config
-            .local_auth
-            .first()
-            .map_or(AuthClass::Any, |auth| auth.class);
-        if !matches!(class, AuthClass::Psk | AuthClass::Any) {
-            log!(
-                shared,
-                self,
-                Ike,
-                1,
-                "{class} authentication is not supported, use authby=psk in '{}'",
-                config.name
-            );
-            return Err(Error::AuthenticationFailed);
-        }
-        let Some(psk) = shared.secrets.ike_secrets(own, peer).into_iter().next() else {
-            log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
-            self.alert(shared, Alert::LocalAuthFailed);
-            return Err(Error::AuthenticationFailed);
-        };
+        let psk = self.own_key(shared, config, own, peer)?;
         let data = self.auth_value(shared, self.role, id, &psk)?.expose().to_vec();
         log!(
             shared,
@@ -125,6 +109,65 @@ impl IkeSa {
             method: AuthMethod::SHARED_KEY,
             data,
         }))
+    }
+
+    /// The shared key that this end authenticates with: the one that the peer has used, if it has authenticated already.
+    pub(crate) fn own_key(
+        &self,
+        shared: &mut Shared,
+        config: &PeerConfig,
+        own: &Identity,
+        peer: &Identity,
+    ) -> Result<Arc<SharedSecret>, Error> {
+        let rounds = &config.local_auth;
+        let class = rounds.first().map_or(AuthClass::Any, |auth| auth.class);
+        if !matches!(class, AuthClass::Psk | AuthClass::Any) {
+            let name = &config.name;
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "{class} authentication is not supported, use authby=psk in '{name}'"
+            );
+            return Err(Error::AuthenticationFailed);
+        }
+        if rounds.len() > 1 {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "connection '{}' ({}) has {} rounds of authentication for this end, only one is supported",
+                config.name,
+                config.source,
+                rounds.len()
+            );
+            return Err(Error::AuthenticationFailed);
+        }
+        if let Some(used) = self.negotiation.as_ref().and_then(|own| own.peer_key.clone()) {
+            return Ok(used);
+        }
+        if let Some(psk) = shared.secrets.ike_secrets(own, peer).into_iter().next() {
+            self.log_unnamed(shared, own, peer);
+            return Ok(psk);
+        }
+        log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
+        self.alert(shared, Alert::LocalAuthFailed);
+        Err(Error::AuthenticationFailed)
+    }
+
+    /// Says that a shared key is used which does not name the peer.
+    fn log_unnamed(&self, shared: &mut Shared, own: &Identity, peer: &Identity) {
+        if !peer.is_any() && !shared.secrets.names(peer) {
+            log!(
+                shared,
+                self,
+                Cfg,
+                1,
+                "no shared key names '{peer}', using one that names '{own}' only"
+            );
+        }
     }
 
     /// The AUTH value of the end with `role`, made with a shared key (RFC 7296, 2.15).
@@ -179,6 +222,11 @@ impl IkeSa {
         child: Option<Box<OfferedChild>>,
         inbound: &Inbound,
     ) {
+        if !self.may_be_established(shared) {
+            self.phase = Phase::AwaitAuth { child };
+            self.tell_failure(shared);
+            return self.destroy();
+        }
         self.replace_older(shared);
         self.establish(shared);
         if let Some(gateway) = self.redirected_in_auth(shared, &inbound.payloads) {
@@ -224,13 +272,12 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "IKE_AUTH response lacks IDr or AUTH");
             return Err(Error::Missing("AUTH"));
         };
-        let peer = Identity::new(id.kind, id.data.clone());
-        let wanted = self
-            .config
-            .as_ref()
-            .and_then(|config| config.remote_auth.first()?.id.clone());
-        if let Some(wanted) = wanted
-            && peer.matches(&wanted) == Match::No
+        let peer = Arc::new(Identity::new(id.kind, id.data.clone()));
+        let Some(config) = self.config.clone() else {
+            return Err(Error::AuthenticationFailed);
+        };
+        if let Some(wanted) = config.remote_auth.first().and_then(|auth| auth.id.as_ref())
+            && peer.matches(wanted) == Match::No
         {
             log!(
                 shared,
@@ -242,9 +289,41 @@ impl IkeSa {
             return Err(Error::AuthenticationFailed);
         }
         self.settle_ppk(shared, &inbound.payloads)?;
-        self.verify_peer(shared, id, &peer, auth)?;
+        let proof = self.verify_peer(shared, id, &peer, auth)?;
+        self.judge(shared, &config, &[proof])?;
         self.confirm_ppk(shared);
-        Ok(peer)
+        Ok(Arc::unwrap_or_clone(peer))
+    }
+
+    /// Whether what the peer has proved is what its connection demands.
+    fn judge(
+        &mut self,
+        shared: &mut Shared,
+        config: &Arc<PeerConfig>,
+        proofs: &[Proof],
+    ) -> Result<(), Error> {
+        let unmet = match auth::judge(config, proofs) {
+            Ok(authenticated) => {
+                if let Some(negotiation) = &mut self.negotiation {
+                    negotiation.authenticated = Some(authenticated);
+                }
+                return Ok(());
+            }
+            Err(unmet) => unmet,
+        };
+        if let auth::Unmet::Constraint(text) = &unmet {
+            log!(shared, self, Cfg, 1, "{text}");
+        }
+        log!(
+            shared,
+            self,
+            Cfg,
+            1,
+            "selected peer config '{}' unacceptable: {unmet}",
+            config.name
+        );
+        self.alert(shared, Alert::PeerAuthFailed);
+        Err(Error::AuthenticationFailed)
     }
 
     /// Whether the peer's AUTH payload was made with one of the keys shared with it.
@@ -252,9 +331,9 @@ impl IkeSa {
         &mut self,
         shared: &mut Shared,
         id: &Id,
-        peer: &Identity,
+        peer: &Arc<Identity>,
         auth: &Auth,
-    ) -> Result<(), Error> {
+    ) -> Result<Proof, Error> {
         if auth.method != AuthMethod::SHARED_KEY {
             let method = auth.method;
             log!(
@@ -277,6 +356,7 @@ impl IkeSa {
         let received = Secret::copy_of(&auth.data);
         for key in &keys {
             if self.auth_value(shared, other(self.role), id, key)? == received {
+                self.log_unnamed(shared, &own, peer);
                 log!(
                     shared,
                     self,
@@ -285,7 +365,13 @@ impl IkeSa {
                     "authentication of '{peer}' with {} successful",
                     auth.method
                 );
-                return Ok(());
+                if let Some(negotiation) = &mut self.negotiation {
+                    negotiation.peer_key = Some(Arc::clone(key));
+                }
+                return Ok(Proof {
+                    class: AuthClass::Psk,
+                    identity: Arc::clone(peer),
+                });
             }
         }
         let (count, plural) = (keys.len(), if keys.len() == 1 { "" } else { "s" });
@@ -306,7 +392,42 @@ impl IkeSa {
         self.request(shared, ExchangeType::INFORMATIONAL, vec![notify]);
     }
 
-    /// Both ends are authenticated.
+    /// The last check before an IKE_SA is established, whatever led here: the peer has proved what this very connection
+    /// demands, and the selected proposal is one of the connection's own.
+    fn may_be_established(&self, shared: &mut Shared) -> bool {
+        let authenticated = self
+            .negotiation
+            .as_ref()
+            .and_then(|own| own.authenticated.as_ref());
+        let problem = match (&self.config, authenticated, &self.proposal) {
+            (Some(config), Some(authenticated), Some(proposal)) if authenticated.is_for(config) => {
+                if self.suits(shared, config, proposal) {
+                    return true;
+                }
+                format!("it does not select {}", proposal.to_log(&shared.registry))
+            }
+            (Some(_), _, Some(_)) => "its peer has not proved what it demands".to_owned(),
+            _ => "nothing was negotiated".to_owned(),
+        };
+        let name = &self.name;
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "BUG: IKE_SA {} is not established for connection '{name}': {problem}",
+            self.label()
+        );
+        false
+    }
+
+    /// Whether a selected proposal is one that a connection itself would have selected, in the profile that is used.
+    fn suits(&self, shared: &Shared, config: &PeerConfig, proposal: &Proposal) -> bool {
+        config.profile.is_none_or(|profile| profile == self.profile)
+            && proposals::is_of_connection(shared, config, self.role, proposal)
+    }
+
+    /// Both ends are authenticated; see [`may_be_established`](Self::may_be_established).
     fn establish(&mut self, shared: &mut Shared) {
         self.transition_to(IkeSaState::establish);
         log!(
@@ -383,6 +504,11 @@ impl IkeSa {
         initial_contact: bool,
         inbound: &Inbound,
     ) {
+        if !self.may_be_established(shared) {
+            let kind = NotifyType::AUTHENTICATION_FAILED;
+            self.respond_notify(shared, ExchangeType::IKE_AUTH, kind, Vec::new());
+            return self.destroy();
+        }
         self.establish_responder(shared, initial_contact);
         if let Some(redirect) = self.redirect_newcomer(shared) {
             answer.push(redirect);
@@ -413,13 +539,22 @@ impl IkeSa {
         let wanted = find!(inbound.payloads, Payload::Id(IdKind::Responder, id)
             => Identity::new(id.kind, id.data.clone()));
         let mut failure = Error::AuthenticationFailed;
-        let candidates = self.candidates(shared, &peer, wanted.as_ref());
-        for config in candidates {
+        let by_ppk = self.peer.ppk && has_ppk_identity(&inbound.payloads);
+        // What a peer has proved to one identity of this end need not be computed for each connection that has it.
+        let mut verified: Vec<(Arc<Identity>, Result<Proof, Error>)> = Vec::new();
+        let mut verb = "selected";
+        for config in self.candidates(shared, &peer, wanted.as_ref()) {
+            let own = shared.common.identity(self.own_id(&config, wanted.as_ref()));
+            let known = verified.iter().find(|(known, _)| *known == own && !by_ppk);
+            let known = known.map(|(_, outcome)| outcome.clone());
+            if matches!(known, Some(Err(_))) {
+                continue;
+            }
             self.use_config(shared, Arc::clone(&config));
-            let own = self.own_id(&config, wanted.as_ref());
-            self.local_id = Some(shared.common.identity(own));
+            self.local_id = Some(Arc::clone(&own));
             self.remote_id = Some(Arc::clone(&peer));
-            log!(shared, self, Cfg, 1, "selected peer config '{}'", config.name);
+            log!(shared, self, Cfg, 1, "{verb} peer config '{}'", config.name);
+            verb = "switching to";
             let plain = match self.accept_ppk(shared, &config, &inbound.payloads) {
                 Ok(plain) => plain,
                 Err(error) => {
@@ -428,10 +563,21 @@ impl IkeSa {
                     continue;
                 }
             };
-            match self.verify_peer(shared, id, &peer, plain.as_ref().unwrap_or(auth)) {
+            let proof = match known {
+                Some(outcome) => outcome,
+                None => {
+                    let outcome = self.verify_peer(shared, id, &peer, plain.as_ref().unwrap_or(auth));
+                    verified.push((own, outcome.clone()));
+                    outcome
+                }
+            };
+            match proof.and_then(|proof| self.judge(shared, &config, &[proof])) {
                 Ok(()) => return self.answer_auth(shared, &config, &peer, inbound),
                 Err(error) => failure = error,
             }
+        }
+        if verb != "selected" {
+            log!(shared, self, Cfg, 1, "no alternative config found");
         }
         Err(failure)
     }
@@ -454,7 +600,8 @@ impl IkeSa {
             self.remote.ip()
         );
         let mut candidates: Vec<((Match, Fit), Arc<PeerConfig>)> = Vec::new();
-        for config in &shared.connections {
+        let mut others = None;
+        for config in shared.connections.all() {
             let fit = self.fits_addresses(shared, config);
             if !matches!(fit, Fit::Yes(_)) {
                 continue;
@@ -468,15 +615,31 @@ impl IkeSa {
                 let own = self.own_id(config, None);
                 wanted.is_any() || own.matches(wanted) != Match::No || wanted.matches(&own) != Match::No
             });
+            if remote_match == Match::No || !local_fits {
+                continue;
+            }
             let accepted = self
                 .proposal
                 .as_ref()
-                .is_some_and(|proposal| accepts_proposal(shared, config, proposal));
-            if remote_match != Match::No && local_fits && accepted {
+                .is_some_and(|it| self.suits(shared, config, it));
+            if accepted {
                 candidates.push(((remote_match, fit), Arc::clone(config)));
+            } else {
+                others = others.or(Some(config));
             }
         }
         if candidates.is_empty() {
+            if let (Some(other), Some(selected)) = (others.cloned(), self.proposal.clone()) {
+                let selected = selected.to_log(&shared.registry);
+                log!(
+                    shared,
+                    self,
+                    Cfg,
+                    1,
+                    "ignore candidate '{}' without matching IKE proposal, {selected} was selected",
+                    other.name
+                );
+            }
             log!(shared, self, Cfg, 1, "no matching peer config found");
         }
         // Stable, so that the order of the configuration decides among equals.

@@ -90,7 +90,8 @@ impl IkeSa {
             );
             return self.give_up_child(shared, &child, then);
         }
-        let agreed = self.agree(shared, &proposals, (&local_ts, &remote_ts), inbound);
+        let config = Arc::clone(&child.config);
+        let agreed = self.agree(shared, (&config, &proposals), (&local_ts, &remote_ts), inbound);
         let agreed = agreed.and_then(|agreed| self.within_own_hosts(&child.config, agreed));
         let mut agreed = match agreed {
             Ok(agreed) => agreed,
@@ -126,7 +127,7 @@ impl IkeSa {
     fn agree(
         &mut self,
         shared: &mut Shared,
-        offered: &[Proposal],
+        (config, offered): (&ChildConfig, &[Proposal]),
         (local_ts, remote_ts): (&[TrafficSelector], &[TrafficSelector]),
         inbound: &Inbound,
     ) -> Result<Agreed, Error> {
@@ -145,7 +146,7 @@ impl IkeSa {
         if !selectors::within(&tsi, local_ts) || !selectors::within(&tsr, remote_ts) {
             return Err(Error::TsUnacceptable);
         }
-        self.agreed(shared, proposal, tsi, tsr)
+        self.agreed(shared, (config, proposal), tsi, tsr)
     }
 
     /// Of what was offered before this end knew its virtual addresses, only they are its own.
@@ -165,7 +166,7 @@ impl IkeSa {
     fn agreed(
         &mut self,
         shared: &mut Shared,
-        proposal: &Proposal,
+        (config, proposal): (&ChildConfig, &Proposal),
         local_ts: Vec<TrafficSelector>,
         remote_ts: Vec<TrafficSelector>,
     ) -> Result<Agreed, Error> {
@@ -173,7 +174,15 @@ impl IkeSa {
         let Some((ni, nr)) = self.nonces.as_deref() else {
             return Err(Error::NoProposalChosen);
         };
-        self.keyed(proposal, self.role, &[], (ni, nr), (local_ts, remote_ts))
+        let nonces = (ni.as_slice(), nr.as_slice());
+        self.keyed(
+            shared,
+            (config, proposal),
+            self.role,
+            None,
+            nonces,
+            (local_ts, remote_ts),
+        )
     }
 
     fn install(&mut self, shared: &mut Shared, ops: Vec<KernelOp>) {
@@ -327,7 +336,8 @@ impl IkeSa {
         child.mode = transport.mode(&child.config);
         let (tsr, tsi) = transport.as_written(&local_ts, &remote_ts);
         let ts = (selectors::to_wire(&tsi), selectors::to_wire(&tsr));
-        let agreed = match self.agreed(shared, &proposal, local_ts, remote_ts) {
+        let config = Arc::clone(&child.config);
+        let agreed = match self.agreed(shared, (&config, &proposal), local_ts, remote_ts) {
             Ok(agreed) => agreed,
             Err(error) => {
                 log!(shared, self, Ike, 1, "CHILD_SA {} failed: {error}", child.label());

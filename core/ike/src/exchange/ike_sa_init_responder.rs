@@ -1,15 +1,15 @@
 //! IKE_SA_INIT as responder: choosing a proposal, answering the public value.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use config::connection::PeerConfig;
 use crypto::proposal::Proposal;
-use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Protocol, TransformType};
+use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Protocol};
 use plugin_api::Secret;
 use wire::payload::{Ke, Nonce, Payload};
 
 use crate::alert::Alert;
+use crate::connections::{self, Refused};
 use crate::error::Error;
 use crate::exchange::ike_sa_init::{push_vendor_id, signature_hashes, status};
 use crate::exchange::{Phase, find};
@@ -19,6 +19,11 @@ use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound};
 use crate::shared::{Shared, log};
 use crate::tally::Direction;
+
+/// Configured proposals that a line names at most, and of how many they are taken, so that what a stranger makes the daemon
+/// write does not grow with the number of connections.
+const MAX_SHOWN: usize = 4;
+const MAX_CONSIDERED: usize = 64;
 
 impl IkeSa {
     /// An IKE_SA_INIT request that passed the Endpoint's limits and cookies.
@@ -102,81 +107,82 @@ impl IkeSa {
         Ok(())
     }
 
-    /// The connection that suits these addresses best and has a proposal in common with the peer; of equals the first.
+    /// The connection that is used until the peer is known, and what it selects.
     fn choose_config(
         &self,
         shared: &mut Shared,
         supplied: &[Proposal],
     ) -> Result<(Arc<PeerConfig>, Proposal), Error> {
-        let fitting = shared.connections.iter().filter_map(|config| {
-            let fit = self.fits_addresses(shared, config);
-            (fit != Fit::No).then(|| (fit, Arc::clone(config)))
-        });
-        let mut candidates: Vec<_> = fitting.collect();
-        // Stable, so that the order of the configuration decides among equals.
-        candidates.sort_by_key(|(fit, _)| Reverse(*fit));
-        let unknown = candidates.iter().any(|(fit, _)| *fit == Fit::Unknown);
-        candidates.retain(|(fit, _)| *fit != Fit::Unknown);
-        if candidates.is_empty() && unknown {
-            log!(
-                shared,
-                self,
-                Ike,
-                1,
-                "ignoring IKE_SA_INIT from {}, the names of connections are being looked up",
-                self.remote.ip()
-            );
-            return Err(Error::NotYet);
+        let (local, remote) = (self.local.ip(), self.remote.ip());
+        let how = proposals::selection(shared, self.peer.strongswan, self.peer.intermediate, false);
+        match connections::choose(shared, (local, remote), supplied, &how) {
+            Ok(chosen) => Ok(chosen),
+            Err(refused) => Err(self.log_refused(shared, supplied, refused)),
         }
-        if candidates.is_empty() {
-            let (local, remote) = (self.local.ip(), self.remote.ip());
-            log!(
-                shared,
-                self,
-                Ike,
-                1,
-                "no IKE config found for {local}...{remote}, sending NO_PROPOSAL_CHOSEN"
-            );
-            return Err(Error::NoProposalChosen);
-        }
-        let mut refused = Vec::new();
-        for (_, config) in candidates {
-            let configured = proposals::of_connection(shared, &config);
-            let how = proposals::selection(shared, self.peer.strongswan, self.peer.intermediate, false);
-            match crypto::select::select(&configured.0, supplied, &how) {
-                Ok(proposal) => return Ok((config, proposal)),
-                Err(no_match) => {
-                    if no_match.private_skipped {
-                        log!(
-                            shared,
-                            self,
-                            Cfg,
-                            1,
-                            "an algorithm from private space would match, but peer implementation is unknown, skipped"
-                        );
-                    }
-                    refused.push(configured);
-                }
-            }
-        }
-        let received = crypto::select::list(supplied, &shared.registry);
-        log!(shared, self, Cfg, 1, "received proposals: {received}");
-        for (n, configured) in refused.iter().enumerate() {
-            let configured = crypto::select::list(&configured.0, &shared.registry);
-            log!(shared, self, Cfg, 1, "configured proposals: {configured}");
-            if n + 1 < refused.len() {
+    }
+
+    fn log_refused(&self, shared: &mut Shared, supplied: &[Proposal], refused: Refused) -> Error {
+        let (local, remote) = (self.local.ip(), self.remote.ip());
+        let (configured, reasons) = match refused {
+            Refused::NotYet => {
                 log!(
                     shared,
                     self,
                     Ike,
                     1,
-                    "no matching proposal found, trying alternative config"
+                    "ignoring IKE_SA_INIT from {remote}, the names of connections are being looked up"
                 );
+                return Error::NotYet;
+            }
+            Refused::Addresses => {
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "no IKE config found for {local}...{remote}, sending NO_PROPOSAL_CHOSEN"
+                );
+                return Error::NoProposalChosen;
+            }
+            Refused::Proposals { configured, reasons } => (configured, reasons),
+        };
+        if reasons.private_skipped {
+            log!(
+                shared,
+                self,
+                Cfg,
+                1,
+                "an algorithm from private space would match, but peer implementation is unknown, skipped"
+            );
+        }
+        if let Some(method) = costly(supplied) {
+            log!(
+                shared,
+                self,
+                Cfg,
+                1,
+                "{method} is accepted only by connections whose ike= or proposals name it, as it costs a responder much"
+            );
+        }
+        let received = crypto::select::list(supplied, &shared.registry);
+        log!(shared, self, Cfg, 1, "received proposals: {received}");
+        let mut shown: Vec<Proposal> = Vec::new();
+        let all = configured.iter().flat_map(|configured| &configured.0);
+        for proposal in all.take(MAX_CONSIDERED) {
+            if shown.iter().all(|known| known.transforms != proposal.transforms) {
+                shown.push(proposal.clone());
             }
         }
+        let more = shown.len().saturating_sub(MAX_SHOWN);
+        shown.truncate(MAX_SHOWN);
+        let mut text = crypto::select::list(&shown, &shared.registry);
+        if more > 0 || configured.len() > MAX_CONSIDERED {
+            text.push_str(", and more");
+        }
+        log!(shared, self, Cfg, 1, "configured proposals: {text}");
         log!(shared, self, Ike, 1, "received proposals unacceptable");
         shared.alert(Alert::ProposalMismatchIke);
-        Err(Error::NoProposalChosen)
+        Error::NoProposalChosen
     }
 
     /// How well a connection suits the addresses of both ends.
@@ -276,13 +282,10 @@ impl IkeSa {
     }
 }
 
-/// Whether a configuration accepts a proposal that was selected by another one.
-pub(crate) fn accepts_proposal(shared: &Shared, config: &PeerConfig, proposal: &Proposal) -> bool {
-    let configured = proposals::of_connection(shared, config);
-    configured.0.iter().any(|own| {
-        proposal
-            .transforms
-            .iter()
-            .all(|transform| own.transforms.contains(transform) || transform.kind == TransformType::INTEG)
-    })
+/// A key exchange of the peer's proposals that is accepted only where a configuration names it.
+fn costly(supplied: &[Proposal]) -> Option<KeyExchangeMethod> {
+    let transforms = supplied.iter().flat_map(|proposal| &proposal.transforms);
+    let mut methods = transforms.filter(|transform| transform.kind.is_key_exchange());
+    let costly = methods.find(|transform| crypto::proposal::is_costly(transform.id));
+    costly.map(|transform| KeyExchangeMethod(transform.id))
 }

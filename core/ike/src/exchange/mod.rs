@@ -13,13 +13,16 @@ mod jobs;
 mod unique;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use config::secret::SharedSecret;
 use crypto::int_auth::IntAuth;
 use crypto::proposal::Proposal;
 use iana::{KeyExchangeMethod, TrafficSelector};
 use plugin_api::PendingKeyExchange;
 use wire::payload::Payload;
 
+use crate::auth::Authenticated;
 use crate::child::ChildSa;
 use crate::extension::ppk::Mixed;
 use unique::Unchecked;
@@ -47,6 +50,10 @@ pub(crate) struct Negotiation {
     pub(crate) refused_method: Option<KeyExchangeMethod>,
     /// The post-quantum preshared key that AUTH is computed with.
     pub(crate) ppk: Option<Mixed>,
+    /// The peer has proved what its connection demands.
+    pub(crate) authenticated: Option<Authenticated>,
+    /// The shared key that the peer's AUTH was made with.
+    pub(crate) peer_key: Option<Arc<SharedSecret>>,
 }
 
 /// What an IKE_SA awaits until it is established.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use config::connection::{AuthClass, PeerConfig};
+use config::connection::PeerConfig;
 use config::identity::{Identity, Match};
 use config::secret::SharedSecret;
 use crypto::keymat;
@@ -47,6 +47,11 @@ fn decode(data: &[u8]) -> Option<Identity> {
 
 fn identity_in(payloads: &[Payload]) -> Option<&[u8]> {
     find!(payloads, Payload::Notify(notify) if notify.kind == NotifyType::PPK_IDENTITY => notify.data.as_slice())
+}
+
+/// Whether the peer has mixed a key in.
+pub(crate) fn has_ppk_identity(payloads: &[Payload]) -> bool {
+    identity_in(payloads).is_some()
 }
 
 impl IkeSa {
@@ -108,17 +113,8 @@ impl IkeSa {
         (own, peer): (&Identity, &Identity),
         id: &Id,
     ) -> Result<Vec<u8>, Error> {
-        let class = config
-            .local_auth
-            .first()
-            .map_or(AuthClass::Any, |auth| auth.class);
-        let psk = shared.secrets.ike_secrets(own, peer).into_iter().next();
-        match (class, psk) {
-            (AuthClass::Psk | AuthClass::Any, Some(psk)) => {
-                Ok(self.auth_value(shared, self.role, id, &psk)?.expose().to_vec())
-            }
-            _ => Err(Error::AuthenticationFailed),
-        }
+        let psk = self.own_key(shared, config, own, peer)?;
+        Ok(self.auth_value(shared, self.role, id, &psk)?.expose().to_vec())
     }
 
     /// The key of an identity; none is an error only where one is required.

@@ -1,5 +1,6 @@
 //! `local…` and `remote…` of a connection: who the ends are, and how they prove it.
 
+use config::authentication::{Constraint, Method};
 use config::connection::{AuthClass, AuthConfig, NamedCertificate};
 use config::identity::Identity;
 use control::vici::Element;
@@ -16,25 +17,47 @@ pub(super) fn round(
     notes: &mut Notes,
 ) -> Result<(u32, AuthConfig), String> {
     let mut round = 0;
-    let mut auth = AuthConfig::default();
+    // A peer of whom nothing is said may authenticate as it likes; this end by a signature.
+    let mut auth = AuthConfig {
+        class: if local { AuthClass::Pubkey } else { AuthClass::Any },
+        ..AuthConfig::default()
+    };
     for given in elements.iter().map(Given) {
         match given.key() {
-            "auth" => auth.class = given.parsed(class)?,
+            "auth" => {
+                let method = given.text()?;
+                // `secret` is a word of ipsec.conf.
+                let method = Method::parse(method).ok().filter(|_| method != "secret");
+                let method = method.ok_or_else(|| given.invalid())?;
+                auth.class = method.class;
+                auth.constraints.extend(method.constraints);
+            }
             "id" => auth.id = Some(given.parsed(identity)?).filter(|id| !id.is_any()),
             "round" => round = given.number()?,
+            "eap_id" if !local => {
+                let id = given.parsed(identity)?;
+                auth.constraints
+                    .extend((!id.is_any()).then_some(Constraint::EapIdentity(id)));
+            }
             "eap_id" | "aaa_id" | "xauth_id" => notes.add(given.key(), given.parsed(identity)?.is_any()),
             "certs" => auth.certs.extend(many(&given, certificate, notes)?),
             "pubkeys" => auth.certs.extend(many(&given, public_key, notes)?),
-            "groups" | "cert_policy" if !local => notes.add(given.key(), given.list(Some)?.is_empty()),
+            "groups" if !local => auth.constraints.extend(some(&given, Constraint::Groups)?),
+            "cert_policy" if !local => auth.constraints.extend(some(&given, Constraint::CertPolicies)?),
             "cacerts" if !local => auth.cacerts.extend(many(&given, certificate, notes)?),
-            "ca_id" if !local => notes.add(given.key(), given.parsed(identity)?.is_any()),
+            "ca_id" if !local => {
+                let id = given.parsed(identity)?;
+                auth.constraints
+                    .extend((!id.is_any()).then(|| Constraint::Authority(id.to_string())));
+            }
             "revocation" if !local => {
-                let relaxed = given.parsed(|text| match text {
-                    "strict" | "ifuri" => Some(false),
-                    "relaxed" => Some(true),
+                let demanded = given.parsed(|text| match text {
+                    "strict" => Some(Some("GOOD")),
+                    "ifuri" => Some(Some("SKIPPED")),
+                    "relaxed" => Some(None),
                     _ => None,
                 })?;
-                notes.add(given.key(), relaxed);
+                auth.constraints.extend(demanded.map(Constraint::Revocation));
             }
             key if key.starts_with("cert") => auth.certs.push(section(&given, certificate, notes)?),
             key if !local && key.starts_with("cacert") => {
@@ -43,7 +66,18 @@ pub(super) fn round(
             _ => return Err(given.unknown()),
         }
     }
-    notes.add("auth", auth.class == AuthClass::Psk);
+    // What the peer has to prove is enforced; what this end cannot prove is not.
+    let provable = matches!(auth.class, AuthClass::Psk | AuthClass::Any);
+    if local && auth.class != AuthClass::Psk {
+        notes.add("auth", false);
+    } else if !local
+        && !(provable && auth.constraints.is_empty() && auth.certs.is_empty() && auth.cacerts.is_empty())
+    {
+        let within = notes.within.trim_end_matches('.').to_owned();
+        notes.lines.push(format!(
+            "{within} demands more of the peer than a pre-shared key, which no loaded plugin can verify; every peer is refused"
+        ));
+    }
     if let (true, None, Some(first)) = (local, &auth.id, auth.certs.first()) {
         let id = first.subject.clone();
         notes
@@ -124,17 +158,11 @@ fn named(item: Item, notes: &mut Notes) -> NamedCertificate {
     named
 }
 
-fn class(text: &str) -> Option<AuthClass> {
-    // What a signature has to be made with comes after the kind of key, or alone.
-    const KEYS: [&str; 8] = [
-        "pubkey", "rsa", "ecdsa", "ed25519", "ed448", "bliss", "sha", "ike:",
-    ];
-    match text {
-        "any" => Some(AuthClass::Any),
-        "psk" => Some(AuthClass::Psk),
-        "eap" => Some(AuthClass::Eap),
-        _ if text.starts_with("eap-") => Some(AuthClass::Eap),
-        _ if KEYS.iter().any(|key| text.starts_with(key)) => Some(AuthClass::Pubkey),
-        _ => None,
-    }
+/// What a list demands, if it is not empty.
+fn some(
+    given: &Given<'_>,
+    constraint: impl Fn(Vec<String>) -> Constraint,
+) -> Result<Option<Constraint>, String> {
+    let words: Vec<String> = given.list(|text| Some(text.to_owned()))?;
+    Ok((!words.is_empty()).then(|| constraint(words)))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::connection::{
-    AuthConfig, Childless, Fragmentation, Host, IkeLifetime, IkeVersion, PeerConfig, ProposalList,
+    AuthClass, AuthConfig, Childless, Fragmentation, Host, IkeLifetime, IkeVersion, PeerConfig, ProposalList,
     UniquePolicy, VICI,
 };
 use config::identity::Identity;
@@ -159,16 +159,20 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
         }
     }
     peer.lifetime = times.lifetime();
-    peer.local_auth = in_order(local);
-    peer.remote_auth = in_order(remote);
+    peer.local_auth = in_order(local, AuthClass::Pubkey);
+    peer.remote_auth = in_order(remote, AuthClass::Any);
     Ok(peer)
 }
 
-/// The rounds of an end; one by public key if nothing was said.
-fn in_order(mut rounds: Vec<(u32, AuthConfig)>) -> Vec<AuthConfig> {
+/// The rounds of an end; one of this class if nothing was said.
+fn in_order(mut rounds: Vec<(u32, AuthConfig)>, class: AuthClass) -> Vec<AuthConfig> {
     rounds.sort_by_key(|(round, _)| *round);
     if rounds.is_empty() {
-        rounds.push((0, AuthConfig::default()));
+        let auth = AuthConfig {
+            class,
+            ..AuthConfig::default()
+        };
+        rounds.push((0, auth));
     }
     rounds.into_iter().map(|(_, auth)| auth).collect()
 }

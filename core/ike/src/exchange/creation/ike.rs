@@ -136,7 +136,7 @@ impl IkeSa {
         };
         let mut supplied = proposals::from_wire(sa, Protocol::IKE, 8);
         supplied.retain(|proposal| proposal.spi.iter().any(|octet| *octet != 0));
-        let configured = proposals::of_connection(shared, &config);
+        let configured = proposals::accepted_by(shared, &config);
         let how = proposals::selection(shared, self.peer.strongswan, true, false);
         let proposal = crypto::select::select(&configured.0, &supplied, &how).map_err(|no_match| {
             let refusal = crate::child::negotiate::Refusal::Proposals {
@@ -158,6 +158,32 @@ impl IkeSa {
         Ok(creation)
     }
 
+    /// The last check before an IKE_SA is replaced, whatever led here: the proposal is one of the connection, and as many
+    /// key exchanges were made as it has.
+    fn check_successor(
+        &self,
+        shared: &mut Shared,
+        role: Role,
+        proposal: &Proposal,
+        secrets: usize,
+    ) -> Result<(), Error> {
+        let additional = proposal.additional_key_exchanges().len();
+        let of_connection = |config| proposals::is_of_connection(shared, config, role, proposal);
+        if secrets == 1 + additional && self.config.as_deref().is_some_and(of_connection) {
+            return Ok(());
+        }
+        let selected = proposal.to_log(&shared.registry);
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "BUG: IKE_SA {} is not rekeyed by {secrets} key exchanges and {selected}, which is none of its proposals",
+            self.label()
+        );
+        Err(Error::NoProposalChosen)
+    }
+
     /// The new IKE_SA, with its keys; it is established, but has nothing yet.
     fn successor(&self, shared: &mut Shared, creation: &Creation, role: Role) -> Result<Self, Error> {
         let (Subject::Ike(draft), Some(proposal)) = (&creation.subject, &creation.selected) else {
@@ -176,6 +202,7 @@ impl IkeSa {
             spi: Vec::new(),
             ..proposal.clone()
         };
+        self.check_successor(shared, role, &bare, creation.secrets.len())?;
         let chosen = shared
             .common
             .algorithms(&bare, &shared.registry)

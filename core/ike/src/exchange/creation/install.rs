@@ -16,6 +16,7 @@ use crate::child::{Agreed, ChildSa, Numbers, SendFrom};
 use crate::error::Error;
 use crate::event::Event;
 use crate::output::{KernelOp, KernelResult};
+use crate::proposals;
 use crate::sa::{IkeSa, KernelWork};
 use crate::shared::{Shared, log};
 use crate::tally::Counter;
@@ -42,15 +43,34 @@ impl IkeSa {
             })
     }
 
-    /// What both ends have agreed on, with the keys made of it.
+    /// What both ends have agreed on, with the keys made of it. Whatever led here, a CHILD_SA gets keys only by a proposal
+    /// of its configuration, and of as many key exchanges as the proposal has; in IKE_AUTH, of none.
     pub(crate) fn keyed(
         &self,
-        proposal: &Proposal,
+        shared: &mut Shared,
+        (config, proposal): (&ChildConfig, &Proposal),
         role: Role,
-        secrets: &[Secret],
+        secrets: Option<&[Secret]>,
         (ni, nr): (&[u8], &[u8]),
         (local_ts, remote_ts): (Vec<TrafficSelector>, Vec<TrafficSelector>),
     ) -> Result<Agreed, Error> {
+        let in_ike_auth = secrets.is_none();
+        let secrets = secrets.unwrap_or_default();
+        let expected =
+            usize::from(proposal.key_exchange().is_some()) + proposal.additional_key_exchanges().len();
+        if secrets.len() != expected || !proposals::is_of_child(shared, config, proposal, in_ike_auth) {
+            let selected = proposal.to_log(&shared.registry);
+            log!(
+                shared,
+                self,
+                Ike,
+                0,
+                "BUG: no CHILD_SA '{}' is made by {} key exchanges and {selected}, which is none of its proposals",
+                config.name,
+                secrets.len()
+            );
+            return Err(Error::NoProposalChosen);
+        }
         let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
         let spi = proposal.spi.as_slice().try_into();
         let spi_out = spi.map(u32::from_be_bytes).map_err(|_| Error::NoProposalChosen)?;
@@ -97,7 +117,15 @@ impl IkeSa {
             let agreed = draft.transport.agreed;
             self.settle_mode(shared, child, &mut selectors.0, &mut selectors.1, agreed);
         }
-        let agreed = self.keyed(proposal, role, &creation.secrets, nonces, selectors)?;
+        let config = Arc::clone(&child.config);
+        let agreed = self.keyed(
+            shared,
+            (&config, proposal),
+            role,
+            Some(&creation.secrets),
+            nonces,
+            selectors,
+        )?;
         creation.secrets.clear();
         let numbers = self.numbers(shared, &child.config, rekeys);
         let send = match side {
