@@ -70,7 +70,7 @@ impl Options {
             .filter(|limit| !limit.is_zero()),
             half_open_timeout: settings.get_time("charon.half_open_timeout", seconds(30), &mut warnings),
             cookie_threshold: count(settings, "charon.cookie_threshold", 10, MANY, &mut warnings),
-            cookie_threshold_ip: count(settings, "charon.cookie_threshold_ip", 0, MANY, &mut warnings),
+            cookie_threshold_ip: count(settings, "charon.cookie_threshold_ip", 3, MANY, &mut warnings),
             block_threshold: count(settings, "charon.block_threshold", 5, MANY, &mut warnings),
             dos_protection: settings.get_bool("charon.dos_protection", true, &mut warnings),
             init_limit_half_open: count(settings, "charon.init_limit_half_open", 0, MANY, &mut warnings),

@@ -74,7 +74,71 @@ pub enum ProposalError {
     NoIntegrityForAh,
 }
 
+/// Why a connection with these proposals cannot be what it says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// One of them is not a proposal.
+    #[error("{error} in '{text}'")]
+    Invalid {
+        /// The proposal as written.
+        text: String,
+        /// What is wrong with it.
+        error: ProposalError,
+    },
+    /// No proposal can be used, because no loaded plugin implements what each of them needs.
+    #[error("no loaded plugin implements {names}, which '{text}' needs")]
+    Unimplemented {
+        /// The first proposal as written.
+        text: String,
+        /// What it needs.
+        names: String,
+    },
+}
+
 impl Proposal {
+    /// Checks the proposals that a configuration names. Defaults that follow them are not considered, so that they never
+    /// take the place of what was meant. Returns what is to be said of those that cannot be used beside others that can.
+    ///
+    /// # Errors
+    ///
+    /// See [`ListError`].
+    pub fn check(
+        entries: &[String],
+        protocol: Protocol,
+        registry: &Registry,
+    ) -> Result<Vec<String>, ListError> {
+        let (mut unusable, mut usable) = (Vec::new(), false);
+        for text in entries.iter().flat_map(|entry| entry.split(',')).map(str::trim) {
+            if text == "default" {
+                usable = true;
+                continue;
+            }
+            let text = text.to_owned();
+            match parse::proposal(&text, protocol, registry) {
+                Err(error) => return Err(ListError::Invalid { text, error }),
+                Ok(proposal) => match proposal.missing(registry) {
+                    Some(names) => unusable.push(ListError::Unimplemented { text, names }),
+                    None => usable = true,
+                },
+            }
+        }
+        match unusable.first() {
+            Some(error) if !usable => Err(error.clone()),
+            _ => Ok(unusable.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    /// The transforms of the first type of which no plugin implements any.
+    fn missing(&self, registry: &Registry) -> Option<String> {
+        let of_type = |kind| self.transforms.iter().filter(move |it| it.kind == kind);
+        let can = |transform: &Transform| registry.implements(self.protocol, *transform);
+        let kinds = self.transforms.iter().map(|transform| transform.kind);
+        let mut missing = kinds.filter(|kind| !of_type(*kind).any(can));
+        let kind = missing.next()?;
+        let names = of_type(kind).map(|transform| registry.transform_name(transform));
+        Some(names.collect::<Vec<_>>().join(" or "))
+    }
+
     /// A proposal from its keywords: `aes256gcm16-sha512-x25519-ke1_kyber3`.
     ///
     /// # Errors

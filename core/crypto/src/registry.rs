@@ -201,6 +201,13 @@ impl Registry {
         Some(Transform::new(kind, known.method.0))
     }
 
+    /// The keywords of key exchange methods, with those that plugins bring.
+    pub fn key_exchange_keywords(&self) -> impl Iterator<Item = &str> {
+        let own = self.names.iter().map(|known| known.keyword.as_str());
+        let known = keyword::key_exchanges().map(|keyword| -> &str { keyword });
+        known.chain(own.filter(|keyword| !keyword.is_empty()))
+    }
+
     /// The name of a transform in log lines, where plugins name the key exchange methods that nobody else knows.
     pub fn transform_name(&self, transform: &Transform) -> String {
         let method = KeyExchangeMethod(transform.id);

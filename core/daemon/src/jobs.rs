@@ -3,25 +3,33 @@
 //! What is known to take less time than two threads need to wake each other up runs at once instead.
 
 mod costs;
+mod queue;
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use ike::{Job, JobId, JobResult};
+use ike::{Beneficiary, Job, JobId, JobResult};
 use plugin_api::{ErrorKind, PluginError};
 
 use costs::Costs;
-
-/// Jobs that may wait. The state machine refuses new IKE_SAs long before; this only bounds memory.
-const QUEUED_JOBS: usize = 4096;
+use queue::{Queue, Rejected};
 
 /// Is told what came of a job; called from the pool's threads.
 pub type Done = Box<dyn Fn(JobId, JobResult) + Send + Sync>;
+
+/// What became of a job.
+pub enum Submitted {
+    /// It is done.
+    Done(JobResult),
+    /// It waits.
+    Queued,
+    /// It or another stranger's, which this names, is not going to be done.
+    Overload(JobId),
+}
 
 /// The pool.
 pub struct Pool {
@@ -38,7 +46,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(JobId, Job)>,
+    queue: Queue,
     working: usize,
     stopping: bool,
 }
@@ -71,20 +79,32 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Runs a small job at once and returns its result; queues any other. One too many fails at once.
-    pub fn submit(&self, id: JobId, job: Job) -> Option<JobResult> {
+    /// Runs a small job at once; queues any other. If too many wait, one fails at once.
+    pub fn submit(&self, id: JobId, job: Job, beneficiary: Beneficiary) -> Submitted {
         if lock(&self.shared.costs).is_small(job.kind()) {
-            return Some(self.shared.run(job));
+            return Submitted::Done(self.shared.run(job));
         }
         let mut state = lock(&self.shared.state);
-        if state.queue.len() >= QUEUED_JOBS {
-            let message = format!("{QUEUED_JOBS} key exchanges wait already");
-            return Some(Err(PluginError::new(ErrorKind::System, message)));
-        }
-        state.queue.push_back((id, job));
+        let pushed = state.queue.push(Instant::now(), id, job, beneficiary);
         drop(state);
+        match pushed {
+            Err(Rejected::Known(_)) => {
+                let message = "too many key exchanges wait already";
+                return Submitted::Done(Err(PluginError::new(ErrorKind::System, message)));
+            }
+            Err(Rejected::Stranger(id)) => {
+                self.shared.changed.notify_one();
+                return Submitted::Overload(id);
+            }
+            Ok(()) => {}
+        }
         self.shared.changed.notify_one();
-        None
+        Submitted::Queued
+    }
+
+    /// Takes a job out that nothing waits for any more, unless it is being done.
+    pub fn forget(&self, id: JobId) {
+        lock(&self.shared.state).queue.remove(id);
     }
 
     /// Jobs that wait, and jobs in work.
@@ -129,13 +149,18 @@ fn work(shared: &Shared) {
                 state.queue.is_empty() && !state.stopping
             })
             .unwrap_or_else(PoisonError::into_inner);
-        let Some((id, job)) = state.queue.pop_front() else {
+        let Some((id, job, beneficiary)) = state.queue.pop(Instant::now()) else {
             return;
         };
         state.working += 1;
         drop(state);
+        let began = Instant::now();
         let result = shared.run(job);
-        lock(&shared.state).working -= 1;
+        let ended = Instant::now();
+        let mut state = lock(&shared.state);
+        state.working -= 1;
+        state.queue.took(ended, beneficiary, ended - began);
+        drop(state);
         (shared.done)(id, result);
     }
 }
@@ -191,14 +216,17 @@ mod tests {
     fn a_job_is_answered_with_its_result() {
         let (pool, results) = pool();
         let job = || Job::Respond(METHOD, Arc::new(Echo), b"public".to_vec());
+        let queued = pool.submit(JobId(7), job(), Beneficiary::Known);
         assert!(
-            pool.submit(JobId(7), job()).is_none(),
-            "who knows how long it takes"
+            matches!(queued, Submitted::Queued),
+            "it is not known how long it takes"
         );
         let (id, result) = results.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(id, JobId(7));
         assert!(matches!(result, Ok(JobOutcome::Responded(public, _)) if public == b"public"));
-        let result = pool.submit(JobId(8), job()).expect("it takes next to no time");
+        let Submitted::Done(result) = pool.submit(JobId(8), job(), Beneficiary::Known) else {
+            unreachable!("it takes next to no time")
+        };
         assert!(matches!(result, Ok(JobOutcome::Responded(public, _)) if public == b"public"));
     }
 
@@ -207,7 +235,8 @@ mod tests {
         let (pool, results) = pool();
         for _ in 0..3 {
             let job = Job::Initiate(METHOD, Arc::new(Echo));
-            assert!(pool.submit(JobId(1), job).is_none());
+            let queued = pool.submit(JobId(1), job, Beneficiary::Known);
+            assert!(matches!(queued, Submitted::Queued));
             let (_, result) = results.recv_timeout(Duration::from_secs(10)).unwrap();
             let error = result.err().unwrap();
             assert_eq!(error.kind, ErrorKind::Panicked);

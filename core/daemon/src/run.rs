@@ -17,7 +17,7 @@ use crate::commands::names::Names;
 use crate::commands::sas::Describe;
 use crate::host::DaemonHost;
 use crate::input::{self, Command, Input};
-use crate::jobs::Pool;
+use crate::jobs::{Pool, Submitted};
 use crate::kernel::Kernel;
 use crate::loaded::LoadedPlugins;
 use crate::log::Logger;
@@ -185,11 +185,11 @@ impl Daemon {
                         self.logger.log(Group::Net, 1, text);
                     }
                 }
-                Output::Job(id, job) => {
-                    if let Some(result) = self.pool.submit(id, job) {
-                        self.job_done(id, result);
-                    }
-                }
+                Output::Job(id, job) => match self.pool.submit(id, job, self.endpoint.beneficiary(id)) {
+                    Submitted::Done(result) => self.job_done(id, result),
+                    Submitted::Queued => {}
+                    Submitted::Overload(id) => self.endpoint.handle_overload(Instant::now(), id),
+                },
                 Output::Kernel(id, ops) => {
                     // It may change addresses and routes.
                     sources = None;
@@ -223,6 +223,9 @@ impl Daemon {
                     self.logger.write(line);
                 }
             }
+        }
+        for id in self.endpoint.take_abandoned_jobs() {
+            self.pool.forget(id);
         }
         self.endpoint.set_job_load(self.pool.load().0);
     }

@@ -101,6 +101,30 @@ pub fn of_key_exchange(method: Ke) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
+/// The keywords of key exchange methods.
+pub fn key_exchanges() -> impl Iterator<Item = &'static str> {
+    KEY_EXCHANGES.iter().map(|(name, _)| *name)
+}
+
+/// The keywords of everything else.
+pub fn others() -> impl Iterator<Item = String> {
+    let tables = ENCRYPTION.iter().map(|(name, ..)| *name);
+    let tables = tables.chain(INTEGRITY.iter().map(|(name, _)| *name));
+    let tables = tables.chain(PRFS.iter().map(|(name, _)| *name));
+    let tables = tables.chain(["esn", "noesn"]).map(str::to_owned);
+    let families = ["aes", "camellia"].into_iter().flat_map(|family| {
+        let sizes = ["128", "192", "256"].into_iter();
+        sizes.flat_map(move |bits| MODES.iter().map(move |mode| format!("{family}{bits}{mode}")))
+    });
+    tables.chain(families.filter(|keyword| sized(keyword).is_some()))
+}
+
+/// What may follow the key size of a family.
+const MODES: &[&str] = &[
+    "", "ctr", "ccm8", "ccm12", "ccm16", "ccm64", "ccm96", "ccm128", "gcm8", "gcm12", "gcm16", "gcm64",
+    "gcm96", "gcm128", "gmac",
+];
+
 fn symmetric(keyword: &str) -> Option<Transform> {
     if let Some((_, id)) = INTEGRITY.iter().find(|(name, _)| *name == keyword) {
         return Some(Transform::new(TransformType::INTEG, id.0));
@@ -295,6 +319,14 @@ mod tests {
             parse("chacha20poly1305"),
             Some(Transform::encryption(Encr::CHACHA20_POLY1305, None))
         );
+    }
+
+    #[test]
+    fn every_keyword_that_is_listed_is_one() {
+        for keyword in others().chain(key_exchanges().map(str::to_owned)) {
+            assert!(parse(&keyword).is_some(), "{keyword}");
+        }
+        assert!(others().any(|keyword| keyword == "aes256gcm16"));
     }
 
     #[test]

@@ -9,15 +9,13 @@ use crate::shared::Shared;
 
 /// How long a cookie is accepted, and how long they are demanded after the threshold was last exceeded.
 const LIFETIME: Duration = Duration::from_secs(10);
-/// Cookies made with one secret before it is renewed.
-const REUSE: u32 = 10_000;
-
 /// Makes and checks cookies.
 pub(crate) struct Cookies {
     origin: Instant,
     secret: [u8; 16],
     previous: [u8; 16],
-    used: u32,
+    /// When the secret was made.
+    since: Instant,
     demanded_until: Option<Instant>,
 }
 
@@ -27,7 +25,7 @@ impl Cookies {
             origin: shared.now,
             secret: shared.random(),
             previous: shared.random(),
-            used: 0,
+            since: shared.now,
             demanded_until: None,
         }
     }
@@ -42,11 +40,11 @@ impl Cookies {
 
     /// A cookie for this address and SPI.
     pub(crate) fn make(&mut self, shared: &mut Shared, address: IpAddr, spi_i: u64) -> Vec<u8> {
-        self.used += 1;
-        if self.used > REUSE {
+        // By time, since a flood of requests could make any number of cookies while an honest peer's is on its way.
+        if shared.now.saturating_duration_since(self.since) >= LIFETIME {
             self.previous = self.secret;
             self.secret = shared.random();
-            self.used = 0;
+            self.since = shared.now;
         }
         let time = self.seconds(shared.now).to_be_bytes();
         compose(shared, address, spi_i, time, &self.secret)

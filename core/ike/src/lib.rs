@@ -4,6 +4,7 @@
 //! [`Endpoint::poll_output`] to the end, does what it says in that order, and sleeps until
 //! [`Endpoint::poll_timeout`] at the latest. Everything is deterministic in its arguments.
 
+mod admission;
 mod alert;
 mod auth;
 mod census;
@@ -17,6 +18,7 @@ mod event;
 mod exchange;
 mod extension;
 mod few;
+mod jobs;
 mod lookup;
 mod names;
 mod output;
@@ -40,10 +42,11 @@ pub use alert::Alert;
 pub use census::Census;
 pub use child::{ChildState, Numbers};
 pub use crypto::int_auth::Role;
-pub use endpoint::{AddOutcome, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
+pub use endpoint::{AddOutcome, BadProposals, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use extension::redirect::Redirection;
+pub use jobs::Beneficiary;
 pub use output::{
     CommandError, CommandId, Destination, Job, JobId, JobKind, JobOutcome, JobResult, JobStep, KernelAnswer,
     KernelFailure, KernelId, KernelOp, KernelResult, LogLine, Output, Transmit,

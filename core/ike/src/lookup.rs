@@ -1,7 +1,6 @@
-//! From a datagram to its IKE_SA, and how many are half open.
+//! From a datagram to its IKE_SA.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// The Endpoint's key of an IKE_SA: its unique number.
 pub(crate) type SaKey = u32;
@@ -16,8 +15,6 @@ pub(crate) struct Lookup {
     by_config: BTreeSet<(u32, SaKey)>,
     /// By inbound SPIs of CHILD_SAs. They are the kernel's, and need not differ at different addresses.
     by_child: BTreeMap<u32, SaKey>,
-    half_open: BTreeMap<IpAddr, usize>,
-    half_open_total: usize,
 }
 
 impl Lookup {
@@ -76,36 +73,12 @@ impl Lookup {
         self.by_child.remove(&spi);
     }
 
-    pub(crate) fn add_half_open(&mut self, address: IpAddr) {
-        *self.half_open.entry(address).or_default() += 1;
-        self.half_open_total += 1;
-    }
-
-    pub(crate) fn remove_half_open(&mut self, address: IpAddr) {
-        if let Some(count) = self.half_open.get_mut(&address) {
-            *count -= 1;
-            self.half_open_total -= 1;
-            if *count == 0 {
-                self.half_open.remove(&address);
-            }
-        }
-    }
-
-    pub(crate) fn half_open_of(&self, address: IpAddr) -> usize {
-        self.half_open.get(&address).copied().unwrap_or(0)
-    }
-
-    pub(crate) fn half_open(&self) -> usize {
-        self.half_open_total
-    }
-
     /// Whether nothing is left: an Endpoint without IKE_SAs leaks none.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_spi.is_empty()
             && self.by_init.is_empty()
             && self.by_config.is_empty()
             && self.by_child.is_empty()
-            && self.half_open_total == 0
     }
 }
 

@@ -254,12 +254,37 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// Octets of a line, what a peer has sent included.
+const MAX_LINE: usize = 4096;
+
+/// What may be written about one message.
+#[derive(Debug)]
+struct Limit {
+    lines: usize,
+    octets: usize,
+    left_out: usize,
+}
+
+impl Limit {
+    fn grants(&mut self, octets: usize) -> bool {
+        if self.lines == 0 || self.octets < octets {
+            self.left_out += 1;
+            return false;
+        }
+        self.lines -= 1;
+        self.octets -= octets;
+        true
+    }
+}
+
 /// The queue that outputs wait in.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: VecDeque<Output>,
     levels: [i8; Group::ALL.len()],
     next_id: u64,
+    /// What may still be written about the message that is being handled, and how many lines were left out.
+    limit: Option<Limit>,
     /// Attempts of traps that have come to their end, and whether something was established.
     pub(crate) attempts: Vec<(PolicyId, bool)>,
 }
@@ -270,6 +295,7 @@ impl Outbox {
             queue: VecDeque::new(),
             levels: [1; Group::ALL.len()],
             next_id: 0,
+            limit: None,
             attempts: Vec::new(),
         }
     }
@@ -285,7 +311,49 @@ impl Outbox {
         level <= self.levels[group as usize]
     }
 
-    pub(crate) fn log(&mut self, sa: Option<(u32, Arc<str>)>, group: Group, level: i8, text: String) {
+    /// From here on, only so many lines and octets of them are written.
+    pub(crate) fn limit_lines(&mut self, (lines, octets): (usize, usize)) {
+        self.limit = Some(Limit {
+            lines,
+            octets,
+            left_out: 0,
+        });
+    }
+
+    /// All lines are written again.
+    pub(crate) fn end_limit(&mut self) {
+        let left_out = self.limit.take().map_or(0, |limit| limit.left_out);
+        if left_out > 0 {
+            let text = format!("left out {left_out} more lines about this message");
+            self.log(None, Group::Ike, 1, text);
+        }
+    }
+
+    /// How many outputs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Takes the lines back that came after so many outputs.
+    pub(crate) fn retract_lines(&mut self, after: usize) {
+        let later = self.queue.split_off(after.min(self.queue.len()));
+        let others = later
+            .into_iter()
+            .filter(|output| !matches!(output, Output::Log(_)));
+        self.queue.extend(others);
+    }
+
+    pub(crate) fn log(&mut self, sa: Option<(u32, Arc<str>)>, group: Group, level: i8, mut text: String) {
+        // Dumps of messages, at higher levels, are as long as they are.
+        if level <= 2 && text.len() > MAX_LINE {
+            text.truncate(text.floor_char_boundary(MAX_LINE));
+            text.push('…');
+        }
+        if let Some(limit) = &mut self.limit
+            && !limit.grants(text.len())
+        {
+            return;
+        }
         self.queue.push_back(Output::Log(LogLine {
             group,
             level,

@@ -1,10 +1,12 @@
 //! Proposals between the codec and the algorithms.
 
 use config::connection::{ChildConfig, PeerConfig};
+use config::spelling;
 use crypto::int_auth::Role;
-use crypto::proposal::{DefaultStyle, Proposal, Purpose};
+use crypto::proposal::{DefaultStyle, ListError, Proposal, ProposalError, Purpose};
+use crypto::registry::Registry;
 use crypto::select::Selection;
-use iana::keyword::Transform;
+use iana::keyword::{self, Transform};
 use iana::{Profile, Protocol, TransformType};
 use wire::payload::{Payload, Sa};
 
@@ -109,6 +111,36 @@ fn meaning(proposal: &Proposal) -> Vec<(TransformType, u16, u16)> {
         .collect();
     meaning.sort_unstable();
     meaning
+}
+
+/// What is wrong with configured proposals, with the nearest word that is known.
+pub(crate) fn explained(error: &ListError, registry: &Registry) -> String {
+    let ListError::Invalid {
+        error: ProposalError::NotRecognized(word),
+        ..
+    } = error
+    else {
+        return error.to_string();
+    };
+    if word.len() > 1 && word.ends_with('!') {
+        return format!("{error}; '!' is allowed at the end of the list only");
+    }
+    match nearest(word, registry) {
+        Some(nearest) => format!("{error}, did you mean '{nearest}'?"),
+        None => error.to_string(),
+    }
+}
+
+fn nearest(word: &str, registry: &Registry) -> Option<String> {
+    let lower = word.to_ascii_lowercase();
+    let methods = || registry.key_exchange_keywords().map(str::to_owned);
+    match keyword::split_additional(&lower) {
+        Some((number, method)) => {
+            let nearest = spelling::nearest(method, methods())?;
+            Some(format!("ke{number}_{nearest}"))
+        }
+        None => spelling::nearest(&lower, methods().chain(keyword::others())),
+    }
 }
 
 /// How proposals are compared with a peer's.

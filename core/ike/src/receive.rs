@@ -7,6 +7,7 @@ use iana::{ExchangeType, NotifyType, PayloadType};
 use wire::payload::{Notify, Payload};
 use wire::{Flags, Header, IkeSpi, Packet};
 
+use crate::admission::{Block, Demand, Origin};
 use crate::alert::Alert;
 use crate::endpoint::Endpoint;
 use crate::exchange::find;
@@ -16,6 +17,25 @@ use crate::sa::{IkeSa, Inbound};
 use crate::shared::{Shared, endpoint, log_plain};
 use crate::tally::Counter;
 
+/// Proposals and transforms of an IKE_SA_INIT that are looked at. The longest lists in use have a quarter of them.
+const MAX_PROPOSALS: usize = 64;
+const MAX_TRANSFORMS: usize = 255;
+
+/// Lines and octets of them that one message of a stranger may cause.
+const LINES: (usize, usize) = (64, 8192);
+
+/// Logs a line about what a stranger sends, which belongs to no IKE_SA, unless there were too many lately.
+macro_rules! complain {
+    ($endpoint:expr, $group:ident, $($arg:tt)+) => {
+        if let Some(refused) = $endpoint.admission.lines.take($endpoint.shared.now) {
+            if refused > 0 {
+                log_plain!($endpoint.shared, Net, 1, "left out {refused} lines about what strangers sent");
+            }
+            log_plain!($endpoint.shared, $group, 1, $($arg)+);
+        }
+    };
+}
+
 impl Endpoint {
     /// A datagram came in on an IKE socket; a non-ESP marker is stripped already.
     pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, octets: &[u8]) {
@@ -23,10 +43,9 @@ impl Endpoint {
         let header = match Header::parse(octets) {
             Ok(header) => header,
             Err(_) => {
-                log_plain!(
-                    self.shared,
+                complain!(
+                    self,
                     Net,
-                    1,
                     "received invalid IKE header from {} - ignored",
                     remote.ip()
                 );
@@ -61,9 +80,13 @@ impl Endpoint {
         };
         match self.lookup.by_spi(own.0) {
             Some(key) => {
+                if !self.is_established(key) {
+                    self.shared.out.limit_lines(LINES);
+                }
                 self.with_sa(key, |sa, shared| {
                     sa.handle_datagram(shared, local, remote, octets)
                 });
+                self.shared.out.end_limit();
             }
             None => {
                 log_plain!(
@@ -95,39 +118,44 @@ impl Endpoint {
             Ok(Packet::Plain(message)) => message,
             Ok(_) => return,
             Err(error) => {
-                log_plain!(
-                    self.shared,
+                let from = endpoint(remote);
+                complain!(
+                    self,
                     Enc,
-                    1,
-                    "IKE_SA_INIT request from {} does not parse: {error}",
-                    endpoint(remote)
+                    "IKE_SA_INIT request from {from} does not parse: {error}"
                 );
                 self.shared.count(None, Counter::Invalid);
-                self.shared.alert(Alert::ParseErrorBody);
                 self.shared.alert(Alert::ParseErrorBody);
                 return self.refuse_malformed(local, remote, header, &error);
             }
         };
         if let Err(error) = wire::verify(ExchangeType::IKE_SA_INIT, false, &message.payloads) {
-            log_plain!(
-                self.shared,
+            let from = endpoint(remote);
+            complain!(
+                self,
                 Enc,
-                1,
-                "IKE_SA_INIT request from {}: message verification failed: {error}",
-                endpoint(remote)
+                "IKE_SA_INIT request from {from}: message verification failed: {error}"
             );
             self.shared.count(None, Counter::Invalid);
             return self.refuse_malformed(local, remote, header, &error);
         }
-        if !self.passes_cookie(local, remote, header, &message.payloads) {
+        let Some(origin) = self.origin(local, remote, header, &message.payloads) else {
             return;
-        }
+        };
         if self.redirects_init(local, remote, header, &message.payloads) {
             return;
         }
-        let key = self.shared.next_ike_id();
-        let sa = IkeSa::responder(&mut self.shared, key, local, remote, header.spi_i.0, digest);
-        self.insert(key, sa);
+        if is_too_long(&message.payloads) {
+            let from = endpoint(remote);
+            complain!(
+                self,
+                Enc,
+                "IKE_SA_INIT request from {from} has more than {MAX_PROPOSALS} proposals or {MAX_TRANSFORMS} transforms"
+            );
+            self.shared.count(None, Counter::Invalid);
+            let kind = NotifyType::NO_PROPOSAL_CHOSEN;
+            return send_stateless(&mut self.shared, local, remote, header, kind, Vec::new());
+        }
         let inbound = Inbound {
             header: header.clone(),
             first: header.next_payload,
@@ -137,8 +165,43 @@ impl Endpoint {
             local,
             remote,
         };
-        self.log_received(key, local, remote, octets.len());
+        self.begin(inbound, digest, origin);
+    }
+
+    /// Takes an IKE_SA_INIT on. While many are refused, their lines are written of few.
+    fn begin(&mut self, inbound: Inbound, digest: [u8; 20], origin: Origin) {
+        let now = self.shared.now;
+        let (local, remote) = (inbound.local, inbound.remote);
+        let described = self.admission.refusals.has_room(now);
+        let mark = self.shared.out.len();
+        self.shared.describes_refusals = described;
+        let key = self.shared.next_ike_id();
+        let sa = IkeSa::responder(
+            &mut self.shared,
+            key,
+            local,
+            remote,
+            inbound.header.spi_i.0,
+            digest,
+        );
+        self.insert_begun(key, sa, origin);
+        self.log_received(key, local, remote, inbound.octets.len());
         self.with_sa(key, |sa, shared| sa.on_init_request(shared, inbound));
+        if self.has(key) {
+            return;
+        }
+        match self.admission.refusals.take(now) {
+            None => self.shared.out.retract_lines(mark),
+            Some(0) => {}
+            Some(more) => {
+                log_plain!(
+                    self.shared,
+                    Ike,
+                    1,
+                    "{more} IKE_SA_INIT requests were refused before this one without a line"
+                );
+            }
+        }
     }
 
     fn log_received(&mut self, key: SaKey, local: SocketAddr, remote: SocketAddr, len: usize) {
@@ -158,7 +221,7 @@ impl Endpoint {
     /// Whether too much is under way for another IKE_SA_INIT; nothing is answered then.
     fn is_over_limits(&mut self, remote: SocketAddr) -> bool {
         let settings = &self.shared.settings;
-        let (address, half_open) = (remote.ip(), self.lookup.half_open());
+        let (address, half_open) = (remote.ip(), self.admission.half_open());
         let exceeds = |count: usize, limit: usize| limit > 0 && count >= limit;
         if settings.initiator_only {
             log_plain!(
@@ -171,39 +234,36 @@ impl Endpoint {
         }
         if exceeds(half_open, settings.init_limit_half_open) {
             let limit = settings.init_limit_half_open;
-            log_plain!(
-                self.shared,
+            complain!(
+                self,
                 Net,
-                1,
                 "ignoring IKE_SA setup from {address}, half open IKE_SA count of {half_open} exceeds limit of {limit}"
             );
             return true;
         }
         if exceeds(self.job_load, settings.init_limit_job_load) {
             let (load, limit) = (self.job_load, settings.init_limit_job_load);
-            log_plain!(
-                self.shared,
+            complain!(
+                self,
                 Net,
-                1,
                 "ignoring IKE_SA setup from {address}, job load of {load} exceeds limit of {limit}"
             );
             return true;
         }
-        if settings.dos_protection && exceeds(self.lookup.half_open_of(address), settings.block_threshold) {
-            log_plain!(
-                self.shared,
+        let block = Block::of(address);
+        if settings.dos_protection && self.admission.is_blocked(settings, self.shared.now, block) {
+            complain!(
+                self,
                 Net,
-                1,
                 "ignoring IKE_SA setup from {address}, peer too aggressive"
             );
             return true;
         }
         if exceeds(self.shared.established.len(), settings.ikesa_limit) {
             let limit = settings.ikesa_limit;
-            log_plain!(
-                self.shared,
+            complain!(
+                self,
                 Net,
-                1,
                 "ignoring IKE_SA setup from {address}, charon.ikesa_limit of {limit} is reached"
             );
             return true;
@@ -211,36 +271,34 @@ impl Endpoint {
         false
     }
 
-    /// Whether no cookie is demanded, or a good one came; otherwise one is sent, and nothing kept.
-    fn passes_cookie(
+    /// Where an IKE_SA_INIT comes from. If a cookie is demanded and no good one came, one is sent, and nothing kept.
+    fn origin(
         &mut self,
         local: SocketAddr,
         remote: SocketAddr,
         header: &Header,
         payloads: &[Payload],
-    ) -> bool {
-        let settings = &self.shared.settings;
-        let exceeds = |count: usize, limit: usize| limit > 0 && count >= limit;
-        let exceeded = exceeds(self.lookup.half_open(), settings.cookie_threshold)
-            || exceeds(
-                self.lookup.half_open_of(remote.ip()),
-                settings.cookie_threshold_ip,
-            );
-        if !settings.dos_protection || !self.cookies.demanded(self.shared.now, exceeded) {
-            return true;
+    ) -> Option<Origin> {
+        let (settings, now) = (&self.shared.settings, self.shared.now);
+        let block = Block::of(remote.ip());
+        let mut origin = Origin { block, proven: false };
+        if !settings.dos_protection {
+            return Some(origin);
         }
+        let demand = self.admission.demand(settings, now, block);
+        let of_all = self.cookies.demanded(now, demand == Demand::CookieOfAll);
         let spi_i = header.spi_i.0;
         let cookie = find!(payloads, Payload::Notify(notify)
             if notify.kind == NotifyType::COOKIE => &notify.data);
         if let Some(cookie) = cookie {
-            let good = self.cookies.check(&self.shared, cookie, remote.ip(), spi_i);
+            origin.proven = self.cookies.check(&self.shared, cookie, remote.ip(), spi_i);
             if let Some(tally) = &mut self.shared.tally {
-                tally.cookies_verified += u64::from(good);
-                tally.cookies_refused += u64::from(!good);
+                tally.cookies_verified += u64::from(origin.proven);
+                tally.cookies_refused += u64::from(!origin.proven);
             }
-            if good {
-                return true;
-            }
+        }
+        if origin.proven || !of_all && demand == Demand::Nothing {
+            return Some(origin);
         }
         log_plain!(self.shared, Net, 2, "demanding a cookie of {}", endpoint(remote));
         if let Some(tally) = &mut self.shared.tally {
@@ -255,7 +313,7 @@ impl Endpoint {
             NotifyType::COOKIE,
             cookie,
         );
-        false
+        None
     }
 
     fn refuse_malformed(
@@ -273,10 +331,9 @@ impl Endpoint {
 
     fn refuse_version(&mut self, local: SocketAddr, remote: SocketAddr, header: &Header) {
         let (major, minor) = (header.version >> 4, header.version & 15);
-        log_plain!(
-            self.shared,
+        complain!(
+            self,
             Net,
-            1,
             "received unsupported IKE version {major}.{minor} from {}, sending INVALID_MAJOR_VERSION",
             remote.ip()
         );
@@ -286,6 +343,12 @@ impl Endpoint {
             send_stateless(&mut self.shared, local, remote, header, kind, Vec::new());
         }
     }
+}
+
+fn is_too_long(payloads: &[Payload]) -> bool {
+    let proposals = find!(payloads, Payload::Sa(sa) => &sa.proposals[..]).unwrap_or_default();
+    let transforms: usize = proposals.iter().map(|proposal| proposal.transforms.len()).sum();
+    proposals.len() > MAX_PROPOSALS || transforms > MAX_TRANSFORMS
 }
 
 /// Answers without keeping anything; never with more octets than a minimal request has.

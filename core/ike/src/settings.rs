@@ -23,7 +23,7 @@ pub struct Settings {
     pub cookie_threshold: usize,
     /// The same per source address; 0 never does.
     pub cookie_threshold_ip: usize,
-    /// Half-open IKE_SAs of one source address from which on its IKE_SA_INITs are ignored; 0 never does.
+    /// Half-open IKE_SAs of one address, proved by cookies, from which on its IKE_SA_INITs are ignored; 0 never does.
     pub block_threshold: usize,
     /// Master switch of cookies and blocking.
     pub dos_protection: bool,
@@ -103,7 +103,7 @@ impl Default for Settings {
             },
             half_open_timeout: Duration::from_secs(30),
             cookie_threshold: 10,
-            cookie_threshold_ip: 0,
+            cookie_threshold_ip: 3,
             block_threshold: 5,
             dos_protection: true,
             init_limit_half_open: 0,

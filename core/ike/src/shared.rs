@@ -21,9 +21,10 @@ use crate::connections::Connections;
 use crate::endpoint::{Initiate, Randomness};
 use crate::exchange::creation::Estate;
 use crate::extension::redirect::Luggage;
+use crate::jobs::{Jobs, Owner};
 use crate::lookup::SaKey;
 use crate::names::Names;
-use crate::output::{CommandId, Destination, Job, JobId, KernelId, KernelOp, Outbox};
+use crate::output::{CommandId, Destination, Job, KernelId, KernelOp, Outbox};
 use crate::pool::Pools;
 use crate::psk::PskKeys;
 use crate::sa::IkeSa;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) local_addresses: Vec<IpAddr>,
     /// Whether anybody wants to know of moves and alerts.
     pub(crate) watched: bool,
+    /// Whether the reasons are written why an IKE_SA_INIT is refused; not while many are.
+    pub(crate) describes_refusals: bool,
     pub(crate) reqids: Reqids,
     pub(crate) common: Common,
     /// Marks and ids of interfaces that were chosen.
@@ -67,8 +70,8 @@ pub(crate) struct Shared {
     pub(crate) superseded: Standing,
     /// Those of them with CHILD_SAs in whose place another IKE_SA's send.
     pub(crate) overlapping: BTreeSet<SaKey>,
-    /// Who waits for which job and which kernel operations.
-    pub(crate) jobs: BTreeMap<JobId, Owner>,
+    pub(crate) jobs: Jobs,
+    /// Who waits for which kernel operations.
     pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
     /// Addresses of the SPIs that are being reserved, to give them back if nobody waits any more.
     pub(crate) reservations: BTreeMap<KernelId, (IpAddr, IpAddr)>,
@@ -80,24 +83,6 @@ pub(crate) struct Shared {
     randomness: Box<dyn Randomness>,
     last_ike_id: SaKey,
     last_child_id: u32,
-}
-
-/// What of an IKE_SA waits for a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// Its establishment.
-    Phase(SaKey),
-    /// What it is making.
-    Active(SaKey),
-    /// What its peer is making.
-    Passive(SaKey),
-}
-
-impl Owner {
-    pub(crate) fn key(self) -> SaKey {
-        let (Self::Phase(key) | Self::Active(key) | Self::Passive(key)) = self;
-        key
-    }
 }
 
 /// Something an IKE_SA cannot do alone.
@@ -189,6 +174,7 @@ impl Shared {
             out: Outbox::new(),
             local_addresses: Vec::new(),
             watched: false,
+            describes_refusals: true,
             reqids: Reqids::default(),
             common: Common::default(),
             chosen: Chosen::default(),
@@ -197,7 +183,7 @@ impl Shared {
             established: Standing::default(),
             superseded: Standing::default(),
             overlapping: BTreeSet::new(),
-            jobs: BTreeMap::new(),
+            jobs: Jobs::default(),
             kernel_ops: BTreeMap::new(),
             reservations: BTreeMap::new(),
             unlisted: Vec::new(),
@@ -258,7 +244,7 @@ impl Shared {
 
     pub(crate) fn start_job_of(&mut self, owner: Owner, job: Job) {
         let id = self.out.job(job);
-        self.jobs.insert(id, owner);
+        self.jobs.add(id, owner);
     }
 
     /// Asks for an inbound SPI of packets from `src` to `dst`.

@@ -204,6 +204,7 @@ fn connections_reach_the_daemon_whole_and_refusals_come_back() {
         source: "ipsec.conf:3".into(),
         uniqueids: "no".into(),
         settings: vec![("left".into(), "10.0.0.1".into()), ("ike".into(), "x!".into())],
+        places: vec![("ike".into(), "ipsec.conf:5".into())],
     };
     let stream = world.send(&Request::AddConnection(connection.clone()));
     let command = world.command();

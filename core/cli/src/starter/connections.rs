@@ -75,6 +75,7 @@ mod tests {
                 source,
                 uniqueids: "yes".into(),
                 settings,
+                places: Vec::new(),
             },
             auto,
         }

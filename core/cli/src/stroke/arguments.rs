@@ -173,6 +173,7 @@ fn connection(rest: &[&str]) -> Result<Connection, String> {
         settings: settings
             .map(|(key, value)| (key.to_owned(), (*value).to_owned()))
             .to_vec(),
+        places: Vec::new(),
     })
 }
 

@@ -34,7 +34,7 @@ pub struct Converted {
 
 /// Checks keywords and values; problems are collected, not thrown.
 pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut Vec<Problem>) -> Conn {
-    let mut plain = BTreeMap::new();
+    let (mut plain, mut places) = (BTreeMap::new(), BTreeMap::new());
     for (key, (value, place)) in settings {
         match keywords::conn(&key) {
             Known::Yes => {}
@@ -56,6 +56,7 @@ pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut 
             )));
             problems.push(Problem::warning(format!("  bad argument value in conn '{name}'")));
         }
+        places.insert(key.clone(), place);
         plain.insert(key, value);
     }
     if plain.contains_key("ah") && plain.contains_key("esp") {
@@ -82,6 +83,7 @@ pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut 
     Conn {
         name: name.to_owned(),
         settings: plain,
+        places,
         source: place.to_owned(),
         auto,
     }
@@ -649,9 +651,11 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 /// A comma list; the built-in proposals follow unless it ends in `!`.
 fn proposals(text: Option<&str>) -> ProposalList {
     let text = text.unwrap_or_default().trim();
-    let strict = text.ends_with('!');
-    let entries = text
-        .trim_end_matches('!')
+    let (list, strict) = match text.strip_suffix('!') {
+        Some(list) => (list, true),
+        None => (text, false),
+    };
+    let entries = list
         .split(',')
         .map(|entry| entry.trim().to_owned())
         .filter(|entry| !entry.is_empty())

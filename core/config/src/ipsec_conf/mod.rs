@@ -40,6 +40,8 @@ pub struct Conn {
     pub name: String,
     /// Its keywords.
     pub settings: BTreeMap<String, String>,
+    /// Where each of them was read, `ipsec.conf:14`.
+    pub places: BTreeMap<String, String>,
     /// Where it begins, `ipsec.conf:12`.
     pub source: String,
     /// What to do with it.

@@ -110,15 +110,19 @@ impl Request {
             "route" => Self::Route { name: need("name")? },
             "unroute" => Self::Unroute { name: need("name")? },
             "add-conn" => {
-                let settings = message.get_section("settings");
+                let pairs = |name| {
+                    let section = message.get_section(name);
+                    let pairs = section.values();
+                    pairs
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .collect()
+                };
                 Self::AddConnection(Connection {
                     name: need("name")?,
                     source: may("source").unwrap_or_default(),
                     uniqueids: may("uniqueids").unwrap_or_default(),
-                    settings: settings
-                        .values()
-                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                        .collect(),
+                    settings: pairs("settings"),
+                    places: pairs("places"),
                 })
             }
             "del-conn" => Self::DeleteConnection { name: need("name")? },
@@ -181,7 +185,7 @@ impl Request {
 }
 
 impl Connection {
-    /// As the daemon's command to add it has it: `name`, `source`, `uniqueids` and the section `settings`.
+    /// As the daemon's command to add it has it: `name`, `source`, `uniqueids` and the sections `settings` and `places`.
     pub fn to_message(&self) -> Message {
         Message::new()
             .value("name", &self.name)
@@ -189,6 +193,11 @@ impl Connection {
             .value("uniqueids", &self.uniqueids)
             .section("settings", |section| {
                 self.settings
+                    .iter()
+                    .fold(section, |section, (key, value)| section.value(key, value))
+            })
+            .section("places", |section| {
+                self.places
                     .iter()
                     .fold(section, |section, (key, value)| section.value(key, value))
             })

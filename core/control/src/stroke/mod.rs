@@ -110,6 +110,8 @@ pub struct Connection {
     pub uniqueids: String,
     /// Its keywords with their values, in order.
     pub settings: Vec<(String, String)>,
+    /// Where the keywords were read that only the daemon can check, `/etc/ipsec.conf:14`.
+    pub places: Vec<(String, String)>,
 }
 
 /// Defines a set of words that requests carry.

@@ -80,6 +80,7 @@ fn request() -> impl Strategy<Value = Request> {
         "\\PC{0,30}",
         "[a-z]{0,8}",
         vec(("[a-z_%-]{1,20}", "\\PC{0,60}"), 0..30),
+        vec(("[a-z]{1,4}", "\\PC{0,30}"), 0..3),
     );
     prop_oneof![
         (name(), any::<bool>()).prop_map(|(name, wait)| Request::Initiate { name, wait }),
@@ -88,12 +89,13 @@ fn request() -> impl Strategy<Value = Request> {
         selector().prop_map(|target| Request::Rekey { target }),
         name().prop_map(|name| Request::Route { name }),
         name().prop_map(|name| Request::Unroute { name }),
-        connection.prop_map(|(name, source, uniqueids, settings)| {
+        connection.prop_map(|(name, source, uniqueids, settings, places)| {
             Request::AddConnection(Connection {
                 name,
                 source,
                 uniqueids,
                 settings,
+                places,
             })
         }),
         name().prop_map(|name| Request::DeleteConnection { name }),

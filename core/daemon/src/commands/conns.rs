@@ -1,6 +1,7 @@
 //! `list-conns`: configurations with vici's keys, in vici's order.
 
-use config::connection::{AuthConfig, ChildConfig, IkeVersion, PeerConfig, UniquePolicy};
+use config::authentication::Constraint;
+use config::connection::{AuthClass, AuthConfig, ChildConfig, IkeVersion, PeerConfig, UniquePolicy};
 use control::vici::Message;
 use crypto::proposal::Proposal;
 use crypto::registry::Registry;
@@ -88,10 +89,25 @@ fn authentication(auth: &AuthConfig) -> Message {
     if let Some(id) = &auth.id {
         out.push_value("id", id);
     }
-    out.push_value("class", auth.class);
-    for list in ["groups", "cert_policy"] {
-        out.push_list(list, &[] as &[&str]);
+    // Where any will do, charon names none.
+    if auth.class != AuthClass::Any {
+        out.push_value("class", auth.class);
     }
+    let (mut groups, mut policies) = (&[][..], &[][..]);
+    for constraint in &auth.constraints {
+        match constraint {
+            Constraint::Groups(names) => groups = names,
+            Constraint::CertPolicies(oids) => policies = oids,
+            Constraint::EapIdentity(id) => out.push_value("eap_id", id),
+            Constraint::Authority(name) => out.push_value("ca_id", name),
+            Constraint::EapMethod(_)
+            | Constraint::Certificate(_)
+            | Constraint::Revocation(_)
+            | Constraint::Signatures(_) => {}
+        }
+    }
+    out.push_list("groups", groups);
+    out.push_list("cert_policy", policies);
     out.push_list("certs", auth.certs.iter().map(|cert| &cert.subject));
     out.push_list("cacerts", auth.cacerts.iter().map(|cert| &cert.subject));
     out

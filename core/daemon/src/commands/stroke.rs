@@ -46,8 +46,23 @@ impl Daemon {
         for (level, message) in converted.messages {
             self.logger.log(Group::Cfg, level, message);
         }
-        for problem in self.endpoint.check_proposals(&converted.peer) {
-            let text = format!("connection '{name}' of {source}: {problem}");
+        let checked = self.endpoint.check_proposals(&converted.peer);
+        let notes = checked.map_err(|bad| {
+            let key = if bad.of_child { "esp" } else { "ike" };
+            let place = request
+                .get_section("places")
+                .get_str(key)
+                .unwrap_or(source)
+                .to_owned();
+            let text = format!(
+                "connection '{name}' of {source} refused: {key}= ({place}): {}",
+                bad.text
+            );
+            self.logger.log(Group::Cfg, 1, text.clone());
+            text
+        })?;
+        for note in notes {
+            let text = format!("connection '{name}' of {source}: {note}");
             self.logger.log(Group::Cfg, 1, text);
         }
         self.compare_with_back_end(&converted.peer);

@@ -4,7 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::connection::{ChildConfig, Host, PeerConfig, VICI};
+use config::connection::{ChildConfig, Host, PeerConfig, ProposalList, VICI};
+use crypto::proposal::Proposal;
+use iana::Protocol;
 
 use super::Endpoint;
 use crate::proposals;
@@ -20,6 +22,15 @@ pub enum AddOutcome {
     Replaced,
 }
 
+/// Why the proposals of a connection are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadProposals {
+    /// Whether they are those of a CHILD_SA.
+    pub of_child: bool,
+    /// What is wrong with which of them, and the nearest word that is known.
+    pub text: String,
+}
+
 /// What became of a connection that was put in its place.
 #[derive(Clone, Debug)]
 pub enum PutOutcome {
@@ -32,14 +43,24 @@ pub enum PutOutcome {
 }
 
 impl Endpoint {
-    /// What is wrong with the proposals of a connection; they are skipped when it is used.
-    pub fn check_proposals(&self, peer: &PeerConfig) -> Vec<String> {
-        let mut problems = proposals::of_connection(&self.shared, peer).1.clone();
+    /// Checks the proposals of a connection, and returns what is to be said of those that no loaded plugin can do.
+    ///
+    /// # Errors
+    ///
+    /// If the connection cannot be what it says.
+    pub fn check_proposals(&self, peer: &PeerConfig) -> Result<Vec<String>, BadProposals> {
+        let registry = &self.shared.registry;
+        let check = |list: &ProposalList, protocol| {
+            Proposal::check(&list.entries, protocol, registry).map_err(|error| BadProposals {
+                of_child: protocol == Protocol::ESP,
+                text: proposals::explained(&error, registry),
+            })
+        };
+        let mut notes = check(&peer.proposals, Protocol::IKE)?;
         for child in &peer.children {
-            let of_child = proposals::of_child(&self.shared, child).1.clone();
-            problems.extend(of_child);
+            notes.extend(check(&child.proposals, Protocol::ESP)?);
         }
-        problems
+        Ok(notes)
     }
 
     /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 pub(crate) use connections::fingerprint;
 use connections::same_peer;
-pub use connections::{AddOutcome, PutOutcome};
+pub use connections::{AddOutcome, BadProposals, PutOutcome};
 pub use policies::PolicyInfo;
 
 use config::attribute::Attribute;
@@ -24,10 +24,12 @@ use crypto::registry::Registry;
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 
+use crate::admission::{Admission, Origin};
 use crate::census::{Census, Counted};
 use crate::cookie::Cookies;
 use crate::event::IkeSaInfo;
 use crate::exchange::creation::Side;
+use crate::jobs::{Beneficiary, Owner};
 use crate::lookup::{Lookup, SaKey};
 use crate::output::{
     CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
@@ -36,7 +38,7 @@ use crate::pool::Pools;
 use crate::proposals;
 use crate::sa::IkeSa;
 use crate::settings::Settings;
-use crate::shared::{Owner, Shared};
+use crate::shared::{Shared, log};
 use crate::tally::Tally;
 use crate::task::Task;
 
@@ -65,6 +67,8 @@ pub struct Endpoint {
     pub(crate) lookup: Lookup,
     pub(crate) cookies: Cookies,
     pub(crate) job_load: usize,
+    /// What strangers have begun.
+    pub(crate) admission: Admission,
     sas: BTreeMap<SaKey, Box<Entry>>,
     timers: BTreeSet<(Instant, SaKey)>,
     census: Census,
@@ -77,7 +81,7 @@ struct Entry {
     deadline: Option<Instant>,
     /// Fingerprint of its connection.
     config: u32,
-    half_open: Option<IpAddr>,
+    half_open: Option<Box<Origin>>,
     counted: Counted,
 }
 
@@ -100,6 +104,7 @@ impl Endpoint {
             lookup: Lookup::default(),
             cookies,
             job_load: 0,
+            admission: Admission::new(now),
             sas: BTreeMap::new(),
             timers: BTreeSet::new(),
             census: Census::default(),
@@ -190,11 +195,44 @@ impl Endpoint {
     /// A job is done.
     pub fn handle_done(&mut self, now: Instant, id: JobId, result: JobResult) {
         self.shared.now = now;
-        if let Some(owner) = self.shared.jobs.remove(&id) {
+        if let Some(owner) = self.shared.jobs.remove(id) {
             self.with_sa(owner.key(), |sa, shared| match owner {
                 Owner::Phase(_) => sa.on_job_done(shared, result),
                 Owner::Active(_) => sa.on_creation_job_done(shared, Side::Active, result),
                 Owner::Passive(_) => sa.on_creation_job_done(shared, Side::Passive, result),
+            });
+        }
+    }
+
+    /// For whom a job is done that was just handed out.
+    pub fn beneficiary(&self, id: JobId) -> Beneficiary {
+        let owner = self.shared.jobs.owner(id);
+        let entry = owner.and_then(|owner| self.sas.get(&owner.key()));
+        match entry.map(|entry| &entry.sa) {
+            Some(sa) if sa.is_half_open() => Beneficiary::Stranger(sa.remote.ip()),
+            _ => Beneficiary::Known,
+        }
+    }
+
+    /// Jobs that nothing waits for any more, since this was last asked.
+    pub fn take_abandoned_jobs(&mut self) -> Vec<JobId> {
+        self.shared.jobs.take_abandoned()
+    }
+
+    /// A stranger's job is not going to be done, because there are too many. Its IKE_SA is given up in silence, so that the
+    /// peer tries again.
+    pub fn handle_overload(&mut self, now: Instant, id: JobId) {
+        self.shared.now = now;
+        if let Some(owner) = self.shared.jobs.remove(id) {
+            self.with_sa(owner.key(), |sa, shared| {
+                log!(
+                    shared,
+                    sa,
+                    Ike,
+                    2,
+                    "too many key exchanges wait, giving up the IKE_SA"
+                );
+                sa.destroy();
             });
         }
     }
@@ -415,13 +453,14 @@ impl Endpoint {
 
     /// How many IKE_SAs count against the limits of half-open ones: those that peers have begun.
     pub fn half_open(&self) -> usize {
-        self.lookup.half_open()
+        self.admission.half_open()
     }
 
     /// Whether every table, timer and count is as in a new Endpoint: nothing leaked.
     pub fn is_pristine(&self) -> bool {
         self.sas.is_empty()
             && self.lookup.is_empty()
+            && self.admission.is_idle()
             && self.timers.is_empty()
             && self.census.is_empty()
             && self.shared.jobs.is_empty()
@@ -440,10 +479,6 @@ impl Endpoint {
         if let Some(half) = sa.init_half {
             self.lookup.add_init(half, key);
         }
-        let half_open = sa.is_half_open().then(|| sa.remote.ip());
-        if let Some(address) = half_open {
-            self.lookup.add_half_open(address);
-        }
         let counted = self.census.add(&sa);
         self.sas.insert(
             key,
@@ -452,10 +487,30 @@ impl Endpoint {
                 spi,
                 config: 0,
                 deadline: None,
-                half_open,
+                half_open: None,
                 counted,
             }),
         );
+    }
+
+    /// Takes an IKE_SA in that a stranger has begun.
+    pub(crate) fn insert_begun(&mut self, key: SaKey, sa: IkeSa, origin: Origin) {
+        let Shared { settings, now, .. } = &self.shared;
+        self.admission.begin(settings, *now, origin);
+        self.insert(key, sa);
+        if let Some(entry) = self.sas.get_mut(&key) {
+            entry.half_open = Some(Box::new(origin));
+        }
+    }
+
+    /// Whether an IKE_SA is still there.
+    pub(crate) fn has(&self, key: SaKey) -> bool {
+        self.sas.contains_key(&key)
+    }
+
+    /// Whether the peer of an IKE_SA has authenticated.
+    pub(crate) fn is_established(&self, key: SaKey) -> bool {
+        self.sas.get(&key).is_some_and(|entry| entry.sa.is_established())
     }
 
     /// Lets an IKE_SA handle an input, keeps the tables true, and fulfils what it wishes of others.
@@ -481,9 +536,11 @@ impl Endpoint {
         };
         if entry.half_open.is_some()
             && !entry.sa.is_half_open()
-            && let Some(address) = entry.half_open.take()
+            && let Some(origin) = entry.half_open.take()
         {
-            self.lookup.remove_half_open(address);
+            let authenticated = entry.sa.is_established();
+            let Shared { settings, now, .. } = &self.shared;
+            self.admission.end(settings, *now, *origin, authenticated);
         }
         if entry.sa.own_spi() != entry.spi {
             self.lookup.remove_spi(entry.spi);
@@ -523,7 +580,7 @@ impl Endpoint {
             if let Some(half) = entry.sa.init_half {
                 self.lookup.remove_init(half, key);
             }
-            self.shared.jobs.retain(|_, owner| owner.key() != key);
+            self.shared.jobs.abandon(key);
             self.shared.kernel_ops.retain(|_, owner| *owner != key);
         }
     }

@@ -402,6 +402,8 @@ impl IkeSa {
         let problem = match (&self.config, authenticated, &self.proposal) {
             (Some(config), Some(authenticated), Some(proposal)) if authenticated.is_for(config) => {
                 if self.suits(shared, config, proposal) {
+                    // What follows is not a stranger's any more.
+                    shared.out.end_limit();
                     return true;
                 }
                 format!("it does not select {}", proposal.to_log(&shared.registry))

@@ -146,6 +146,10 @@ impl IkeSa {
             }
             Refused::Proposals { configured, reasons } => (configured, reasons),
         };
+        shared.alert(Alert::ProposalMismatchIke);
+        if !shared.describes_refusals {
+            return Error::NoProposalChosen;
+        }
         if reasons.private_skipped {
             log!(
                 shared,
@@ -181,7 +185,6 @@ impl IkeSa {
         }
         log!(shared, self, Cfg, 1, "configured proposals: {text}");
         log!(shared, self, Ike, 1, "received proposals unacceptable");
-        shared.alert(Alert::ProposalMismatchIke);
         Error::NoProposalChosen
     }
 

@@ -13,6 +13,7 @@ mod jobs;
 mod unique;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::secret::SharedSecret;
@@ -48,6 +49,10 @@ pub(crate) struct Negotiation {
     pub(crate) init_tries: u32,
     pub(crate) cookie: Vec<u8>,
     pub(crate) refused_method: Option<KeyExchangeMethod>,
+    /// The address that the initiator had when it began; of a responder only.
+    pub(crate) begun_at: Option<IpAddr>,
+    /// Octets of the datagram of the request that is being answered; 0 if it came in several.
+    pub(crate) request_octets: usize,
     /// The post-quantum preshared key that AUTH is computed with.
     pub(crate) ppk: Option<Mixed>,
     /// The peer has proved what its connection demands.

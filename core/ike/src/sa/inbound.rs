@@ -80,12 +80,26 @@ impl IkeSa {
                 );
                 return;
             }
-        } else if !self.takes_request(shared, &packet, octets, (local, remote)) {
-            return;
         }
-        let Some(inbound) = self.unprotect(shared, packet, octets, local, remote) else {
+        let digest = if header.is_response() {
+            None
+        } else {
+            match self.takes_request(shared, &packet, octets, (local, remote)) {
+                Some(digest) => Some(digest),
+                None => return,
+            }
+        };
+        let is_whole = matches!(packet, Packet::Encrypted { .. });
+        let Some(inbound) = self.unprotect(shared, packet, octets, digest, (local, remote)) else {
             return;
         };
+        if let Some(negotiation) = self
+            .negotiation
+            .as_mut()
+            .filter(|_| !inbound.header.is_response())
+        {
+            negotiation.request_octets = if is_whole { octets.len() } else { 0 };
+        }
         self.handle_message(shared, inbound);
     }
 
@@ -97,14 +111,14 @@ impl IkeSa {
         spi_i == self.spi_i && spi_r_fits
     }
 
-    /// Whether a request is the next one; a repeated one gets the stored response.
+    /// The digest of a request that is the next one, or of its first fragment; a repeated one gets the stored response.
     fn takes_request(
         &mut self,
         shared: &mut Shared,
         packet: &Packet<'_>,
         octets: &[u8],
         path: (SocketAddr, SocketAddr),
-    ) -> bool {
+    ) -> Option<[u8; 20]> {
         let id = packet.header().message_id;
         // Of a fragmented request the first fragment stands for the whole.
         let is_later_fragment = matches!(packet, Packet::Fragment { number, .. } if *number != 1);
@@ -113,11 +127,8 @@ impl IkeSa {
         } else {
             shared.sha1(&[octets])
         };
-        if id == self.window.expected() && !is_later_fragment {
-            self.window.note(digest);
-        }
         match self.window.standing(id, &digest) {
-            Standing::New => true,
+            Standing::New => Some(digest),
             Standing::InProgress => {
                 log!(
                     shared,
@@ -129,11 +140,23 @@ impl IkeSa {
                 if !is_later_fragment {
                     count_repeated_request(shared);
                 }
-                false
+                None
             }
-            Standing::Repeated(_) if is_later_fragment => false,
+            Standing::Repeated(_) if is_later_fragment => None,
             Standing::Repeated(response) => {
                 let response = response.to_vec();
+                count_repeated_request(shared);
+                if !self.may_repeat(shared.now, path.1.ip(), octets.len()) {
+                    let from = endpoint(path.1);
+                    log!(
+                        shared,
+                        self,
+                        Ike,
+                        2,
+                        "received retransmit of request with ID {id} from {from}, not answered there or not so often"
+                    );
+                    return None;
+                }
                 log!(
                     shared,
                     self,
@@ -141,12 +164,15 @@ impl IkeSa {
                     1,
                     "received retransmit of request with ID {id}, retransmitting response"
                 );
-                count_repeated_request(shared);
                 count_repeated_response(shared);
                 self.transmit_on(shared, path, response);
-                false
+                None
             }
             Standing::Stale { expected } => {
+                if is_later_fragment {
+                    let from = path.1.ip();
+                    self.window.credit_fragment(shared.now, id, from, octets.len());
+                }
                 let level = if is_later_fragment { 2 } else { 1 };
                 log!(
                     shared,
@@ -155,7 +181,7 @@ impl IkeSa {
                     level,
                     "received message ID {id}, expected {expected}, ignored"
                 );
-                false
+                None
             }
         }
     }
@@ -166,8 +192,8 @@ impl IkeSa {
         shared: &mut Shared,
         packet: Packet<'_>,
         octets: &[u8],
-        local: SocketAddr,
-        remote: SocketAddr,
+        digest: Option<[u8; 20]>,
+        (local, remote): (SocketAddr, SocketAddr),
     ) -> Option<Inbound> {
         let header = packet.header().clone();
         let (first, body_offset, fragment) = match packet {
@@ -240,6 +266,11 @@ impl IkeSa {
             return None;
         };
         self.lifetime.last_inbound = shared.now;
+        // Only now, as anyone who has seen the SPIs could have the digest of another message noted.
+        let is_first = !matches!(fragment, Some((number, _)) if number != 1);
+        if let Some(digest) = digest.filter(|_| is_first) {
+            self.window.note(digest);
+        }
         let (first, plaintext) = match fragment {
             None => (first, content),
             Some((number, total)) => self.reassemble(shared, &header, number, total, first, content)?,

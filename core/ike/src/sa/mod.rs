@@ -277,6 +277,9 @@ impl IkeSa {
         sa.init_half = Some(half(&init_digest));
         sa.window.note(init_digest);
         sa.handshake = Some(Box::new(Handshake::new(false, shared.now)));
+        if let Some(negotiation) = &mut sa.negotiation {
+            negotiation.begun_at = Some(remote.ip());
+        }
         sa.lifetime.half_open = Timer::after(shared.now, shared.settings.half_open_timeout);
         sa
     }

@@ -1,6 +1,7 @@
 //! Messages of ours: protection, fragments, and what is kept for repetition.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use iana::{ExchangeType, NotifyType, PayloadType};
 use wire::payload::{Notify, Payload};
@@ -51,8 +52,47 @@ impl IkeSa {
     pub(crate) fn send_response(&mut self, shared: &mut Shared, message: Outbound) {
         let path = self.request_path.take().map(|path| *path);
         let path = path.unwrap_or((self.local, self.remote));
-        self.transmit_on(shared, path, message.packets.clone());
+        let octets: usize = message.packets.iter().map(Vec::len).sum();
+        match self.begun_at().filter(|begun| *begun != path.1.ip()) {
+            Some(begun) if !self.came_with(octets) => {
+                let there = path.1.ip();
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "not answering {there}, the IKE_SA was begun at {begun} and the answer is longer than the request"
+                );
+            }
+            _ => self.transmit_on(shared, path, message.packets.clone()),
+        }
         self.window.answer(message.packets);
+    }
+
+    /// Where a stranger has begun the IKE_SA, and shown with its first protected message that it receives there.
+    fn begun_at(&self) -> Option<IpAddr> {
+        let begun = self.negotiation.as_ref().and_then(|own| own.begun_at);
+        begun.filter(|_| self.is_half_open())
+    }
+
+    /// Whether the stranger's request that is being answered had at least so many octets in one datagram.
+    fn came_with(&self, octets: usize) -> bool {
+        self.negotiation
+            .as_ref()
+            .is_some_and(|own| own.request_octets >= octets)
+    }
+
+    /// Whether the response to the last request may be sent again, as that came again from an address in so many octets.
+    ///
+    /// Where a stranger has begun it gets it, and a peer where it is; whoever has captured or made one small datagram could
+    /// otherwise have large ones sent to any address.
+    pub(crate) fn may_repeat(&mut self, now: Instant, from: IpAddr, octets: usize) -> bool {
+        let stranger = self.is_half_open();
+        let peer = self.begun_at().unwrap_or(self.remote.ip());
+        if from == peer {
+            return self.window.may_repeat(now);
+        }
+        !stranger && self.window.may_repeat_elsewhere(now, from, octets)
     }
 
     /// Sends a request, which is then on its way.
@@ -178,6 +218,10 @@ impl IkeSa {
         count_repeated_request(shared);
         if let Standing::Repeated(response) = self.window.standing(0, digest) {
             let response = response.to_vec();
+            // It goes to where the request first came from, whoever repeats that.
+            if !self.window.may_repeat(shared.now) {
+                return;
+            }
             log!(
                 shared,
                 self,

@@ -1,5 +1,6 @@
 //! Message IDs, retransmission, and repeated requests (RFC 7296, 2.1 to 2.3). The window is one, both ways.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use iana::ExchangeType;
@@ -35,6 +36,50 @@ struct Answered {
     message_id: u32,
     digest: [u8; 20],
     packets: Box<[Vec<u8>]>,
+    repeats: Option<Box<Repeats>>,
+}
+
+/// How often a response may still be repeated. One small datagram, captured or made by the peer itself, would otherwise
+/// send a large response any number of times to any address.
+#[derive(Debug)]
+struct Repeats {
+    /// Repetitions to the peer, fewer with time.
+    recent: f64,
+    at: Instant,
+    /// Octets that have come from another address, which may get as many.
+    elsewhere: Option<(IpAddr, usize)>,
+}
+
+/// Repetitions to the peer that may follow each other at once, and in a second afterwards. Peers wait for seconds
+/// between theirs.
+const REPEATS: (f64, f64) = (4.0, 2.0);
+
+impl Repeats {
+    fn new(now: Instant) -> Self {
+        Self {
+            recent: 0.0,
+            at: now,
+            elsewhere: None,
+        }
+    }
+
+    fn to_peer(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.recent = (self.recent - passed * REPEATS.1).max(0.0);
+        self.at = now;
+        let granted = self.recent + 1.0 <= REPEATS.0;
+        self.recent += f64::from(u8::from(granted));
+        granted
+    }
+
+    fn credit(&mut self, from: IpAddr, octets: usize) -> &mut usize {
+        let (address, credit) = self.elsewhere.get_or_insert((from, 0));
+        if *address != from {
+            (*address, *credit) = (from, 0);
+        }
+        *credit = credit.saturating_add(octets);
+        credit
+    }
 }
 
 /// How a request of the peer stands to the window.
@@ -100,9 +145,48 @@ impl Window {
                 message_id: self.expected,
                 digest: self.request,
                 packets: packets.into(),
+                repeats: None,
             });
             self.expected = self.expected.wrapping_add(1);
         }
+    }
+
+    /// Whether the last response may be repeated to the peer: a few times.
+    pub(crate) fn may_repeat(&mut self, now: Instant) -> bool {
+        self.repeats(now).is_some_and(|repeats| repeats.to_peer(now))
+    }
+
+    /// Whether it may be repeated to another address, which its request came from in so many octets: in no more octets than
+    /// have come from there.
+    pub(crate) fn may_repeat_elsewhere(&mut self, now: Instant, from: IpAddr, octets: usize) -> bool {
+        let packets = self.answered.iter().flat_map(|answered| &answered.packets);
+        let response: usize = packets.map(Vec::len).sum();
+        let Some(repeats) = self.repeats(now) else {
+            return false;
+        };
+        let credit = repeats.credit(from, octets);
+        let granted = *credit >= response;
+        *credit -= if granted { response } else { 0 };
+        granted
+    }
+
+    /// A fragment of the last request came again that does not ask for a repetition by itself; its octets count.
+    pub(crate) fn credit_fragment(&mut self, now: Instant, message_id: u32, from: IpAddr, octets: usize) {
+        let answered = self.answered.as_ref();
+        if answered.is_some_and(|answered| answered.message_id == message_id)
+            && let Some(repeats) = self.repeats(now)
+        {
+            repeats.credit(from, octets);
+        }
+    }
+
+    fn repeats(&mut self, now: Instant) -> Option<&mut Repeats> {
+        let answered = self.answered.as_mut()?;
+        Some(
+            answered
+                .repeats
+                .get_or_insert_with(|| Box::new(Repeats::new(now))),
+        )
     }
 
     /// The ID of the peer's request that is or will be processed next.
@@ -194,7 +278,25 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
     use std::time::Duration;
+
+    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 66));
+
+    #[test]
+    fn a_response_is_repeated_a_few_times_and_elsewhere_in_as_many_octets_as_came() {
+        #[allow(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let mut window = Window::default();
+        window.take_on();
+        window.answer(vec![vec![0; 600], vec![0; 400]]);
+        let granted = (0..100).filter(|_| window.may_repeat(now)).count();
+        assert_eq!(granted, 4);
+        let later = now + Duration::from_secs(4);
+        assert!(window.may_repeat(later), "as a peer does it");
+        let granted = (0..100).filter(|_| window.may_repeat_elsewhere(now, THERE, 62));
+        assert_eq!(granted.count(), 6, "6200 octets have come, 6000 have gone");
+    }
 
     #[test]
     fn a_request_is_new_then_in_progress_then_repeated() {

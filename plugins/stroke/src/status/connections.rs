@@ -65,6 +65,7 @@ fn authentication(text: &mut String, name: &str, word: &str, round: &Message) {
     }
     let class = match (or_empty(round, "class"), value(round, "eap-type")) {
         (class, Some(kind)) if class == "EAP" => format!("EAP_{}", kind.to_uppercase()),
+        (class, _) if class.is_empty() => "any".to_owned(),
         (class, _) => class,
     };
     text.push_str(&format!(" uses {class} authentication"));

@@ -110,21 +110,22 @@ impl Daemon {
         }
     }
 
-    /// A proposal that is none makes the connection none; the log says what is wrong with it.
+    /// A proposal that cannot be used makes the connection none.
     fn check_proposals(&self, peer: &PeerConfig) -> Result<(), String> {
-        let alone = PeerConfig {
-            children: Vec::new(),
-            ..peer.clone()
-        };
-        for (key, peer) in [("proposals", &alone), ("esp_proposals", peer)] {
-            let problems = self.endpoint.check_proposals(peer);
-            for problem in &problems {
-                let text = format!("connection '{}': {problem}", peer.name);
-                self.logger.log(Group::Cfg, 1, text);
-            }
-            if !problems.is_empty() {
-                return Err(format!("invalid value for: {key}, config discarded"));
-            }
+        let notes = self.endpoint.check_proposals(peer).map_err(|bad| {
+            let key = if bad.of_child {
+                "esp_proposals"
+            } else {
+                "proposals"
+            };
+            let (name, why) = (&peer.name, bad.text);
+            self.logger
+                .log(Group::Cfg, 1, format!("connection '{name}': {key}: {why}"));
+            format!("invalid value for: {key}, config discarded ({why})")
+        })?;
+        for note in notes {
+            let text = format!("connection '{}': {note}", peer.name);
+            self.logger.log(Group::Cfg, 1, text);
         }
         Ok(())
     }

@@ -167,11 +167,11 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
         ),
         (
             "full { proposals = [ aes256-nonsense ] }",
-            "invalid value for: proposals, config discarded",
+            "invalid value for: proposals, config discarded (algorithm 'nonsense' not recognized in 'aes256-nonsense')",
         ),
         (
             "full { children { net { esp_proposals = [ nonsense ] } } }",
-            "invalid value for: esp_proposals, config discarded",
+            "invalid value for: esp_proposals, config discarded (algorithm 'nonsense' not recognized in 'nonsense')",
         ),
         ("full = 1", "unknown option: full, config discarded"),
     ] {

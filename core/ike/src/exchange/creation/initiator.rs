@@ -8,10 +8,11 @@ use wire::payload::{Ke, Nonce, Notify, Payload};
 use super::{Creation, Side, Step, Subject, link, link_of};
 use crate::error::Error;
 use crate::exchange::{error_notify, find};
+use crate::jobs::Owner;
 use crate::output::Job;
 use crate::proposals;
 use crate::sa::{IkeSa, Inbound};
-use crate::shared::{Owner, Shared, log};
+use crate::shared::{Shared, log};
 
 impl IkeSa {
     /// The public value of the method that the peer wants, or else of the one to begin with; without one at once.

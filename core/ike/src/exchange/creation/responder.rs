@@ -13,11 +13,12 @@ use crate::child::{ChildSa, ChildState};
 use crate::error::Error;
 use crate::exchange::find;
 use crate::exchange::ike_sa_init::status;
+use crate::jobs::Owner;
 use crate::output::{Job, KernelResult};
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::selectors;
-use crate::shared::{Owner, Shared, log};
+use crate::shared::{Shared, log};
 use crate::timer::Timer;
 
 /// What charon ties IKE_FOLLOWUP_KE to CREATE_CHILD_SA with. As windows are one, nothing has to be told apart.
