@@ -24,6 +24,7 @@ mod netns {
     mod operation;
     mod pair;
     mod plugins;
+    mod privileges;
     mod rekey;
     mod restart;
     mod road_warrior;

@@ -6,8 +6,34 @@ use std::path::{Path, PathBuf};
 /// Files that one configuration may consist of; more is a circle or a fan of includes that would never end.
 pub(crate) const MAX_FILES: usize = 1000;
 
+/// A folder or a file that may match and is out of reach.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look for included files in '{}': {}", .path.display(), reason(.error))]
+pub(crate) struct Hidden {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl Hidden {
+    /// Returns `None` for other errors: the file does not exist then.
+    fn of(path: &Path, error: io::Error) -> Option<Self> {
+        let path = path.to_owned();
+        (error.kind() == io::ErrorKind::PermissionDenied).then_some(Self { path, error })
+    }
+}
+
 /// The files that match, in alphabetical order. Devices and directories are not taken.
-pub(crate) fn matching(pattern: &str, from: &Path) -> Vec<PathBuf> {
+///
+/// # Errors
+///
+/// If permissions hide files that may match. Ignoring them would drop settings silently.
+pub(crate) fn matching(pattern: &str, from: &Path) -> Result<Vec<PathBuf>, Hidden> {
+    let place = place(pattern, from);
+    if let Err(error) = place.metadata()
+        && let Some(hidden) = Hidden::of(&place, error)
+    {
+        return Err(hidden);
+    }
     let pattern = match from.parent() {
         Some(directory) if !pattern.starts_with('/') => {
             let directory = glob::Pattern::escape(&directory.to_string_lossy());
@@ -15,11 +41,28 @@ pub(crate) fn matching(pattern: &str, from: &Path) -> Vec<PathBuf> {
         }
         _ => pattern.to_owned(),
     };
-    let paths = glob::glob(&pattern).into_iter().flatten();
-    paths
-        .filter_map(Result::ok)
-        .filter(|path| path.is_file())
-        .collect()
+    let mut files = Vec::new();
+    for path in glob::glob(&pattern).into_iter().flatten() {
+        let found = path.map_err(|error| (error.path().to_owned(), io::Error::from(error)));
+        let found = found.and_then(|path| match path.metadata() {
+            Ok(metadata) => Ok(metadata.is_file().then_some(path)),
+            Err(error) => Err((path, error)),
+        });
+        match found {
+            Ok(file) => files.extend(file),
+            Err((path, error)) => Hidden::of(&path, error).map_or(Ok(()), Err)?,
+        }
+    }
+    Ok(files)
+}
+
+/// The part of a pattern without wildcards.
+fn place(pattern: &str, from: &Path) -> PathBuf {
+    let wild = |part: &std::ffi::OsStr| part.to_string_lossy().contains(['*', '?', '[']);
+    let parts = Path::new(pattern).iter().take_while(|part| !wild(part));
+    from.parent()
+        .unwrap_or(Path::new(""))
+        .join(parts.collect::<PathBuf>())
 }
 
 /// Why a file cannot be opened, as the system's error messages have it: without the number.

@@ -69,7 +69,11 @@ impl Loaded {
                 .push(format!("maximum level of {MAX_DEPTH} includes reached, ignored"));
             return;
         }
-        for path in crate::include::matching(pattern.trim_matches('"'), from) {
+        let paths = crate::include::matching(pattern.trim_matches('"'), from).unwrap_or_else(|hidden| {
+            self.log.push(hidden.to_string());
+            Vec::new()
+        });
+        for path in paths {
             match read(&path) {
                 Ok(text) => {
                     self.log

@@ -122,7 +122,12 @@ impl Settings {
     ///
     /// If it cannot be read, or it or what it includes breaks the grammar.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        if !path.exists() {
+        // A file that cannot be reached may be there.
+        let exists = path.try_exists().map_err(|error| Error::Open {
+            file: path.display().to_string(),
+            reason: crate::include::reason(&error),
+        })?;
+        if !exists {
             return Ok(Self::default());
         }
         let mut root = Section::default();

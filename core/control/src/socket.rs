@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{Gid, Group, Uid, User, fchownat};
 
 /// Who gets a socket: `charon.user` and `charon.group`, as far as the system knows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,9 @@ pub fn listen(path: &Path, owner: Owner) -> io::Result<UnixListener> {
 
 fn prepare(path: &Path, owner: Owner) -> io::Result<()> {
     if owner != Owner::default() {
-        nix::unistd::chown(path, owner.user, owner.group)?;
+        // The account may own the folder, and replace the socket by a link to a file of root's.
+        let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
+        fchownat(AT_FDCWD, path, owner.user, owner.group, flags)?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o770))
 }

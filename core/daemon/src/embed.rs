@@ -162,7 +162,7 @@ impl Daemon {
             threads: 16,
             started: (Instant::now(), SystemTime::now()),
             input,
-            controls: Vec::new(),
+            controls: Default::default(),
             receiver: None,
         }
     }

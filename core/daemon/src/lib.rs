@@ -8,6 +8,7 @@ pub mod args;
 mod attributes;
 mod bus;
 pub mod commands;
+mod controls;
 pub mod embed;
 pub mod host;
 pub mod input;

@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use crate::privileges::Account;
+
 /// The file, removed on drop.
 #[derive(Debug)]
 pub struct PidFile {
@@ -44,12 +46,12 @@ impl PidFile {
         }
     }
 
-    /// Makes the file; one of a daemon that is gone is replaced, which `note` is told.
+    /// Creates the file and gives it to `account`. The file of a daemon that has ended is replaced, and `note` is told.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub fn create(path: &Path, note: impl FnOnce(String)) -> Result<Self, Error> {
+    pub fn create(path: &Path, account: Option<&Account>, note: impl FnOnce(String)) -> Result<Self, Error> {
         let wrap = |error| Error::Write {
             path: path.to_owned(),
             error,
@@ -71,17 +73,27 @@ impl PidFile {
             .mode(0o644)
             .open(path)
             .map_err(wrap)?;
-        writeln!(file, "{}", std::process::id()).map_err(wrap)?;
-        Ok(Self {
+        // From here on it is removed if anything fails.
+        let made = Self {
             path: path.to_owned(),
-        })
+        };
+        writeln!(file, "{}", std::process::id()).map_err(wrap)?;
+        account
+            .map_or(Ok(()), |account| account.give(&file))
+            .map_err(wrap)?;
+        Ok(made)
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // Without privileges the directory may be out of reach; the next start sees that nobody is there.
-        let _ = fs::remove_file(&self.path);
+        // `charon.user` owns the file, but may not be allowed to change the folder. An empty file names no process, so its
+        // reader cannot mistake a later process with the same number for the daemon.
+        if fs::remove_file(&self.path).is_err() {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).truncate(true);
+            let _ = options.custom_flags(libc::O_NOFOLLOW).open(&self.path);
+        }
     }
 }
 
@@ -108,7 +120,7 @@ mod tests {
         fs::create_dir(path.parent().unwrap()).unwrap();
         fs::write(&path, "4194304999\n").unwrap();
         let mut notes = Vec::new();
-        let file = PidFile::create(&path, |note| notes.push(note)).unwrap();
+        let file = PidFile::create(&path, None, |note| notes.push(note)).unwrap();
         assert_eq!(
             notes,
             [format!(
@@ -129,12 +141,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("charon.pid");
         fs::write(&path, "1\n").unwrap();
-        assert!(PidFile::create(&path, drop).is_ok());
+        assert!(PidFile::create(&path, None, drop).is_ok());
     }
 
     #[test]
     fn an_unwritable_directory_names_the_setting() {
-        let error = PidFile::create(Path::new("/proc/none/charon.pid"), drop)
+        let error = PidFile::create(Path::new("/proc/none/charon.pid"), None, drop)
             .unwrap_err()
             .to_string();
         assert!(

@@ -1,135 +1,259 @@
-//! Giving up what is not needed once plugins are loaded.
+//! Drops privileges for good: on every thread, and for every program that the daemon starts.
+//!
+//! The kernel keeps capabilities per thread, and a new thread inherits those of its creator. The daemon therefore drops
+//! privileges on the first lines of the process, while it has one thread; all later threads inherit the result.
+//!
+//! `charon.user` and `charon.group` need a second step. Control plugins create sockets as root and start threads in the same
+//! call, so the account changes after that, on each thread: see
+//! [`sys::assume_on_other_threads`](crate::sys::assume_on_other_threads).
 
-use caps::{CapSet, Capability, CapsHashSet};
-use nix::unistd::{Gid, Group, Uid, User};
+mod account;
+mod promise;
 
-/// What the daemon and its scripts keep: SAs, routes and TUN devices; ports below 1024; raw sockets.
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use caps::Capability;
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access, geteuid, gettid};
+
+use crate::sys;
+use crate::sys::credentials::{self, Credentials, Sets, bits};
+
+pub use account::{Account, Unknown};
+use promise::Promise;
+
+/// The daemon keeps these: SAs, routes and TUN devices; ports below 1024; raw sockets.
 const KEPT: [Capability; 3] = [
     Capability::CAP_NET_ADMIN,
     Capability::CAP_NET_BIND_SERVICE,
     Capability::CAP_NET_RAW,
 ];
 
-/// Whom to become.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    user: Option<(Uid, String)>,
-    group: Option<Gid>,
+/// Scripts get these, as root and as another user: firewalls, routes, addresses.
+const SCRIPTS: [Capability; 1] = [Capability::CAP_NET_ADMIN];
+
+/// A start that changes the account needs these too: it creates files where the account may not, gives them away, and sets
+/// their mode afterwards.
+const START: [Capability; 3] = [
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_FOWNER,
+];
+
+/// The change itself needs these.
+const BECOME: [Capability; 2] = [Capability::CAP_SETGID, Capability::CAP_SETUID];
+
+/// Longest wait for a thread to take a signal. On an idle machine that takes microseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The privileges of a start, and those that remain at its end.
+pub struct Privileges {
+    promise: Promise,
+    account: Option<Account>,
+    /// Capabilities that the change of the account needs and the process does not have.
+    lacking: u64,
+    /// Steps that failed. The start goes on, because a container may have dropped privileges before.
+    pub problems: Vec<String>,
 }
 
-impl Account {
-    /// Looks `charon.user` and `charon.group` up. Unknown names are left out and reported.
-    pub fn look_up(user: Option<&str>, group: Option<&str>) -> (Self, Vec<String>) {
-        let mut account = Self::default();
-        let mut problems = Vec::new();
-        if let Some(name) = user {
-            match User::from_name(name) {
-                Ok(Some(user)) => {
-                    account.user = Some((user.uid, user.name));
-                    account.group = Some(user.gid);
-                }
-                _ => problems.push(format!(
-                    "there is no user '{name}' (charon.user), privileges are not dropped to it"
-                )),
-            }
-        }
-        if let Some(name) = group {
-            match Group::from_name(name) {
-                Ok(Some(group)) => account.group = Some(group.gid),
-                _ => problems.push(format!(
-                    "there is no group '{name}' (charon.group), it is not changed"
-                )),
-            }
-        }
-        (account, problems)
-    }
-
-    /// Whether user or group are to change at all.
-    pub fn changes(&self) -> bool {
-        self.user.is_some() || self.group.is_some()
-    }
+/// The privileges that the process was started with, less those that are dropped in any case.
+pub struct Limited {
+    held: u64,
+    bounding: u64,
+    problems: Vec<String>,
 }
 
-/// Becomes `account` and gives all other capabilities up, for this process and what it runs. Returns what could not be
-/// done, which is no reason to stop: a container may have taken the privileges away already.
-pub fn drop_privileges(account: &Account) -> Vec<String> {
-    let mut problems = Vec::new();
-    let mut attempt = |what: &str, result: Result<(), String>| {
+impl Limited {
+    /// Forbids new privileges, core dumps and debuggers, and limits the capabilities that programs can get. Call it while the
+    /// process has one thread: it acts on the calling thread and on threads started later.
+    pub fn new() -> Self {
+        let mut limited = Self {
+            held: 0,
+            bounding: credentials::bounding(),
+            problems: Vec::new(),
+        };
+        limited.attempt("forbid core dumps", nix::sys::prctl::set_dumpable(false));
+        limited.attempt("forbid new privileges", nix::sys::prctl::set_no_new_privs());
+        match credentials::held() {
+            Ok(sets) => limited.limit(sets),
+            Err(error) => limited
+                .problems
+                .push(format!("unable to read capabilities: {error}")),
+        }
+        limited
+    }
+
+    fn limit(&mut self, sets: Sets) {
+        self.held = sets.permitted;
+        // File capabilities may be permitted without being effective.
+        let raised = Sets {
+            effective: sets.permitted,
+            ..sets
+        };
+        self.attempt("use capabilities", credentials::set(raised));
+        let more = self.bounding & !mask(&SCRIPTS);
+        if self.held & Capability::CAP_SETPCAP.bitmask() == 0 {
+            // Scripts of other users gain nothing, because new privileges are forbidden.
+            if more != 0 && geteuid().is_root() {
+                self.problems.push(format!(
+                    "scripts that run as root may have more capabilities than {}: limiting them takes CAP_SETPCAP",
+                    names(mask(&SCRIPTS))
+                ));
+            }
+            return;
+        }
+        for capability in bits(more) {
+            self.attempt("limit capabilities", credentials::drop_bounding(capability));
+        }
+        self.bounding &= mask(&SCRIPTS);
+    }
+
+    /// Drops all capabilities except those that the daemon needs and, if the account is to change, those that the start
+    /// needs until then. Call it while the process has one thread.
+    pub fn keep(mut self, account: Option<Account>) -> Privileges {
+        let scripts = mask(&SCRIPTS) & self.held & self.bounding;
+        let mut credentials = Credentials {
+            identity: None,
+            permitted: mask(&KEPT) & self.held,
+            inheritable: scripts,
+            ambient: scripts,
+        };
+        let more = account
+            .as_ref()
+            .map_or(0, |_| (mask(&START) | mask(&BECOME)) & self.held);
+        let now = Credentials {
+            permitted: credentials.permitted | more,
+            ..credentials
+        };
+        self.attempt("drop capabilities", Credentials { ambient: 0, ..now }.assume());
+        // The environment's secure bits may forbid ambient capabilities.
+        if let Err(error) = now.assume() {
+            let text = format!("scripts have no capabilities unless they run as root: {error}");
+            self.problems.push(text);
+            credentials.ambient = 0;
+        }
+        if let Some(account) = &account {
+            self.attempt("keep capabilities", credentials::keep_capabilities());
+            credentials.identity = Some(account.identity());
+        }
+        let missing = mask(&KEPT) & !self.held;
+        if missing != 0 {
+            self.problems.push(format!(
+                "running without {}, which some operations need",
+                names(missing)
+            ));
+        }
+        Privileges {
+            promise: Promise {
+                credentials,
+                bounding: self.bounding,
+            },
+            account,
+            lacking: mask(&BECOME) & !self.held,
+            problems: self.problems,
+        }
+    }
+
+    fn attempt<E: Display>(&mut self, what: &str, result: Result<(), E>) {
         if let Err(error) = result {
-            problems.push(format!("unable to {what}: {error}"));
+            self.problems.push(format!("unable to {what}: {error}"));
         }
-    };
-    let held = caps::read(None, CapSet::Permitted).unwrap_or_default();
-    let kept: CapsHashSet = KEPT
-        .into_iter()
-        .filter(|capability| held.contains(capability))
-        .collect();
-    if held.contains(&Capability::CAP_SETPCAP) {
-        let others = caps::runtime::thread_all_supported()
+    }
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Privileges {
+    /// The account that the process changes to at the end of the start.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
+    /// Changes to the account, if one is set, and checks that no thread has more privileges than promised. The calling thread
+    /// changes last: as long as another thread may fail, it keeps the rights to remove the files of the start.
+    ///
+    /// # Errors
+    ///
+    /// If a thread has more privileges, or cannot change to the account. The daemon must not run then.
+    pub fn give_up(&self) -> Result<(), String> {
+        if let Some(account) = &self.account {
+            let failed = |error: &dyn Display| format!("cannot become {account}: {error}{}", self.lacking());
+            let credentials = self.promise.credentials;
+            sys::assume_on_other_threads(credentials, PATIENCE).map_err(|error| failed(&error))?;
+            self.check(Some(gettid().as_raw()))?;
+            credentials.assume().map_err(|error| failed(&error))?;
+        }
+        self.check(None)
+    }
+
+    /// The capabilities that are missing to change the account, and what to do about it.
+    fn lacking(&self) -> String {
+        if self.lacking == 0 {
+            return String::new();
+        }
+        let names = names(self.lacking);
+        format!(
+            "; that takes {names}, which the daemon was started without: start it as root, or remove the setting"
+        )
+    }
+
+    fn check(&self, except: Option<i32>) -> Result<(), String> {
+        match self.promise.breaches(except) {
+            Ok(breaches) if breaches.is_empty() => Ok(()),
+            Ok(breaches) => Err(format!("privileges are not dropped: {}", breaches.join("; "))),
+            Err(error) => Err(format!(
+                "cannot check that privileges are dropped: {error}; mount /proc"
+            )),
+        }
+    }
+}
+
+/// The end of a message about a file that could not be opened: root without CAP_DAC_OVERRIDE, and `charon.user`, can open
+/// fewer files than the operator may expect.
+pub fn hint(error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    format!(
+        "; the daemon runs as uid {} without CAP_DAC_OVERRIDE, give that user access to the file and its folders",
+        geteuid()
+    )
+}
+
+/// Warns about files that the daemon opened as root and cannot open again as the account.
+pub fn out_of_reach(account: &Account, read: &[PathBuf], written: &[PathBuf]) -> Vec<String> {
+    let attempts = read.iter().map(|path| (path, AccessFlags::R_OK, "read"));
+    let attempts = attempts.chain(written.iter().map(|path| (path, AccessFlags::W_OK, "write")));
+    let denied = attempts.filter(|(path, flags, _)| access(*path, *flags) == Err(Errno::EACCES));
+    denied
+        .map(|(path, _, what)| {
+            format!(
+                "{account} may not {what} '{}' when it is reloaded, give it access to the file and its folders",
+                path.display()
+            )
+        })
+        .collect()
+}
+
+fn mask(capabilities: &[Capability]) -> u64 {
+    capabilities.iter().fold(0, |mask, it| mask | it.bitmask())
+}
+
+/// `CAP_NET_ADMIN, CAP_NET_RAW`.
+fn names(set: u64) -> String {
+    let all = bits(set).filter_map(|bit| {
+        caps::all()
             .into_iter()
-            .filter(|capability| !KEPT.contains(capability));
-        for capability in others {
-            attempt(
-                "limit capabilities",
-                text(caps::drop(None, CapSet::Bounding, capability)),
-            );
-        }
-    }
-    if account.changes() {
-        attempt("keep capabilities", text(nix::sys::prctl::set_keepcaps(true)));
-    }
-    if let Some(gid) = account.group {
-        attempt("change the groups", text(nix::unistd::setgroups(&[gid])));
-        attempt("change the group", text(nix::unistd::setgid(gid)));
-    }
-    if let Some((uid, name)) = &account.user {
-        attempt(&format!("become user '{name}'"), text(nix::unistd::setuid(*uid)));
-    }
-    // Effective first, because it may not exceed what is permitted; ambient last, because it needs the inheritable.
-    for set in [
-        CapSet::Effective,
-        CapSet::Permitted,
-        CapSet::Inheritable,
-        CapSet::Effective,
-        CapSet::Ambient,
-    ] {
-        attempt("drop capabilities", text(caps::set(None, set, &kept)));
-    }
-    attempt("forbid new privileges", text(nix::sys::prctl::set_no_new_privs()));
-    // Changing the user switches this back on.
-    attempt("forbid core dumps", text(nix::sys::prctl::set_dumpable(false)));
-    for capability in KEPT.iter().filter(|capability| !held.contains(capability)) {
-        problems.push(format!(
-            "running without {capability}, which some operations need"
-        ));
-    }
-    problems
-}
-
-fn text<E: std::fmt::Display>(result: Result<(), E>) -> Result<(), String> {
-    result.map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_user_is_only_reported() {
-        let (account, problems) =
-            Account::look_up(Some("nobody-of-this-name"), Some("no-group-of-this-name"));
-        assert!(!account.changes());
-        assert!(
-            problems[0].contains("nobody-of-this-name") && problems[0].contains("charon.user"),
-            "{problems:?}"
-        );
-        assert!(problems[1].contains("charon.group"), "{problems:?}");
-    }
-
-    #[test]
-    fn a_user_brings_its_group() {
-        let (account, problems) = Account::look_up(Some("root"), None);
-        assert_eq!(problems, Vec::<String>::new());
-        assert_eq!(account.group, Some(Gid::from_raw(0)));
-    }
+            .find(|capability| u32::from(capability.index()) == bit)
+    });
+    all.map(|capability| capability.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

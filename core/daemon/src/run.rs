@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use ike::{Endpoint, JobId, JobResult, Output};
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
-use plugin_api::{ErrorKind, Host, Running};
+use plugin_api::{ErrorKind, Host};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -15,6 +15,7 @@ use crate::bus::Bus;
 use crate::commands::Operations;
 use crate::commands::names::Names;
 use crate::commands::sas::Describe;
+use crate::controls::Controls;
 use crate::host::DaemonHost;
 use crate::input::{self, Command, Input};
 use crate::jobs::{Pool, Submitted};
@@ -51,7 +52,7 @@ pub struct Daemon {
     /// For threads that answer to the loop.
     pub(crate) input: input::Sender,
     /// Control plugins.
-    pub(crate) controls: Vec<Box<dyn Running>>,
+    pub(crate) controls: Controls,
     pub(crate) receiver: Option<Receiver>,
 }
 
@@ -348,9 +349,7 @@ impl Daemon {
         // Answers come before the end of those who wait for them.
         self.logger.flush();
         self.logger.give_up();
-        for control in self.controls.drain(..) {
-            control.stop();
-        }
+        self.controls.stop();
         drop(self.receiver.take());
         self.kernel.flush();
         // Listeners end with their last scripts.

@@ -1,8 +1,9 @@
-//! From the command line to the loop: settings, log, plugins, sockets, privileges, in this order.
+//! From the command line to the loop: first privileges, settings, log, plugins, sockets, remaining privileges, in this order.
+
+mod setup;
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -12,29 +13,30 @@ use crypto::registry::Registry;
 use iana::HashAlgorithm;
 use ike::Endpoint;
 use plugin_api::log::Group;
-use plugin_api::{Host, KernelIpsec, Random, RandomQuality, Running};
+use plugin_api::{KernelIpsec, Random, RandomQuality};
 
 use crate::addresses::VirtualAddresses;
 use crate::args;
 use crate::bus::Bus;
 use crate::commands::names::Names;
 use crate::commands::{Operations, load_secrets};
+use crate::controls::Controls;
 use crate::host::DaemonHost;
 use crate::input::{self, Input};
 use crate::jobs::Pool;
 use crate::kernel::Kernel;
-use crate::loaded::{self, LoadedControl, LoadedPlugins};
+use crate::loaded::{self, LoadedPlugins};
 use crate::log::{Logger, targets, this_is_the_loop, thread_number};
 use crate::net::{Ports, Sockets};
 use crate::options::{ike_settings, truth};
 use crate::pages;
-use crate::paths::Paths;
 use crate::pidfile::PidFile;
-use crate::privileges::{self, Account};
-use crate::product;
+use crate::privileges::{self, Limited, Privileges};
 use crate::randomness::ReadAhead;
 use crate::run::{Daemon, Inputs};
 use crate::sys;
+
+use setup::{Setup, load_settings};
 
 /// Why the daemon did not start.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ impl Failure {
 ///
 /// See [`Failure`]; the reason is in the log too.
 pub fn charon(options: args::Options) -> Result<(), Failure> {
+    let limited = Limited::new();
     this_is_the_loop();
     let started = (Instant::now(), SystemTime::now());
     // Before anything else may be given that number.
@@ -75,10 +78,21 @@ pub fn charon(options: args::Options) -> Result<(), Failure> {
         })
     });
     let ready = ready.transpose()?;
-    let _ = nix::sys::prctl::set_dumpable(false);
+    let mut setup = Setup::read()?;
+    let privileges = limited.keep(setup.account.clone());
+    // The first thread besides this one.
     let logger = Logger::start().map_err(|error| Failure::new(format!("no thread for the log: {error}")))?;
     abort_on_panic(Arc::clone(&logger));
-    let result = run(options, ready, &logger, started);
+    let result = setup.open_log(&options.log, &logger).and_then(|()| {
+        let start = Start {
+            setup,
+            options,
+            privileges,
+            ready,
+            started,
+        };
+        start.run(&logger)
+    });
     if let Err(failure) = &result {
         logger.log(
             Group::Dmn,
@@ -90,151 +104,147 @@ pub fn charon(options: args::Options) -> Result<(), Failure> {
     result
 }
 
-fn run(
+/// The parts of a start.
+struct Start {
+    setup: Setup,
     options: args::Options,
+    privileges: Privileges,
     ready: Option<OwnedFd>,
-    logger: &Arc<Logger>,
     started: (Instant, SystemTime),
-) -> Result<(), Failure> {
-    let executable = std::env::current_exe().map_err(|error| Failure::new(format!("where am I? {error}")))?;
-    let mut paths = Paths::of(&executable);
-    let settings = load_settings(&paths.strongswan_conf()).map_err(|message| {
-        logger.set_sinks(targets::open(&Settings::default(), &options.log).0);
-        Failure {
-            code: Failure::SETTINGS,
-            message,
-        }
-    })?;
-    paths.apply(&settings);
-    let (sinks, problems) = targets::open(&settings, &options.log);
-    logger.set_sinks(sinks);
-    let system = product::system();
-    let (name, version) = (product::NAME, product::VERSION);
-    let host_system = format!("{} {}, {}", system.name, system.release, system.machine);
-    logger.log(
-        Group::Dmn,
-        1,
-        format!("Starting IKE charon daemon ({name} {version}, {host_system})"),
-    );
-    problems
-        .into_iter()
-        .for_each(|problem| logger.log(Group::Dmn, 0, problem));
-
-    let pid_file = paths.pid_file();
-    PidFile::check(&pid_file).map_err(Failure::new)?;
-    let (parsed, problems) = Options::from_settings(&settings);
-    problems
-        .into_iter()
-        .for_each(|problem| logger.log(Group::Cfg, 1, problem));
-
-    let (input, inputs) = input::channel();
-    let host = DaemonHost::new(settings.clone(), Arc::clone(logger), input.clone());
-    let host = Arc::new(host.with_piddir(&paths.pid));
-    let mut plugins = loaded::load(&settings, &paths.plugins, &host, logger).map_err(Failure::new)?;
-    logger.log(
-        Group::Lib,
-        1,
-        format!("loaded plugins: {}", plugins.names().join(" ")),
-    );
-    let registry = std::mem::take(&mut plugins.registry);
-    let Requirements { backend, random } = requirements(&plugins, &registry)?;
-
-    // The ports come before the kernel is touched: another daemon may be at work.
-    let ports = ports(&settings, &parsed);
-    let sockets = Arc::new(Sockets::open(&ports).map_err(Failure::new)?);
-    sockets
-        .prepare(backend.as_ref())
-        .into_iter()
-        .for_each(|problem| logger.log(Group::Net, 1, problem));
-    let addresses = VirtualAddresses::new(Arc::clone(&host), Arc::clone(logger));
-    let kernel = Kernel::new(Arc::clone(&backend), Arc::clone(logger), addresses);
-    logger.log(Group::Knl, 1, plugins.kernel_ipsec_choice());
-
-    let ike_settings = ike_settings(&parsed, sockets.ports(), kernel.features());
-    let randomness = Box::new(ReadAhead::new(random));
-    let mut endpoint = Endpoint::new(ike_settings, Arc::new(registry), randomness, Instant::now());
-    if plugins.has("counters") || plugins.has("metrics") {
-        endpoint.start_tally();
-    }
-    if let Ok(secrets) = load_secrets(&paths.secrets(&settings), logger) {
-        endpoint.secrets_mut().replace_file_secrets(secrets);
-    }
-
-    let threads = parsed.threads;
-    logger.log(Group::Job, 1, format!("spawning {threads} worker threads"));
-    let controls = start_controls_and_drop_privileges(&parsed, &plugins.controls, &host, logger)?;
-    let done = input.clone();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let pool = Pool::start(
-        cores,
-        Box::new(move |id, result| done.send(Input::Job(id, result))),
-    )
-    .map_err(|error| Failure::new(format!("no threads for the crypto pool: {error}")))?;
-    let observer = input.clone();
-    logger.set_observer(Box::new(move |record| {
-        observer.send(Input::Log(Box::new(record.clone())))
-    }));
-    let (receiver, messages) = sockets
-        .receive(backend, Arc::clone(logger))
-        .map_err(|error| Failure::new(format!("no thread to receive: {error}")))?;
-
-    let mut daemon = Daemon {
-        endpoint,
-        kernel,
-        sockets,
-        pool,
-        host: Arc::clone(&host),
-        logger: Arc::clone(logger),
-        bus: Bus::new(std::mem::take(&mut plugins.listeners)),
-        operations: Operations::default(),
-        names: Names::default(),
-        credentials: credentials::Store::default(),
-        plugins,
-        paths,
-        legacy: options.log,
-        threads,
-        started,
-        input,
-        controls,
-        receiver: Some(receiver),
-    };
-    daemon.endpoint.set_local_addresses(daemon.listening_addresses());
-    daemon.configure_payloads();
-    daemon.apply_log_levels();
-    let _pid_file =
-        PidFile::create(&pid_file, |note| logger.log(Group::Dmn, 1, note)).map_err(Failure::new)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("no event loop: {error}")))?;
-    let announce = move || {
-        if let Some(ready) = ready {
-            // Whoever waited may have gone.
-            let _ = std::fs::File::from(ready).write_all(b"\n");
-        }
-        // Clients that waited for the daemon come at once, and need some of it.
-        tokio::spawn(async {
-            tokio::time::sleep(pages::IDLE_AFTER).await;
-            pages::give_back_code();
-        });
-    };
-    let result = runtime.block_on(daemon.run(
-        Inputs {
-            input: inputs,
-            messages,
-        },
-        announce,
-    ));
-    // After the back end for IPsec, whose routes it removes.
-    host.release_kernel_net();
-    result.map_err(Failure::new)
 }
 
-fn load_settings(path: &Path) -> Result<Settings, String> {
-    match Settings::load(path) {
-        Ok(settings) => Ok(settings),
-        Err(_) if !path.exists() => Ok(Settings::default()),
-        Err(error) => Err(format!("invalid config file '{}': {error}", path.display())),
+impl Start {
+    fn run(self, logger: &Arc<Logger>) -> Result<(), Failure> {
+        for problem in &self.privileges.problems {
+            logger.log(Group::Dmn, 1, problem);
+        }
+        PidFile::check(&self.setup.paths.pid_file()).map_err(Failure::new)?;
+        let (input, inputs) = input::channel();
+        let host = DaemonHost::new(self.setup.settings.clone(), Arc::clone(logger), input.clone());
+        let host = Arc::new(host.with_piddir(&self.setup.paths.pid));
+        let result = self.serve(logger, &host, (input, inputs));
+        // After the back end for IPsec, whose routes it removes; also when the start fails.
+        host.release_kernel_net();
+        result
+    }
+
+    fn serve(
+        self,
+        logger: &Arc<Logger>,
+        host: &Arc<DaemonHost>,
+        (input, inputs): (input::Sender, input::Receiver),
+    ) -> Result<(), Failure> {
+        let settings = &self.setup.settings;
+        let (parsed, problems) = &self.setup.parsed;
+        for problem in problems {
+            logger.log(Group::Cfg, 1, problem);
+        }
+        let paths = self.setup.paths.clone();
+        let mut plugins = loaded::load(settings, &paths.plugins, host, logger).map_err(Failure::new)?;
+        logger.log(
+            Group::Lib,
+            1,
+            format!("loaded plugins: {}", plugins.names().join(" ")),
+        );
+        let registry = std::mem::take(&mut plugins.registry);
+        let Requirements { backend, random } = requirements(&plugins, &registry)?;
+
+        // The ports come before the kernel is touched: another daemon may be at work.
+        let ports = ports(settings, parsed);
+        let sockets = Arc::new(Sockets::open(&ports).map_err(Failure::new)?);
+        sockets
+            .prepare(backend.as_ref())
+            .into_iter()
+            .for_each(|problem| logger.log(Group::Net, 1, problem));
+        let addresses = VirtualAddresses::new(Arc::clone(host), Arc::clone(logger));
+        let kernel = Kernel::new(Arc::clone(&backend), Arc::clone(logger), addresses);
+        logger.log(Group::Knl, 1, plugins.kernel_ipsec_choice());
+
+        let ike_settings = ike_settings(parsed, sockets.ports(), kernel.features());
+        let randomness = Box::new(ReadAhead::new(random));
+        let mut endpoint = Endpoint::new(ike_settings, Arc::new(registry), randomness, Instant::now());
+        if plugins.has("counters") || plugins.has("metrics") {
+            endpoint.start_tally();
+        }
+        if let Ok(secrets) = load_secrets(&paths.secrets(settings), logger) {
+            endpoint.secrets_mut().replace_file_secrets(secrets);
+        }
+
+        let threads = parsed.threads;
+        logger.log(Group::Job, 1, format!("spawning {threads} worker threads"));
+        let controls = Controls::start(&plugins.controls, host, logger).map_err(Failure::new)?;
+        let pool = crypto_pool(&input)?;
+        let observer = input.clone();
+        logger.set_observer(Box::new(move |record| {
+            observer.send(Input::Log(Box::new(record.clone())))
+        }));
+        let (receiver, messages) = sockets
+            .receive(backend, Arc::clone(logger))
+            .map_err(|error| Failure::new(format!("no thread to receive: {error}")))?;
+
+        let mut daemon = Daemon {
+            endpoint,
+            kernel,
+            sockets,
+            pool,
+            host: Arc::clone(host),
+            logger: Arc::clone(logger),
+            bus: Bus::new(std::mem::take(&mut plugins.listeners)),
+            operations: Operations::default(),
+            names: Names::default(),
+            credentials: credentials::Store::default(),
+            plugins,
+            paths,
+            legacy: self.options.log.clone(),
+            threads,
+            started: self.started,
+            input,
+            controls,
+            receiver: Some(receiver),
+        };
+        daemon.endpoint.set_local_addresses(daemon.listening_addresses());
+        daemon.configure_payloads();
+        daemon.apply_log_levels();
+        let account = self.privileges.account();
+        let note = |note| logger.log(Group::Dmn, 1, note);
+        let _pid_file = PidFile::create(&self.setup.paths.pid_file(), account, note).map_err(Failure::new)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("no event loop: {error}")))?;
+        // Last, because a failed start needs these privileges to remove its files and sockets.
+        self.give_up_privileges(logger)?;
+        let ready = self.ready;
+        let announce = move || {
+            if let Some(ready) = ready {
+                // Whoever waited may have gone.
+                let _ = std::fs::File::from(ready).write_all(b"\n");
+            }
+            // Clients that waited for the daemon come at once, and need some of it.
+            tokio::spawn(async {
+                tokio::time::sleep(pages::IDLE_AFTER).await;
+                pages::give_back_code();
+            });
+        };
+        let result = runtime.block_on(daemon.run(
+            Inputs {
+                input: inputs,
+                messages,
+            },
+            announce,
+        ));
+        result.map_err(Failure::new)
+    }
+
+    fn give_up_privileges(&self, logger: &Logger) -> Result<(), Failure> {
+        self.privileges.give_up().map_err(Failure::new)?;
+        if let Some(account) = self.privileges.account() {
+            let [read, written] = self.setup.files();
+            for problem in privileges::out_of_reach(account, &read, &written) {
+                logger.log(Group::Dmn, 1, problem);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -263,6 +273,16 @@ fn requirements(plugins: &LoadedPlugins, registry: &Registry) -> Result<Requirem
     Ok(Requirements { backend, random })
 }
 
+fn crypto_pool(input: &input::Sender) -> Result<Pool, Failure> {
+    let done = input.clone();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Pool::start(
+        cores,
+        Box::new(move |id, result| done.send(Input::Job(id, result))),
+    )
+    .map_err(|error| Failure::new(format!("no threads for the crypto pool: {error}")))
+}
+
 fn ports(settings: &Settings, options: &Options) -> Ports {
     let allowed = |key: &str| {
         settings
@@ -276,51 +296,6 @@ fn ports(settings: &Settings, options: &Options) -> Ports {
         ipv6: allowed("use_ipv6").unwrap_or(true),
         max_packet: options.max_packet,
     }
-}
-
-/// Sockets of control plugins are made by whoever may give them to another user; else the plugins' threads, which
-/// inherit what this thread has left, come after privileges are gone.
-fn start_controls_and_drop_privileges(
-    options: &Options,
-    controls: &[LoadedControl],
-    host: &Arc<DaemonHost>,
-    logger: &Arc<Logger>,
-) -> Result<Vec<Box<dyn Running>>, Failure> {
-    let (account, problems) = Account::look_up(options.user.as_deref(), options.group.as_deref());
-    let start = || {
-        let mut running = Vec::new();
-        for LoadedControl {
-            plugin,
-            critical,
-            control,
-        } in controls
-        {
-            match control.start(Arc::clone(host) as Arc<dyn Host>) {
-                Ok(started) => running.push(started),
-                Err(error) => {
-                    let text = format!("plugin '{plugin}' cannot be started: {error}");
-                    if *critical {
-                        return Err(Failure::new(text));
-                    }
-                    logger.log(Group::Lib, 1, text);
-                }
-            }
-        }
-        Ok(running)
-    };
-    let drop_privileges = || privileges::drop_privileges(&account);
-    let (running, more) = if account.changes() {
-        let running = start()?;
-        (running, drop_privileges())
-    } else {
-        let problems = drop_privileges();
-        (start()?, problems)
-    };
-    problems
-        .into_iter()
-        .chain(more)
-        .for_each(|problem| logger.log(Group::Dmn, 1, problem));
-    Ok(running)
 }
 
 /// A panic in the loop leaves a half-updated table of SAs, which is worse than a restart. Panics elsewhere fail what
@@ -351,7 +326,7 @@ impl Daemon {
     /// Reads strongswan.conf again; nothing has changed if that fails.
     pub(crate) fn try_reload(&mut self) -> Result<(), String> {
         let settings = load_settings(&self.paths.strongswan_conf())?;
-        let (sinks, problems) = targets::open(&settings, &self.legacy);
+        let (sinks, problems) = targets::open(&settings, &self.legacy, None);
         self.logger.set_sinks(sinks);
         problems
             .into_iter()

@@ -2,17 +2,34 @@
 #![allow(unsafe_code)]
 
 mod batch;
+pub mod credentials;
+pub mod every_thread;
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub use batch::{Batch, Datagrams};
+use credentials::Credentials;
+
+/// Gives these credentials to all threads except the calling one, and returns when all have them.
+///
+/// # Errors
+///
+/// If a thread may not have them, or does not answer within `patience`. Other threads may have them already.
+pub fn assume_on_other_threads(
+    credentials: Credentials,
+    patience: Duration,
+) -> Result<(), every_thread::Error> {
+    // SAFETY: `assume` makes system calls only, and its errors are plain numbers.
+    unsafe { every_thread::on_other_threads(move || credentials.assume(), patience) }
+}
 
 /// Lets the runtime that this is called in watch for datagrams.
 ///

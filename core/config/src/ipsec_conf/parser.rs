@@ -124,7 +124,9 @@ impl Parser {
                     if depth >= MAX_DEPTH {
                         return Err(error(format!("files are included more than {MAX_DEPTH} deep")));
                     }
-                    for included in crate::include::matching(&unquoted(rest).map_err(error)?, path) {
+                    let pattern = unquoted(rest).map_err(error)?;
+                    let paths = crate::include::matching(&pattern, path);
+                    for included in paths.map_err(|hidden| error(hidden.to_string()))? {
                         self.file(&included, depth + 1)?;
                     }
                     self.current = None;

@@ -250,7 +250,8 @@ impl<'a> Parser<'a> {
         if pattern.is_empty() {
             return Err(self.error("expected a file after 'include'"));
         }
-        for path in include::matching(pattern, self.path) {
+        let paths = include::matching(pattern, self.path).map_err(|hidden| self.error(hidden.to_string()))?;
+        for path in paths {
             *self.files += 1;
             if *self.files > include::MAX_FILES {
                 return Err(self.error(format!("more than {} files are included", include::MAX_FILES)));

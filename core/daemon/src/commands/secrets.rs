@@ -8,6 +8,7 @@ use plugin_api::log::Group;
 
 use super::Answer;
 use crate::log::Logger;
+use crate::privileges;
 use crate::run::Daemon;
 
 impl Daemon {
@@ -40,7 +41,8 @@ pub(crate) fn load(path: &Path, logger: &Logger) -> Result<Vec<FileSecret>, Stri
             Ok(loaded.secrets)
         }
         Err(error) => {
-            let text = format!("opening secrets file '{}' failed: {error}", path.display());
+            let hint = privileges::hint(&error);
+            let text = format!("opening secrets file '{}' failed: {error}{hint}", path.display());
             logger.log(Group::Cfg, 1, text.clone());
             Err(text)
         }

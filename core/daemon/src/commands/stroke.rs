@@ -139,7 +139,8 @@ impl Daemon {
                 .map_err(|()| format!("no log group named '{group}'"))?;
             self.legacy.levels[group as usize] = level;
         }
-        self.logger.set_sinks(targets::open(&settings, &self.legacy).0);
+        self.logger
+            .set_sinks(targets::open(&settings, &self.legacy, None).0);
         self.apply_log_levels();
         Ok(super::success())
     }

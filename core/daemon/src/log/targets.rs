@@ -1,9 +1,10 @@
 //! Where log lines go, by `charon.filelog`, `charon.syslog` and the command line.
 
 use std::ffi::CString;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use config::settings::Settings;
@@ -12,7 +13,11 @@ use plugin_api::log::Group;
 use super::journal::{self, Journal};
 use super::sinks::{Levels, Precision, Sink, Style};
 use crate::options::truth;
+use crate::privileges::{self, Account};
 use crate::sys;
+
+/// Paths that mean a standard stream.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
 /// What the command line says about the log; it counts only where strongswan.conf has no logger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +38,9 @@ impl Default for Legacy {
 }
 
 /// The places, and what of the settings could not be followed.
-pub fn open(settings: &Settings, legacy: &Legacy) -> (Vec<Sink>, Vec<String>) {
+///
+/// New files are given to `account`, so that a reload can open them again.
+pub fn open(settings: &Settings, legacy: &Legacy, account: Option<&Account>) -> (Vec<Sink>, Vec<String>) {
     let mut sinks = Vec::new();
     let mut problems = Vec::new();
     let identifier = settings.get("charon.syslog.identifier").map(str::to_owned);
@@ -42,7 +49,7 @@ pub fn open(settings: &Settings, legacy: &Legacy) -> (Vec<Sink>, Vec<String>) {
             settings,
             path: format!("charon.filelog.{name}"),
         };
-        match file_sink(&section, &name, &mut problems) {
+        match file_sink(&section, &name, account, &mut problems) {
             Ok(sink) => sinks.push(sink),
             Err(problem) => problems.push(problem),
         }
@@ -117,7 +124,23 @@ pub fn configured(settings: &Settings) -> bool {
         || settings.sections("charon").iter().any(|name| name == "journal")
 }
 
-fn file_sink(section: &Section<'_>, name: &str, problems: &mut Vec<String>) -> Result<Sink, String> {
+/// The files of `charon.filelog`.
+pub fn files(settings: &Settings) -> Vec<PathBuf> {
+    let names = settings.sections("charon.filelog").into_iter();
+    let paths = names.map(|name| {
+        let set = settings.get(&format!("charon.filelog.{name}.path"));
+        set.map_or(name.clone(), str::to_owned)
+    });
+    let files = paths.filter(|path| !STREAMS.contains(&path.as_str()));
+    files.map(PathBuf::from).collect()
+}
+
+fn file_sink(
+    section: &Section<'_>,
+    name: &str,
+    account: Option<&Account>,
+    problems: &mut Vec<String>,
+) -> Result<Sink, String> {
     let style = Style {
         ike_name: section.flag("ike_name"),
         log_level: section.flag("log_level"),
@@ -144,23 +167,31 @@ fn file_sink(section: &Section<'_>, name: &str, problems: &mut Vec<String>) -> R
         "stderr" => Ok(Sink::stderr(levels, style)),
         _ => {
             let append = section.text("append").and_then(truth).unwrap_or(true);
-            let file = open_file(Path::new(path), append)
-                .map_err(|error| format!("{}: cannot open '{path}' for the log: {error}", section.path))?;
+            let file = open_file(Path::new(path), append, account).map_err(|error| {
+                let hint = privileges::hint(&error);
+                format!(
+                    "{}: cannot open '{path}' for the log: {error}{hint}",
+                    section.path
+                )
+            })?;
             Ok(Sink::file(file, levels, style, section.flag("flush_line")))
         }
     }
 }
 
-fn open_file(path: &Path, append: bool) -> io::Result<std::fs::File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // Identities and addresses are nobody else's business.
-    OpenOptions::new()
-        .create(true)
-        .write(true)
-        .append(append)
-        .truncate(!append)
-        .mode(0o640)
-        .open(path)
+fn open_file(path: &Path, append: bool, account: Option<&Account>) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    // The log tells of identities and addresses.
+    options.write(true).append(append).mode(0o640);
+    if let Some(account) = account {
+        // Existing files keep their owner: one may be a link that the account has made to a file of root's.
+        match options.clone().create_new(true).open(path) {
+            Ok(file) => return account.give(&file).map(|()| file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    options.create(true).truncate(!append).open(path)
 }
 
 fn open_syslog(identifier: Option<&str>) {

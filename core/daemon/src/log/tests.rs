@@ -96,7 +96,7 @@ fn the_journal_gets_a_datagram_of_fields_for_each_line() {
     let journal = UnixDatagram::bind(&path).expect("a socket");
     let text = format!("charon {{ journal {{ path = {}\n ike = 0\n }} }}", path.display());
     let settings = Settings::parse(&text, "test.conf").expect("settings");
-    let (sinks, problems) = targets::open(&settings, &Legacy::default());
+    let (sinks, problems) = targets::open(&settings, &Legacy::default(), None);
     assert!(problems.is_empty() && sinks.len() == 1, "{problems:?}");
     let logger = Logger::start().expect("a logger");
     logger.set_sinks(sinks);
@@ -125,7 +125,7 @@ fn the_journal_gets_a_datagram_of_fields_for_each_line() {
 fn a_journal_that_is_not_there_is_named() {
     let settings =
         Settings::parse("charon { journal { path = /nowhere/socket\n } }", "test.conf").expect("settings");
-    let (sinks, problems) = targets::open(&settings, &Legacy::default());
+    let (sinks, problems) = targets::open(&settings, &Legacy::default(), None);
     assert!(problems[0].starts_with("charon.journal: cannot connect to '/nowhere/socket' for the log: "));
     assert!(!sinks.is_empty(), "a daemon must not be mute");
 }

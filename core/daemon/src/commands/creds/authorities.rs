@@ -11,6 +11,7 @@ use plugin_api::log::Group;
 use super::super::message::Extra;
 use super::super::page::Page;
 use super::super::{Answer, success};
+use crate::privileges::hint;
 use crate::run::Daemon;
 
 /// An authority as it was sent.
@@ -65,7 +66,8 @@ impl<'a> Sent<'a> {
         let octets = match (self.cacert, self.file, self.handle) {
             (Some(octets), ..) => octets,
             (None, Some(path), _) => {
-                read = file(path).map_err(|error| format!("reading '{path}' failed: {error}"))?;
+                read = file(path)
+                    .map_err(|error| format!("reading '{path}' failed: {error}{}", hint(&error)))?;
                 &read
             }
             (None, None, Some(_)) => return Err("certificates on tokens are not supported".into()),

@@ -9,6 +9,7 @@ use credentials::{Certificate, Error, Item, RawPublicKey};
 use super::super::creds::file;
 use super::Notes;
 use super::values::Given;
+use crate::privileges::hint;
 
 /// A round of authentication, and its place among the others of its end.
 pub(super) fn round(
@@ -140,7 +141,8 @@ fn section(given: &Given<'_>, read: Read, notes: &mut Notes) -> Result<NamedCert
         (Some(path), None) => Ok(path),
     };
     let item = path.and_then(|path| {
-        let octets = file(path).map_err(|error| format!("reading '{path}' failed: {error}"))?;
+        let octets =
+            file(path).map_err(|error| format!("reading '{path}' failed: {error}{}", hint(&error)))?;
         read(&octets).map_err(|error| format!("'{path}': {error}"))
     });
     item.map(|item| named(item, notes)).map_err(|why| {
