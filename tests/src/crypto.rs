@@ -142,6 +142,7 @@ const METHODS: &[(Ke, usize, usize)] = &[
     (Ke::CURVE_25519, 32, 32),
     (Ke::ECP_256, 64, 64),
     (Ke::MODP_3072, 384, 384),
+    (Ke::MODP_8192, 1024, 1024),
     (Ke::KYBER_L1, 800, 768),
     (Ke::KYBER_L3, 1184, 1088),
     (Ke::NTRU_HPS_L3, 930, 930),

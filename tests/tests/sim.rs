@@ -4,6 +4,7 @@
 mod sim {
     mod alerts;
     mod childless;
+    mod demands;
     mod flood;
     mod handshake;
     mod inactivity;

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use iana::{ExchangeType, KeyExchangeMethod, NotifyType};
 use ike::{Settings, Transmit};
+use pqswan_tests::puppet::Puppet;
 use pqswan_tests::world::World;
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
@@ -90,12 +92,14 @@ fn one_address_gets_no_more_than_its_share() {
     let settings = seed_settings();
     let request = captured(&settings);
     let mut world = open_world(&settings);
+    world.hosts[0].endpoint.start_tally();
     for number in 0..100 {
         world.deliver(varied(&request, number, [192, 168, 0, 3]));
         world.run_for(Duration::from_millis(1));
     }
-    assert_eq!(world.sas(0).len(), settings.block_threshold);
-    assert!(world.logged(0, "ignoring IKE_SA setup from 192.168.0.3, peer too aggressive"));
+    assert_eq!(world.sas(0).len(), settings.cookie_threshold_ip);
+    let tally = world.hosts[0].endpoint.tally().expect("it counts");
+    assert_eq!(tally.cookies, 100 - settings.cookie_threshold_ip as u64);
 }
 
 #[test]
@@ -150,4 +154,321 @@ fn limits_of_the_daemon_drop_requests_in_silence() {
             "{settings:?}"
         );
     }
+}
+
+/// Octets that moon sends to an address.
+fn octets_to(world: &mut World, victim: SocketAddr, act: impl FnOnce(&mut World)) -> usize {
+    let (send, receive) = std::sync::mpsc::channel();
+    world.tamper = Some(Box::new(move |datagram| {
+        let _ = send.send(datagram.clone());
+        true
+    }));
+    act(world);
+    world.tamper = None;
+    let sent = receive
+        .try_iter()
+        .filter(|datagram| datagram.remote.ip() == victim.ip());
+    sent.map(|datagram| datagram.octets.len()).sum()
+}
+
+#[test]
+fn a_captured_fragment_sends_nothing_to_another_address() {
+    let victim = SocketAddr::from(([203, 0, 113, 66], 53));
+    let mut puppet = Puppet::new("aes256gcm16-sha512", &["aes256gcm16-sha512-x25519-ke1_frodoa3"]);
+    puppet.init("aes256gcm16-sha512-x25519-ke1_frodoa3", true);
+    let method = KeyExchangeMethod::FRODO_AES_L3;
+    let ke = puppet.public(method);
+    let fragments = puppet.fragments(ExchangeType::IKE_INTERMEDIATE, &[ke], 1200);
+    let answer = puppet.send(&fragments);
+    let octets: usize = answer.iter().map(Vec::len).sum();
+    assert!(octets > 15_000, "a large answer: {octets}");
+    let moon = SocketAddr::from(([192, 168, 0, 2], 500));
+    let repeated = |world: &mut World, from: SocketAddr| {
+        let now = world.now;
+        for fragment in fragments.iter().cycle().take(1_000) {
+            world.hosts[0].endpoint.handle_datagram(now, moon, from, fragment);
+            world.drain(0);
+        }
+    };
+    // Another address gets nothing of an IKE_SA whose peer has not authenticated.
+    let world = &mut puppet.world;
+    assert_eq!(octets_to(world, victim, |world| repeated(world, victim)), 0);
+    let carol = SocketAddr::from(([192, 168, 0, 3], 500));
+    let to_carol = octets_to(world, carol, |world| repeated(world, carol));
+    assert_eq!(to_carol, 4 * octets, "where it was begun, a few times");
+}
+
+#[test]
+fn an_answer_goes_to_another_address_only_if_the_request_was_as_long() {
+    let victim = SocketAddr::from(([203, 0, 113, 66], 53));
+    let moon = SocketAddr::from(([192, 168, 0, 2], 500));
+    let mut puppet = Puppet::new("aes256gcm16-sha512", &["aes256gcm16-sha512-x25519-ke1_frodoa3"]);
+    puppet.init("aes256gcm16-sha512-x25519-ke1_frodoa3", true);
+    let ke = puppet.public(KeyExchangeMethod::FRODO_AES_L3);
+    let fragments = puppet.fragments(ExchangeType::IKE_INTERMEDIATE, &[ke], 1200);
+    let (last, others) = fragments.split_last().expect("many");
+    puppet.send(others);
+    let sent = octets_to(&mut puppet.world, victim, |world| {
+        let now = world.now;
+        world.hosts[0].endpoint.handle_datagram(now, moon, victim, last);
+        world.drain(0);
+        world.run_for(Duration::from_secs(1));
+    });
+    assert_eq!(sent, 0, "one fragment of the whole came from there");
+    assert!(puppet.world.logged(
+        0,
+        "not answering 203.0.113.66, the IKE_SA was begun at 192.168.0.3"
+    ));
+}
+
+#[test]
+fn a_forged_first_fragment_does_not_make_the_responder_deaf_to_the_genuine_one() {
+    let mut puppet = Puppet::new("aes256gcm16-sha512", &["aes256gcm16-sha512-x25519-ke1_frodoa3"]);
+    puppet.init("aes256gcm16-sha512-x25519-ke1_frodoa3", true);
+    let ke = puppet.public(KeyExchangeMethod::FRODO_AES_L3);
+    let fragments = puppet.fragments(ExchangeType::IKE_INTERMEDIATE, &[ke], 1200);
+    let (last, others) = fragments.split_last().expect("many");
+    puppet.send(others);
+    let mut forged = fragments[0].clone();
+    *forged.last_mut().expect("octets") ^= 1;
+    puppet.send(&[forged]);
+    let answer = puppet.send(std::slice::from_ref(last));
+    assert!(!answer.is_empty());
+    assert_eq!(
+        puppet.send(&fragments).len(),
+        answer.len(),
+        "the request came again"
+    );
+}
+
+#[test]
+fn ike_sas_that_are_given_back_at_once_count_as_begun() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = open_world(&settings);
+    world.hosts[0].endpoint.start_tally();
+    let mut begun = 0;
+    for number in 0..500 {
+        world.deliver(varied(&request, number, [192, 168, 0, 3]));
+        world.run_for(Duration::from_millis(1));
+        // An authentic but malformed message would end it; here its own daemon does.
+        for sa in world.sas(0) {
+            begun += 1;
+            let now = world.now;
+            world.hosts[0]
+                .endpoint
+                .destroy_ike(now, ike::CommandId(0), sa.unique_id);
+            world.drain(0);
+        }
+    }
+    let tally = world.hosts[0].endpoint.tally().expect("it counts");
+    assert!(tally.cookies > 490, "{} cookies", tally.cookies);
+    assert!(begun < 10, "{begun} were begun");
+}
+
+/// A client at an address that returns its cookies, and begins one IKE_SA after the other.
+fn begins(world: &mut World, request: &Transmit, number: u32) -> bool {
+    let mut varied = varied(request, number, [192, 168, 0, 3]);
+    let (send, receive) = std::sync::mpsc::channel();
+    world.tamper = Some(Box::new(move |datagram| {
+        let _ = send.send(datagram.clone());
+        false
+    }));
+    let mut begun = false;
+    for _ in 0..2 {
+        world.deliver(varied.clone());
+        world.run_for(Duration::from_millis(1));
+        let Ok(answer) = receive.try_recv() else { break };
+        let Ok(wire::Packet::Plain(message)) = wire::parse_datagram(&answer.octets) else {
+            break;
+        };
+        let cookie = message.payloads.iter().find_map(|payload| match payload {
+            wire::payload::Payload::Notify(notify) if notify.kind == NotifyType::COOKIE => {
+                Some(notify.clone())
+            }
+            _ => None,
+        });
+        let Some(cookie) = cookie else {
+            begun = true;
+            break;
+        };
+        let Ok(wire::Packet::Plain(mut asked)) = wire::parse_datagram(&varied.octets) else {
+            break;
+        };
+        asked.payloads.insert(0, wire::payload::Payload::Notify(cookie));
+        varied.octets = wire::write_plain(&asked.header, &asked.payloads);
+    }
+    world.tamper = None;
+    begun
+}
+
+#[test]
+fn an_address_that_returns_its_cookies_and_never_authenticates_is_not_listened_to() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = open_world(&settings);
+    let begun = (0..100)
+        .filter(|number| begins(&mut world, &request, *number))
+        .count();
+    let unproven = settings.cookie_threshold_ip;
+    assert!(begun <= unproven + settings.block_threshold, "{begun}");
+    assert!(world.logged(0, "ignoring IKE_SA setup from 192.168.0.3, peer too aggressive"));
+}
+
+#[test]
+fn spoofed_requests_do_not_shut_their_owner_out() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = World::moon_and_carol(TUNNEL1, &settings, calm(), 3);
+    for number in 0..100 {
+        world.deliver(varied(&request, number, [192, 168, 0, 3]));
+    }
+    assert_eq!(world.sas(0).len(), settings.cookie_threshold_ip);
+    assert!(settings.cookie_threshold_ip < settings.block_threshold);
+    world.initiate(1);
+    let up = |world: &World| world.sas(1).iter().any(|sa| sa.established.is_some());
+    assert!(
+        world.run_until(Duration::from_millis(200), up),
+        "one round trip more, and no retransmission: {:#?}",
+        world.hosts[0].log
+    );
+    assert!(!world.logged(0, "peer too aggressive"));
+}
+
+#[test]
+fn cookies_are_taken_while_any_number_of_others_is_made() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = open_world(&settings);
+    for number in 0..20 {
+        world.deliver(varied(&request, number, [10, 9, 0, number as u8]));
+    }
+    world.initiate(1);
+    world.run_for(Duration::from_millis(12));
+    for number in 20..40_020 {
+        let address = [10, 9, (number >> 8) as u8, number as u8];
+        world.deliver(varied(&request, number, address));
+    }
+    let up = |world: &World| world.sas(1).iter().any(|sa| sa.established.is_some());
+    assert!(
+        world.run_until(Duration::from_secs(1), up),
+        "no cookie was refused"
+    );
+}
+
+/// moon with so many connections for anyone.
+fn crowded(settings: &Settings, connections: u32) -> World {
+    let mut world = World::moon_and_carol("aes128gcm16-sha256-x25519!", settings, calm(), 3);
+    for number in 0..connections {
+        let mut config = config::connection::PeerConfig {
+            name: format!("net-{number}"),
+            remote_addrs: vec![config::connection::Host::Any],
+            ..pqswan_tests::world::moon("aes128gcm16-sha256-x25519!")
+        };
+        config.remote_auth[0].id = Some(config::identity::Identity::parse(&format!(
+            "{number}.strongswan.org"
+        )));
+        world.hosts[0].endpoint.add_connection(config);
+    }
+    world
+}
+
+#[test]
+fn what_a_refused_request_makes_the_responder_write_is_bounded() {
+    let settings = Settings {
+        dos_protection: false,
+        ..seed_settings()
+    };
+    let request = captured(&settings);
+    for connections in [1, 1_000] {
+        let mut world = crowded(&settings, connections);
+        world.deliver(varied(&request, 0, [10, 9, 0, 0]));
+        let one: usize = world.hosts[0].log.iter().map(String::len).sum();
+        assert!(world.logged(0, "received proposals unacceptable"));
+        assert!(
+            one < 3 * request.octets.len(),
+            "{one} octets with {connections} connections"
+        );
+        for number in 1..1_000 {
+            world.deliver(varied(&request, number, [10, 9, 0, 0]));
+        }
+        let all: usize = world.hosts[0].log.iter().map(String::len).sum();
+        assert!(all / 1_000 < 20, "{all} octets for a thousand requests");
+        world.run_for(Duration::from_secs(10));
+        world.deliver(varied(&request, 5_000, [10, 9, 0, 0]));
+        assert!(world.logged(
+            0,
+            "IKE_SA_INIT requests were refused before this one without a line"
+        ));
+    }
+}
+
+#[test]
+fn lines_about_garbage_are_few() {
+    let settings = seed_settings();
+    let mut world = open_world(&settings);
+    let stranger = SocketAddr::from(([10, 9, 0, 1], 500));
+    let moon = SocketAddr::from(([192, 168, 0, 2], 500));
+    for _ in 0..10_000 {
+        let now = world.now;
+        world.hosts[0]
+            .endpoint
+            .handle_datagram(now, moon, stranger, b"hello");
+        world.drain(0);
+    }
+    let lines = world.hosts[0].log.len();
+    assert!(lines < 20, "{lines}");
+}
+
+#[test]
+fn a_request_with_more_proposals_than_any_peer_has_is_refused_unread() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = open_world(&settings);
+    let Ok(wire::Packet::Plain(mut message)) = wire::parse_datagram(&request.octets) else {
+        unreachable!("an IKE_SA_INIT")
+    };
+    for payload in &mut message.payloads {
+        if let wire::payload::Payload::Sa(sa) = payload {
+            let proposal = sa.proposals[0].clone();
+            sa.proposals = (1..=200)
+                .map(|number| wire::payload::Proposal {
+                    number,
+                    ..proposal.clone()
+                })
+                .collect();
+        }
+    }
+    let mut long = request.clone();
+    long.octets = wire::write_plain(&message.header, &message.payloads);
+    world.deliver(long);
+    assert!(world.sas(0).is_empty());
+    assert!(world.logged(0, "has more than 64 proposals or 255 transforms"));
+}
+
+#[test]
+fn a_stranger_does_not_fill_the_log_by_its_identity() {
+    let mut puppet = Puppet::new("aes256gcm16-sha512", &[]);
+    for number in 0..100 {
+        let mut config = config::connection::PeerConfig {
+            name: format!("net-{number}"),
+            remote_addrs: vec![config::connection::Host::Any],
+            ..pqswan_tests::world::moon("aes256gcm16-sha512-x25519!")
+        };
+        config.remote_auth[0].id = None;
+        puppet.world.hosts[0].endpoint.add_connection(config);
+    }
+    let (suite, sk, init) = puppet.init("aes256gcm16-sha512-x25519", false);
+    let mut payloads = puppet.auth_request(&suite, &sk, &init, "aes256gcm16");
+    for payload in &mut payloads {
+        if let wire::payload::Payload::Id(_, id) = payload {
+            id.data = vec![0x7f; 20_000];
+        }
+    }
+    puppet.world.hosts[0].log.clear();
+    let fragments = puppet.fragments(ExchangeType::IKE_AUTH, &payloads, 1200);
+    puppet.send(&fragments);
+    let written: usize = puppet.world.hosts[0].log.iter().map(String::len).sum();
+    assert!(written < 20_000, "{written} octets");
+    assert!(puppet.world.logged(0, "more lines about this message"));
 }
