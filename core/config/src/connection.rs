@@ -73,6 +73,17 @@ pub struct PeerConfig {
     pub source: String,
 }
 
+impl PeerConfig {
+    /// Whether a pre-shared key is not enough to satisfy what is demanded of the peer.
+    pub fn demands_more_than_psk(&self) -> bool {
+        let provable = |auth: &AuthConfig| {
+            let class = matches!(auth.class, AuthClass::Psk | AuthClass::Any | AuthClass::Never);
+            class && auth.certs.is_empty() && auth.cacerts.is_empty() && auth.constraints.is_empty()
+        };
+        self.remote_auth.len() > 1 || !self.remote_auth.iter().all(provable)
+    }
+}
+
 /// The source of connections that were loaded over vici. Each stands by itself, and only vici changes it.
 pub const VICI: &str = "vici";
 

@@ -65,6 +65,7 @@ impl Daemon {
             let text = format!("connection '{name}' of {source}: {note}");
             self.logger.log(Group::Cfg, 1, text);
         }
+        self.say_unprovable(&converted.peer);
         self.compare_with_back_end(&converted.peer);
         self.add_pools_of(name, &converted.peer.pools, source);
         self.follow_names(&converted.peer);

@@ -68,27 +68,24 @@ impl IkeSa {
             endpoint(local),
             octets.len()
         );
-        if header.is_response() {
-            if !self.window.awaits(header.message_id, header.exchange) {
-                let id = header.message_id;
-                log!(
-                    shared,
-                    self,
-                    Ike,
-                    2,
-                    "received response with message ID {id} nobody waits for, ignored"
-                );
+        if header.is_response() && !self.window.awaits(header.message_id, header.exchange) {
+            let id = header.message_id;
+            log!(
+                shared,
+                self,
+                Ike,
+                2,
+                "received response with message ID {id} nobody waits for, ignored"
+            );
+            return;
+        }
+        let mut digest = None;
+        if !header.is_response() {
+            digest = self.takes_request(shared, &packet, octets, (local, remote));
+            if digest.is_none() {
                 return;
             }
         }
-        let digest = if header.is_response() {
-            None
-        } else {
-            match self.takes_request(shared, &packet, octets, (local, remote)) {
-                Some(digest) => Some(digest),
-                None => return,
-            }
-        };
         let is_whole = matches!(packet, Packet::Encrypted { .. });
         let Some(inbound) = self.unprotect(shared, packet, octets, digest, (local, remote)) else {
             return;

@@ -63,7 +63,7 @@ impl Repeats {
         }
     }
 
-    fn to_peer(&mut self, now: Instant) -> bool {
+    fn grant(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.recent = (self.recent - passed * REPEATS.1).max(0.0);
         self.at = now;
@@ -153,7 +153,7 @@ impl Window {
 
     /// Whether the last response may be repeated to the peer: a few times.
     pub(crate) fn may_repeat(&mut self, now: Instant) -> bool {
-        self.repeats(now).is_some_and(|repeats| repeats.to_peer(now))
+        self.repeats(now).is_some_and(|repeats| repeats.grant(now))
     }
 
     /// Whether it may be repeated to another address, which its request came from in so many octets: in no more octets than

@@ -67,17 +67,9 @@ pub(super) fn round(
             _ => return Err(given.unknown()),
         }
     }
-    // What the peer has to prove is enforced; what this end cannot prove is not.
-    let provable = matches!(auth.class, AuthClass::Psk | AuthClass::Any);
-    if local && auth.class != AuthClass::Psk {
-        notes.add("auth", false);
-    } else if !local
-        && !(provable && auth.constraints.is_empty() && auth.certs.is_empty() && auth.cacerts.is_empty())
-    {
-        let within = notes.within.trim_end_matches('.').to_owned();
-        notes.lines.push(format!(
-            "{within} demands more of the peer than a pre-shared key, which no loaded plugin can verify; every peer is refused"
-        ));
+    // What a peer has to prove is enforced, and said where the connection is loaded.
+    if local {
+        notes.add("auth", auth.class == AuthClass::Psk);
     }
     if let (true, None, Some(first)) = (local, &auth.id, auth.certs.first()) {
         let id = first.subject.clone();

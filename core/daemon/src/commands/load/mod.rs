@@ -67,6 +67,7 @@ impl Daemon {
             let text = format!("connection '{name}': {key} has no effect yet");
             self.logger.log(Group::Cfg, 1, text);
         }
+        self.say_unprovable(&peer);
         self.follow_names(&peer);
         self.compare_with_back_end(&peer);
         let new = peer.clone();
@@ -97,6 +98,18 @@ impl Daemon {
             .filter(started)
             .for_each(|child| self.start_action(&new, child));
         Ok(())
+    }
+
+    /// Says that a connection demands what no peer can prove yet: it is loaded, but lets no peer in.
+    pub(super) fn say_unprovable(&self, peer: &PeerConfig) {
+        if peer.demands_more_than_psk() {
+            let text = format!(
+                "connection '{}' of {}: the peer has to prove more than a pre-shared key, which no loaded plugin can \
+                 verify; every peer is refused",
+                peer.name, peer.source
+            );
+            self.logger.log(Group::Cfg, 1, text);
+        }
     }
 
     /// Says what a connection asks for and the kernel back end cannot do.
