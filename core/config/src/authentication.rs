@@ -34,6 +34,19 @@ pub struct Method {
     pub constraints: Vec<Constraint>,
 }
 
+/// A word, or a part of one, that is not a method of authentication.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a method of authentication like psk, pubkey or eap-mschapv2; '{word}' is not known{}", hint(.nearest))]
+pub struct Unknown {
+    word: String,
+    nearest: Option<String>,
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    let hint = |nearest| format!(", did you mean '{nearest}'?");
+    nearest.as_ref().map(hint).unwrap_or_default()
+}
+
 /// EAP methods by the words behind `eap-`; those that leave the method open name none.
 const EAP: [(&str, &str); 16] = [
     ("md5", "EAP_MD5"),
@@ -63,8 +76,8 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// What is wrong with the word, with the nearest one that is known.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// The part of the word that is not known, with the nearest one that is.
+    pub fn parse(text: &str) -> Result<Self, Unknown> {
         let lower = text.trim().to_ascii_lowercase();
         let plain = |class| {
             Ok(Self {
@@ -87,7 +100,7 @@ impl Method {
     }
 }
 
-fn eap(text: &str) -> Result<Method, String> {
+fn eap(text: &str) -> Result<Method, Unknown> {
     // What follows a colon restricts the certificates of TLS inside EAP.
     let (method, keys) = match text.split_once(':') {
         Some((method, keys)) => (method, Some(keys)),
@@ -115,7 +128,7 @@ fn eap(text: &str) -> Result<Method, String> {
     })
 }
 
-fn signatures(text: &str) -> Result<Method, String> {
+fn signatures(text: &str) -> Result<Method, Unknown> {
     for token in text.split('-') {
         let key = token.strip_prefix("ike:").unwrap_or(token);
         let known = KEYS.contains(&key) || HASHES.contains(&token) || token.parse::<u32>().is_ok();
@@ -136,10 +149,10 @@ fn signatures(text: &str) -> Result<Method, String> {
     })
 }
 
-fn unknown(word: &str, known: impl Iterator<Item = String>) -> String {
-    match spelling::nearest(word, known) {
-        Some(nearest) => format!("'{word}' is not a method of authentication, did you mean '{nearest}'?"),
-        None => format!("'{word}' is not a method of authentication; psk, pubkey, eap-TYPE and any are some"),
+fn unknown(word: &str, known: impl Iterator<Item = String>) -> Unknown {
+    Unknown {
+        word: word.to_owned(),
+        nearest: spelling::nearest(word, known),
     }
 }
 
@@ -187,7 +200,7 @@ mod tests {
             ("eap-mschapv", "'eap-mschapv2'"),
             ("rsa-2048-sha265", "'sha256'"),
         ] {
-            let error = Method::parse(text).expect_err(text);
+            let error = Method::parse(text).expect_err(text).to_string();
             assert!(error.contains(nearest), "{error}");
         }
     }

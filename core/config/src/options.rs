@@ -101,6 +101,13 @@ impl Options {
             user: settings.get("charon.user").map(str::to_owned),
             group: settings.get("charon.group").map(str::to_owned),
         };
+        let (cookies, blocks) = (options.cookie_threshold_ip, options.block_threshold);
+        if blocks > 0 && cookies >= blocks {
+            warnings.push(format!(
+                "charon.cookie_threshold_ip = {cookies}: not below charon.block_threshold, so cookies are demanded from \
+                 {blocks} half-open IKE_SAs of an address on"
+            ));
+        }
         (options, warnings)
     }
 }

@@ -8,9 +8,12 @@ use config::connection::{
 };
 use config::identity::Identity;
 use config::secret::{SecretKind, SharedSecret};
-use iana::Profile;
+use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Profile, Protocol};
 use ike::IkeSaState;
+use pqswan_tests::puppet::Puppet;
 use pqswan_tests::world::{CAROL, MOON, PSK, World, carol, moon, share};
+
+use wire::payload::Payload;
 
 use super::handshake::{MINUTE, calm, seed_settings};
 
@@ -465,4 +468,47 @@ fn strict_connections_come_up_with_all_their_key_exchanges() {
             .as_ref()
             .is_some_and(|it| it.has_additional())
     );
+}
+
+#[test]
+fn a_child_sa_is_not_made_without_the_key_exchanges_that_it_demands() {
+    let esp = "aes256gcm16-x25519-ke1_kyber3";
+    for (offered, accepted) in [("aes256gcm16", false), ("aes256gcm16-x25519", false), (esp, true)] {
+        let mut puppet = Puppet::established(esp);
+        let mut payloads = vec![
+            puppet.proposals(offered, Protocol::ESP, &0xc0ff_ee01_u32.to_be_bytes()),
+            Puppet::nonce(),
+        ];
+        if offered.contains("x25519") {
+            payloads.push(puppet.public(KeyExchangeMethod::CURVE_25519));
+        }
+        payloads.extend(Puppet::selectors());
+        let answer = puppet.ask(ExchangeType::CREATE_CHILD_SA, payloads);
+        let refused = answer.iter().any(|payload| {
+            matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::NO_PROPOSAL_CHOSEN)
+        });
+        assert_eq!(refused, !accepted, "{offered}: {answer:?}");
+        assert_eq!(puppet.world.sas(0)[0].children.len(), 1, "{offered}");
+    }
+}
+
+#[test]
+fn an_ike_sa_is_not_rekeyed_by_a_proposal_that_its_connection_does_not_have() {
+    for (offered, accepted) in [
+        ("aes256gcm16-sha512-x25519-ke1_kyber3", false),
+        ("aes256gcm16-sha256-x25519", false),
+        ("aes256gcm16-sha512-x25519", true),
+    ] {
+        let mut puppet = Puppet::established("aes256gcm16");
+        let payloads = vec![
+            puppet.proposals(offered, Protocol::IKE, &[7; 8]),
+            Puppet::nonce(),
+            puppet.public(KeyExchangeMethod::CURVE_25519),
+        ];
+        let answer = puppet.ask(ExchangeType::CREATE_CHILD_SA, payloads);
+        let refused = answer.iter().any(|payload| {
+            matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::NO_PROPOSAL_CHOSEN)
+        });
+        assert_eq!(refused, !accepted, "{offered}: {answer:?}");
+    }
 }

@@ -122,7 +122,9 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
             "xauthpsk",
             "xauthrsasig",
         ]),
-        "leftauth" | "rightauth" | "leftauth2" | "rightauth2" => Method::parse(value).map(drop),
+        "leftauth" | "rightauth" | "leftauth2" | "rightauth2" => Method::parse(value)
+            .map(drop)
+            .map_err(|unknown| unknown.to_string()),
         "xauth" => one_of(&["client", "server"]),
         "dpdaction" | "closeaction" => one_of(&["none", "clear", "hold", "restart"]),
         "fragmentation" => one_of(&["yes", "accept", "force", "no"]),
@@ -461,7 +463,7 @@ impl Reader<'_> {
     fn round(&self, side: &str, word: &str, number: &str) -> Result<AuthConfig, Error> {
         let key = format!("{side}auth{number}");
         let method = Method::parse(word).map_err(|why| Error {
-            text: format!("bad value {key}={word}: {why}"),
+            text: format!("bad value {key}={word}, expected {why}"),
         })?;
         // A leading % lets the peer have other identities of its certificate.
         let id = self.side(side, &format!("id{number}")).map(|text| {

@@ -401,6 +401,9 @@ impl IkeSa {
             .and_then(|own| own.authenticated.as_ref());
         let problem = match (&self.config, authenticated, &self.proposal) {
             (Some(config), Some(authenticated), Some(proposal)) if authenticated.is_for(config) => {
+                if config.ppk_required && !self.ppk {
+                    return self.bug(shared, "no PPK went into its keys");
+                }
                 if self.suits(shared, config, proposal) {
                     // What follows is not a stranger's any more.
                     shared.out.end_limit();
@@ -411,14 +414,17 @@ impl IkeSa {
             (Some(_), _, Some(_)) => "its peer has not proved what it demands".to_owned(),
             _ => "nothing was negotiated".to_owned(),
         };
-        let name = &self.name;
+        self.bug(shared, &problem)
+    }
+
+    fn bug(&self, shared: &mut Shared, problem: &str) -> bool {
+        let label = self.label();
         log!(
             shared,
             self,
             Ike,
             0,
-            "BUG: IKE_SA {} is not established for connection '{name}': {problem}",
-            self.label()
+            "BUG: IKE_SA {label} is not established, its connection demands more: {problem}"
         );
         false
     }
