@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     fn offer(text: &str) -> Arc<Offer> {
-        Offer::new(&Arc::new(pqswan_tests::crypto::registry()), text).unwrap()
+        Offer::new(&pqswan_tests::crypto::registry(), text).unwrap()
     }
 
     fn respond(spi: u64, payloads: &[Payload]) -> Vec<u8> {
