@@ -198,7 +198,9 @@ fn kem_flood(store: &Store, rate: &str, client: &str) -> Option<f64> {
     attack(store, "kem-flood", &labels, "median_ratio")
 }
 
+/// Only if the responder answers at all.
 fn chosen_group(store: &Store) -> Option<f64> {
+    attack(store, "modp", &[("group", "x25519")], "accepted_percent").filter(|it| *it >= 100.0)?;
     let of = |group| attack(store, "modp", &[("group", group)], "responder_us");
     Some(of("modp8192")? / of("x25519")?)
 }

@@ -13,7 +13,7 @@ use iana::ExchangeType;
 use rand_chacha::ChaCha8Rng;
 use wire::payload::Payload;
 
-use super::{FRODO, ML_KEM, honest, random, waited};
+use super::{FRODO, ML_KEM, PACE, honest, idle, random, waited};
 use crate::bench::Bench;
 use crate::field::{Field, MOON};
 use crate::hosts::Kind;
@@ -30,9 +30,6 @@ const ADDRESSES: u64 = 2_000;
 
 /// IKE_SAs that strangers begin in a second. The second rate is more than one processor answers with FrodoKEM-1344.
 const RATES: [u64; 2] = [43, 500];
-
-/// The time between the beginnings of two honest handshakes.
-const PACE: Duration = Duration::from_millis(25);
 
 /// Content of a fragment in octets.
 const FRAGMENT: usize = 1_300;
@@ -55,10 +52,10 @@ pub(super) fn measure(bench: &Bench, library: &Library, step: &dyn Fn(&str)) -> 
                 step(&format!("{kind}, {exchanges}, {rate} a second"));
                 let offered = [HYBRID, exchanges].map(proposal);
                 let mut field = Field::new(bench, &library.registry, *kind, &offered, "")?;
-                let mut idle = Vec::new();
-                for client in [HYBRID, exchanges] {
-                    let load = honest(client, idle_total, PACE);
-                    idle.push(field.generator.run(bench, &load)?.all()?.latencies());
+                let clients = [HYBRID, exchanges];
+                let mut without = Vec::new();
+                for client in clients {
+                    without.push(idle(bench, &mut field, client, idle_total)?);
                 }
                 let strangers = Strangers::new(&field.moon, MOON)?;
                 let offer = Offer::new(&library.registry, &offered[1])?;
@@ -68,7 +65,7 @@ pub(super) fn measure(bench: &Bench, library: &Library, step: &dyn Fn(&str)) -> 
                 // It is at work before the client comes.
                 std::thread::sleep(lead);
                 let mut rows = Vec::new();
-                for (client, idle) in [HYBRID, exchanges].into_iter().zip(&idle) {
+                for (client, idle) in clients.into_iter().zip(&without) {
                     let before = field.responder_time()?;
                     let mut load = honest(client, usize::MAX, PACE);
                     load.time = time;

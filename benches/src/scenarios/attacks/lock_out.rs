@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use super::{honest, random, waited};
+use super::{honest, idle, random, waited};
 use crate::bench::Bench;
 use crate::field::{CAROL, Field, MOON};
 use crate::library::Library;
@@ -35,10 +35,7 @@ pub(super) fn measure(bench: &Bench, library: &Library, step: &dyn Fn(&str)) -> 
         step(&kind.to_string());
         let offered = [proposal(HYBRID)];
         let mut field = Field::new(bench, &library.registry, *kind, &offered, "")?;
-        let idle = field
-            .generator
-            .run(bench, &honest(HYBRID, rounds, Duration::from_millis(25)))?;
-        let idle = idle.all()?.latencies();
+        let idle = idle(bench, &mut field, HYBRID, rounds)?;
         let strangers = Strangers::new(&field.moon, MOON)?;
         let offer = Offer::new(&library.registry, &offered[0])?;
         let mut random = random(bench);

@@ -34,6 +34,12 @@ const MODP: &str = "modp";
 pub(crate) const FRODO: &str = "x25519-ke1_frodoa5";
 const ML_KEM: &str = "x25519-ke1_mlkem1024";
 
+/// The time between the beginnings of two honest handshakes.
+const PACE: Duration = Duration::from_millis(25);
+
+/// When honest handshakes without strangers end, whatever came of them.
+const LONGEST_IDLE: Duration = Duration::from_secs(20);
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Attacks {
@@ -101,8 +107,24 @@ fn honest(exchanges: &str, total: usize, pace: Duration) -> Load {
         pace,
         patience: Duration::from_secs(60),
         fragment_size: 1480,
-        time: Duration::MAX,
+        time: LONGEST_IDLE,
     }
+}
+
+/// Latencies of honest handshakes while there are no strangers.
+fn idle(bench: &Bench, field: &mut Field, exchanges: &str, total: usize) -> Result<Samples, String> {
+    let outcome = field
+        .generator
+        .run(bench, &honest(exchanges, total, PACE))?
+        .all()?;
+    if outcome.established() < total {
+        return Err(format!(
+            "without strangers, {} of {total} handshakes with {exchanges} were made within {} s",
+            outcome.established(),
+            LONGEST_IDLE.as_secs()
+        ));
+    }
+    Ok(outcome.latencies())
 }
 
 /// Latencies in milliseconds. A handshake that was still under way counts with the time that it had taken so far.
