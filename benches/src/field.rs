@@ -65,12 +65,30 @@ impl Field {
         settings: &str,
         (moon, carol): (Arc<Namespace>, Arc<Namespace>),
     ) -> Result<Self, String> {
+        let settings = format!("{LONG}\n {settings}");
         let options = Options {
-            settings: format!("{LONG}\n {settings}"),
-            load: None,
+            settings,
+            ..Options::default()
         };
-        let daemon = Daemon::start(bench, kind, &moon, &options)?;
-        daemon.configure(&load::gateway(proposals))?;
+        let conf = load::gateway(proposals);
+        Self::configured(bench, registry, kind, &options, &conf, (moon, carol))
+    }
+
+    /// The same with a swanctl.conf and options of its own.
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    pub(crate) fn configured(
+        bench: &Bench,
+        registry: &Arc<Registry>,
+        kind: Kind,
+        options: &Options,
+        conf: &str,
+        (moon, carol): (Arc<Namespace>, Arc<Namespace>),
+    ) -> Result<Self, String> {
+        let daemon = Daemon::start(bench, kind, &moon, options)?;
+        daemon.configure(conf)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         if cpus > 1 {
             usage::pin_all(daemon.pid(), &[cpus - 1])?;

@@ -10,14 +10,10 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 use xtask::netns::Namespace;
 
-/// Addresses for benchmarks (RFC 2544), of which each stranger claims one.
-const CLAIMED: (u32, u32) = (0xc612_0000, 0x1_ffff);
-
-/// Where a message's initiator SPI stands behind the headers of IP and UDP.
-const HEADERS: usize = 28;
+use crate::strangers::{self, HEADERS, SOURCE_ADDRESS};
 
 /// How many of them, and how fast. It ends with the first bound that is reached.
 #[derive(Clone, Copy, Debug)]
@@ -52,20 +48,12 @@ impl Flood {
         rate: Rate,
         seed: u64,
     ) -> Result<Self, String> {
-        let host = Namespace::new()?;
-        moon.cable("flood0", &host, "flood1")?;
-        moon.ip("addr add 192.168.9.1/24 dev flood0")?;
-        moon.ip("route add 198.18.0.0/15 via 192.168.9.2")?;
-        host.ip("addr add 192.168.9.2/24 dev flood1")?;
-        host.ip(&format!("route add {target}/32 via 192.168.9.1"))?;
-        // With it comes a header of IP that says who sends.
-        let opened =
-            host.run(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW))));
-        let socket = opened
-            .flatten()
-            .map_err(|error| format!("a raw socket for the flood: {error}"))?;
+        let host = strangers::host(moon, target)?;
+        let socket = strangers::raw_socket(&host)?;
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let packet = packet(target, message);
+        // The source is filled in each time, as is the SPI.
+        let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 500);
+        let packet = strangers::packet(source, target, message);
         let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&sent));
         let thread = std::thread::spawn(move || {
             let random = ChaCha8Rng::seed_from_u64(seed);
@@ -109,23 +97,6 @@ impl Drop for Flood {
     }
 }
 
-/// A packet without source, which is filled in each time, as is the SPI. The kernel adds lengths and checksum of IP; UDP does
-/// without one.
-fn packet(target: Ipv4Addr, message: &[u8]) -> Vec<u8> {
-    let total = (HEADERS + message.len()) as u16;
-    let udp = (8 + message.len()) as u16;
-    let mut packet = vec![0x45, 0];
-    packet.extend(total.to_be_bytes());
-    packet.extend([0, 0, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0]);
-    packet.extend(target.octets());
-    packet.extend(500_u16.to_be_bytes());
-    packet.extend(500_u16.to_be_bytes());
-    packet.extend(udp.to_be_bytes());
-    packet.extend([0, 0]);
-    packet.extend(message);
-    packet
-}
-
 fn send(
     socket: &Socket,
     target: Ipv4Addr,
@@ -146,8 +117,8 @@ fn send(
         }
         let burst = (due.min(rate.most) - count).min(256);
         for _ in 0..burst {
-            let source = CLAIMED.0 | random.next_u32() & CLAIMED.1;
-            packet[12..16].copy_from_slice(&source.to_be_bytes());
+            let source = strangers::claimed(random.next_u32());
+            packet[SOURCE_ADDRESS..SOURCE_ADDRESS + 4].copy_from_slice(&source.octets());
             packet[HEADERS..HEADERS + 8].copy_from_slice(&(random.next_u64() | 1).to_be_bytes());
             match socket.send_to(&packet, &to) {
                 Ok(_) => {}
@@ -159,20 +130,4 @@ fn send(
         sent.store(count, Ordering::Relaxed);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_packet_says_how_long_it_is_and_where_it_goes() {
-        let packet = packet(Ipv4Addr::new(192, 0, 2, 1), &[7; 100]);
-        assert_eq!(packet.len(), 128);
-        assert_eq!(packet[2..4], 128_u16.to_be_bytes());
-        assert_eq!(packet[9], 17);
-        assert_eq!(packet[16..20], [192, 0, 2, 1]);
-        assert_eq!(packet[24..26], 108_u16.to_be_bytes());
-        assert_eq!(packet[HEADERS..], [7; 100]);
-    }
 }

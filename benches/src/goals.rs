@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::results::{Row, Store};
-use crate::scenarios::HYBRID;
+use crate::scenarios::{FRODO, HYBRID};
 
 /// A bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -165,6 +165,46 @@ fn boundary(store: &Store) -> Option<f64> {
         .map(|most| most / 1000.0)
 }
 
+/// The largest figure of our rows of a cell of `attacks` that have these labels.
+fn attack(store: &Store, measured: &str, labels: &[(&str, &str)], value: &str) -> Option<f64> {
+    let labels = [&[("measured", measured), ("responder", "ours")], labels].concat();
+    store
+        .rows("attacks")
+        .filter(|row| labels.iter().all(|(name, text)| row.label(name) == *text))
+        .filter_map(|row| row.value(value))
+        .max_by(f64::total_cmp)
+}
+
+fn reflected(store: &Store, repeated: &str) -> Option<f64> {
+    attack(store, "reflection", &[("repeated", repeated)], "reflected_ratio")
+}
+
+fn refused(store: &Store, source: &str, value: &str) -> Option<f64> {
+    attack(
+        store,
+        "refused",
+        &[("connections", "1000"), ("source", source)],
+        value,
+    )
+}
+
+/// Of clients that do not use the key exchange of the strangers, or that do.
+fn kem_flood(store: &Store, rate: &str, client: &str) -> Option<f64> {
+    let labels = [
+        ("strangers' key exchanges", FRODO),
+        ("strangers a second", rate),
+        ("client's key exchanges", client),
+    ];
+    attack(store, "kem-flood", &labels, "median_ratio")
+}
+
+/// Only if the responder answers at all.
+fn chosen_group(store: &Store) -> Option<f64> {
+    attack(store, "modp", &[("group", "x25519")], "accepted_percent").filter(|it| *it >= 100.0)?;
+    let of = |group| attack(store, "modp", &[("group", group)], "responder_us");
+    Some(of("modp8192")? / of("x25519")?)
+}
+
 /// All goals. What is asserted leaves room for a machine that is busy with other things.
 pub(crate) const GOALS: &[Goal] = &[
     Goal {
@@ -259,6 +299,131 @@ pub(crate) const GOALS: &[Goal] = &[
         asserted: Some(Bound::AtLeast(1.2)),
         compares: false,
         figure: wireguard,
+    },
+    Goal {
+        scenario: "attacks",
+        text: "octets to a victim for each octet in its name, one fragment of a request repeated",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: Some(Bound::AtMost(1.2)),
+        compares: false,
+        figure: |store| reflected(store, "one fragment"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "the same if the victim's address is claimed from the first IKE_INTERMEDIATE on",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: Some(Bound::AtMost(2.0)),
+        compares: false,
+        figure: |store| reflected(store, "one fragment, victim since IKE_INTERMEDIATE"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "the same for IKE_SA_INIT requests and whole messages, the worst",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: Some(Bound::AtMost(1.2)),
+        compares: false,
+        figure: |store| {
+            let rest = [
+                "IKE_SA_INIT, another address",
+                "IKE_SA_INIT, another port",
+                "all fragments",
+            ];
+            let figures: Option<Vec<f64>> = rest.iter().map(|it| reflected(store, it)).collect();
+            figures?.into_iter().max_by(f64::total_cmp)
+        },
+    },
+    Goal {
+        scenario: "attacks",
+        text: "processor time for an IKE_SA_INIT that none of 1,000 connections fits, from claimed addresses",
+        unit: " µs",
+        wanted: Bound::AtMost(20.0),
+        asserted: Some(Bound::AtMost(60.0)),
+        compares: false,
+        figure: |store| refused(store, "claimed addresses", "responder_us"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "octets of log for an IKE_SA_INIT that none of 1,000 connections fits, from claimed addresses",
+        unit: " octets",
+        wanted: Bound::AtMost(200.0),
+        asserted: Some(Bound::AtMost(400.0)),
+        compares: false,
+        figure: |store| refused(store, "claimed addresses", "log_octets"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "processor time for an IKE_SA_INIT that none of 1,000 connections fits, from one address that returns cookies",
+        unit: " µs",
+        wanted: Bound::AtMost(20.0),
+        asserted: Some(Bound::AtMost(60.0)),
+        compares: false,
+        figure: |store| refused(store, "one address, returns cookies", "responder_us"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "octets of log for an IKE_SA_INIT that none of 1,000 connections fits, from one address that returns cookies",
+        unit: " octets",
+        wanted: Bound::AtMost(200.0),
+        asserted: Some(Bound::AtMost(400.0)),
+        compares: false,
+        figure: |store| refused(store, "one address, returns cookies", "log_octets"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "latency of ML-KEM-768 beside that without strangers, who begin 43 FrodoKEM-1344 a second",
+        unit: " ×",
+        wanted: Bound::AtMost(2.0),
+        asserted: Some(Bound::AtMost(4.0)),
+        compares: false,
+        figure: |store| kem_flood(store, "43", HYBRID),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "latency of ML-KEM-768 beside that without strangers, who begin 500 FrodoKEM-1344 a second",
+        unit: " ×",
+        wanted: Bound::AtMost(2.0),
+        asserted: Some(Bound::AtMost(8.0)),
+        compares: false,
+        figure: |store| kem_flood(store, "500", HYBRID),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "latency of FrodoKEM-1344 beside that without strangers, who begin 43 of them a second",
+        unit: " ×",
+        wanted: Bound::AtMost(2.0),
+        asserted: Some(Bound::AtMost(4.0)),
+        compares: false,
+        figure: |store| kem_flood(store, "43", FRODO),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "latency of a client beside that without strangers, who claim its address",
+        unit: " ×",
+        wanted: Bound::AtMost(2.0),
+        asserted: Some(Bound::AtMost(4.0)),
+        compares: false,
+        figure: |store| attack(store, "lock-out", &[], "median_ratio"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "handshakes completed by a client whose address strangers claim",
+        unit: " %",
+        wanted: Bound::AtLeast(100.0),
+        asserted: Some(Bound::AtLeast(100.0)),
+        compares: false,
+        figure: |store| attack(store, "lock-out", &[], "completed_percent"),
+    },
+    Goal {
+        scenario: "attacks",
+        text: "processor time for a stranger's MODP_8192 beside that for x25519, defaults appended",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: Some(Bound::AtMost(2.0)),
+        compares: false,
+        figure: chosen_group,
     },
 ];
 

@@ -86,6 +86,8 @@ pub(crate) struct Options {
     pub(crate) settings: String,
     /// The plugins it loads, if not those that it always does.
     pub(crate) load: Option<String>,
+    /// The level of its log; 0 has errors and little else, 1 is the default of both implementations.
+    pub(crate) log_level: i8,
 }
 
 /// A daemon at work. It ends with this.
@@ -133,10 +135,10 @@ impl Daemon {
         };
         let conf = format!(
             "charon {{\n load_modular = no\n load = {load}\n piddir = {seen}\n {}\n filelog {{\n  log {{\n   path = \
-             {seen}/charon.log\n   default = 0\n  }}\n }}\n plugins {{\n  vici {{\n   socket = unix://{seen}/charon.vici\n  \
+             {seen}/charon.log\n   default = {}\n  }}\n }}\n plugins {{\n  vici {{\n   socket = unix://{seen}/charon.vici\n  \
              }}\n  stroke {{\n   socket = unix://{seen}/charon.ctl\n  }}\n  resolve {{\n   file = {seen}/resolv.conf\n  }}\n \
              }}\n}}\nswanctl {{\n load = random x509 pubkey pkcs1 pkcs8 pem openssl\n}}\n",
-            options.settings
+            options.settings, options.log_level
         );
         fs::write(folder.path().join("strongswan.conf"), conf)
             .map_err(|error| failed("strongswan.conf", error))?;
@@ -243,6 +245,17 @@ impl Daemon {
     pub(crate) fn said(&self) -> String {
         let read = |name| fs::read(self.folder.path().join(name)).unwrap_or_default();
         String::from_utf8_lossy(&[read("console"), read("charon.log")].concat()).into_owned()
+    }
+
+    /// How many octets its log has.
+    ///
+    /// # Errors
+    ///
+    /// If there is no log.
+    pub(crate) fn log_octets(&self) -> Result<u64, String> {
+        let path = self.folder.path().join("charon.log");
+        let metadata = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(metadata.len())
     }
 
     /// Where it finds a file of its folder.

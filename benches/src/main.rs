@@ -17,6 +17,7 @@ mod report;
 mod results;
 mod scenarios;
 mod stats;
+mod strangers;
 mod tun;
 mod usage;
 

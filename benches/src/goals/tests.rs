@@ -61,6 +61,34 @@ fn what_was_not_measured_is_not_acceptable() {
 }
 
 #[test]
+fn the_worst_figure_of_an_attack_on_ours_counts() {
+    let row = |responder, group, time| {
+        Row::about([("measured", "modp"), ("responder", responder), ("group", group)])
+            .with("responder_us", time)
+    };
+    let (_folder, mut store) = store(Vec::new());
+    let cell = Cell {
+        scenario: "attacks".into(),
+        cell: "modp".into(),
+        rows: vec![
+            row("ours", "x25519", 500.0).with("accepted_percent", 100.0),
+            row("ours", "modp8192", 900.0),
+            row("ours", "modp8192", 1_000.0),
+            row("strongswan-6.1.0", "modp8192", 9_000.0),
+        ],
+        notes: Vec::new(),
+        problem: None,
+        seconds: 0.0,
+    };
+    store.add(cell).unwrap();
+    assert_eq!(chosen_group(&store), Some(2.0));
+    assert_eq!(
+        attack(&store, "modp", &[("group", "modp4096")], "responder_us"),
+        None
+    );
+}
+
+#[test]
 fn figures_have_as_many_digits_as_mean_something() {
     assert_eq!(
         [0.0, 0.12345, 3.456, 45.67, 1234567.8, 2.0].map(number),

@@ -105,7 +105,7 @@ impl Generator {
         let mut outcome = Outcome::default();
         let (mut started, mut looked) = (0, began);
         let mut next = began;
-        while outcome.handshakes.len() < load.total {
+        while outcome.handshakes.len() < load.total && began.elapsed() < load.time {
             bench.check()?;
             let now = Instant::now();
             while started < load.total && self.attempts.len() < load.slots && next <= now {
@@ -123,6 +123,8 @@ impl Generator {
                 self.timers(load, looked, &mut outcome)?;
             }
         }
+        let unfinished = std::mem::take(&mut self.attempts);
+        outcome.unfinished = unfinished.values().map(|it| it.began.elapsed()).collect();
         outcome.elapsed = began.elapsed();
         outcome.initiator_time = usage::own_time().saturating_sub(time);
         Ok(outcome)

@@ -48,6 +48,8 @@ pub(crate) struct Load {
     pub(crate) patience: Duration,
     /// Largest IP packet of a fragment.
     pub(crate) fragment_size: usize,
+    /// When the load ends although fewer handshakes have been made.
+    pub(crate) time: Duration,
 }
 
 /// What a handshake took.
@@ -66,8 +68,10 @@ pub(crate) struct Handshake {
 /// What came of a load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
-    /// All handshakes.
+    /// All handshakes that came to an end.
     pub(crate) handshakes: Vec<Handshake>,
+    /// How long those had taken that were under way when the time was over.
+    pub(crate) unfinished: Vec<Duration>,
     /// How long it took.
     pub(crate) elapsed: Duration,
     /// The initiators' time on a processor.

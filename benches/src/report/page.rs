@@ -50,6 +50,11 @@ fn about(scenario: &str) -> (&'static str, &'static str) {
             "Many initiators at once over a network with delay and loss, which a relay between two TUN devices makes; the MTU is that \
              of the devices, and of IKE's fragments.",
         ),
+        "attacks" => (
+            "Attacks by strangers",
+            "Strangers have no credential. They repeat requests in the name of a victim, send requests that have to be refused, \
+             choose expensive key exchanges, and claim the addresses of clients. All of it stays within namespaces of the run.",
+        ),
         _ => ("", ""),
     }
 }

@@ -68,6 +68,7 @@ fn load(proposal: &str, total: usize, slots: usize) -> Load {
         pace: Duration::ZERO,
         patience: Duration::from_secs(60),
         fragment_size: 1480,
+        time: Duration::MAX,
     }
 }
 

@@ -70,6 +70,7 @@ fn generated(
         pace: Duration::ZERO,
         patience: Duration::from_secs(60),
         fragment_size: 1480,
+        time: Duration::MAX,
     };
     // Both take their turns, so that whatever else goes on meets both alike.
     let (rounds, each) = bench.pick((4, 8), (20, 15));

@@ -1,5 +1,6 @@
 //! What is measured. A scenario has cells, each measured at a stretch and kept by itself.
 
+pub(crate) mod attacks;
 pub(crate) mod capacity;
 pub(crate) mod handshake;
 pub(crate) mod kem;
@@ -9,6 +10,7 @@ mod proposals;
 pub(crate) mod startup;
 pub(crate) mod tunnel;
 
+pub(crate) use self::attacks::FRODO;
 pub(crate) use self::proposals::HYBRID;
 use crate::bench::Bench;
 use crate::results::Row;
@@ -56,5 +58,6 @@ pub(crate) fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(capacity::Capacity::default()),
         Box::new(tunnel::Tunnel),
         Box::new(network::NetworkScenario::default()),
+        Box::new(attacks::Attacks::default()),
     ]
 }

@@ -175,6 +175,7 @@ fn handshakes(
         // The responder forgets who is half open after that time.
         patience: Duration::from_secs(30),
         fragment_size: network.mtu,
+        time: Duration::MAX,
         proposal: proposal.clone(),
     };
     step(&format!("{} handshakes", each * exchanges.len()));

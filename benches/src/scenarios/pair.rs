@@ -43,7 +43,7 @@ impl Pair {
         let Network { moon, carol } = Network::new()?;
         let options = Options {
             settings: format!("{LONG}\n {settings}"),
-            load: None,
+            ..Options::default()
         };
         let start = |namespace| Daemon::start(bench, kind, &Arc::new(namespace), &options);
         let (moon, carol) = (start(moon)?, start(carol)?);

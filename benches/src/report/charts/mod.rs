@@ -1,5 +1,6 @@
 //! Which plots a scenario's figures make.
 
+mod attacks;
 mod network;
 mod scenarios;
 
@@ -67,6 +68,7 @@ pub(crate) fn of(store: &Store, scenario: &str) -> Vec<Chart> {
         "capacity" => scenarios::capacity(&rows),
         "tunnel" => scenarios::tunnel(&rows),
         "network" => network::network(&rows),
+        "attacks" => attacks::attacks(&rows),
         _ => Vec::new(),
     }
 }
@@ -112,6 +114,12 @@ fn bars(
         unit,
         log,
     }
+}
+
+/// The rows whose label is this.
+fn with<'a>(rows: &[&'a Row], label: &str, text: &str) -> Vec<&'a Row> {
+    let of = rows.iter().copied();
+    of.filter(|row| row.label(label) == text).collect()
 }
 
 fn owned(rows: &[&Row]) -> Vec<Row> {

@@ -1,6 +1,6 @@
 //! Plots of what is measured on a good network.
 
-use super::{Chart, Shape, bars, owned};
+use super::{Chart, Shape, bars, owned, with};
 use crate::results::Row;
 
 fn chart(title: &str, caption: &str, shape: Shape, rows: &[&Row]) -> Chart {
@@ -19,12 +19,6 @@ fn chart_of(title: &str, caption: &str, shape: Shape, rows: &[&Row], figures: &[
         row.values.retain(|name, _| figures.contains(&name.as_str()));
     }
     chart
-}
-
-/// The rows whose label is this.
-fn with<'a>(rows: &[&'a Row], label: &str, text: &str) -> Vec<&'a Row> {
-    let of = rows.iter().copied();
-    of.filter(|row| row.label(label) == text).collect()
 }
 
 pub(super) fn kem(rows: &[&Row]) -> Vec<Chart> {
