@@ -448,7 +448,7 @@ fn costly_groups_are_accepted_only_where_they_are_configured() {
         config.proposals.append_defaults = defaults;
         let client = client("carol.strongswan.org", &["aes256gcm16-sha512-modp8192"]);
         let registry_has = pqswan_tests::crypto::registry()
-            .key_exchange(iana::KeyExchangeMethod::MODP_8192)
+            .key_exchange(KeyExchangeMethod::MODP_8192)
             .is_some();
         assert!(registry_has, "the group exists here");
         let world = meeting(vec![config], client, &["carol.strongswan.org"]);
@@ -474,7 +474,7 @@ fn strict_connections_come_up_with_all_their_key_exchanges() {
 fn a_child_sa_is_not_made_without_the_key_exchanges_that_it_demands() {
     let esp = "aes256gcm16-x25519-ke1_kyber3";
     for (offered, accepted) in [("aes256gcm16", false), ("aes256gcm16-x25519", false), (esp, true)] {
-        let mut puppet = Puppet::established(esp);
+        let mut puppet = Puppet::established(&format!("{esp}!"));
         let mut payloads = vec![
             puppet.proposals(offered, Protocol::ESP, &0xc0ff_ee01_u32.to_be_bytes()),
             Puppet::nonce(),
