@@ -17,6 +17,7 @@ mod sim {
     mod ppk;
     mod reauth;
     mod redirect;
+    mod reflection;
     mod rekey;
     mod rekey_ike;
     mod restart;
