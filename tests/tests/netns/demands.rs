@@ -1,9 +1,9 @@
 //! What a connection demands of its peer, in files of both front ends and in both roles.
 //!
-//! The peer is a daemon that proves the right pre-shared key, and nothing else.
+//! The peer is a daemon that proves the right pre-shared key and nothing else.
 
-//mod secrets;
-//mod typos;
+mod secrets;
+mod typos;
 
 use std::fmt::Write;
 
@@ -37,7 +37,7 @@ struct Demand {
     proposal: &'static str,
     /// The proposals of the peer.
     of_peer: &'static str,
-    /// Whether a connection for another peer at the same address comes first in the file and accepts a classical proposal.
+    /// Whether the file begins with a connection for another peer at the same address that accepts a classical proposal.
     beside_open: bool,
     outcome: Outcome,
 }
@@ -52,7 +52,7 @@ const PSK: Demand = Demand {
     outcome: Outcome::Up("AES_GCM_16-256/PRF_HMAC_SHA2_512/CURVE_25519\n"),
 };
 
-/// A demand that is compared with what the peer has proved, with the same words in both roles.
+/// A demand that is checked after the peer has authenticated, with the same words in both roles.
 const fn unmet(
     name: &'static str,
     ipsec: Option<&'static [&'static str]>,
@@ -69,7 +69,12 @@ const fn unmet(
 }
 
 /// A demand for this proposal alone.
-const fn strict(name: &'static str, proposal: &'static str, of_peer: &'static str, outcome: Outcome) -> Demand {
+const fn strict(
+    name: &'static str,
+    proposal: &'static str,
+    of_peer: &'static str,
+    outcome: Outcome,
+) -> Demand {
     Demand {
         name,
         proposal,
@@ -79,8 +84,7 @@ const fn strict(name: &'static str, proposal: &'static str, of_peer: &'static st
     }
 }
 
-const UP_WITH_ML_KEM: Outcome =
-    Outcome::Up("AES_GCM_16-256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_ML_KEM_768\n");
+const UP_WITH_ML_KEM: Outcome = Outcome::Up("AES_GCM_16-256/PRF_HMAC_SHA2_512/CURVE_25519/KE1_ML_KEM_768\n");
 const NO_PROPOSAL: Outcome = Outcome::Refused(
     "received proposals unacceptable",
     "received NO_PROPOSAL_CHOSEN notify error",
@@ -165,7 +169,7 @@ const DEMANDS: &[Demand] = &[
         Some(&[&["auth = psk"], &["auth = psk"]]),
         ROUNDS,
     ),
-    // What a round has to satisfy besides.
+    // Other constraints of a round.
     unmet(
         "group",
         Some(&["rightauth=psk", "rightgroups=admins"]),
@@ -263,7 +267,7 @@ impl Demand {
         }
     }
 
-    /// The demands of the peer in turn, which the demanding side satisfies.
+    /// The connection of the peer. The demanding side satisfies it.
     fn of_the_other_side(&self) -> Self {
         Self {
             name: "peer",
@@ -319,12 +323,17 @@ impl Demand {
         if self.beside_open {
             text += &connection("open", "dave.test", CLASSICAL, &[&["auth = psk"]]);
         }
-        text += &connection(self.name, peer.id, self.proposal, self.swanctl.unwrap_or_default());
+        text += &connection(
+            self.name,
+            peer.id,
+            self.proposal,
+            self.swanctl.unwrap_or_default(),
+        );
         format!("connections {{\n{text}}}\n").replace("CERTIFICATE", certificate)
     }
 }
 
-/// Replaces the connections of a host, and returns once the daemon has them.
+/// Replaces the connections of a host. Returns once the daemon has loaded them.
 fn load(host: &Host, front_end: FrontEnd, demand: &Demand, ends: (&End, &End)) -> Result<(), String> {
     let certificate = host.path("certificate.pem").display().to_string();
     match front_end {
@@ -337,12 +346,13 @@ fn load(host: &Host, front_end: FrontEnd, demand: &Demand, ends: (&End, &End)) -
         FrontEnd::Swanctl => {
             host.write("swanctl.conf", &demand.swanctl_conf(ends.0, ends.1, &certificate))?;
             let file = host.path("swanctl.conf").display().to_string();
-            host.succeed(&format!("swanctl --load-all --file {file}")).map(drop)
+            host.succeed(&format!("swanctl --load-all --file {file}"))
+                .map(drop)
         }
     }
 }
 
-/// Initiates a connection, and returns whether it is established, and what was said.
+/// Initiates a connection. Returns whether it is established, and the output of the command.
 fn initiate(host: &Host, front_end: FrontEnd, name: &str) -> Result<(bool, String), String> {
     let (line, success) = match front_end {
         FrontEnd::Ipsec => (
@@ -358,7 +368,7 @@ fn initiate(host: &Host, front_end: FrontEnd, name: &str) -> Result<(bool, Strin
     Ok((said.contains(&success), said))
 }
 
-/// Neither host has an IKE_SA in any state, and so no CHILD_SA.
+/// Checks that neither host has an IKE_SA in any state, and so no CHILD_SA.
 fn nothing(pair: &Pair) -> Result<(), String> {
     for host in [&pair.moon, &pair.carol] {
         for line in ["swanctl --list-sas", "ipsec status"] {
@@ -378,7 +388,10 @@ fn cell(pair: &Pair, role: Role, front_end: FrontEnd, demand: &Demand) -> Result
         Role::Responder => hosts,
         Role::Initiator => [hosts[1], hosts[0]],
     };
-    let skips = [demanding.0.read("charon.log").len(), pair.moon.read("charon.log").len()];
+    let skips = [
+        demanding.0.read("charon.log").len(),
+        pair.moon.read("charon.log").len(),
+    ];
     let of_peer = demand.of_the_other_side();
     load(other.0, FrontEnd::Swanctl, &of_peer, (other.1, demanding.1))?;
     load(demanding.0, front_end, demand, (demanding.1, other.1))?;
@@ -386,9 +399,12 @@ fn cell(pair: &Pair, role: Role, front_end: FrontEnd, demand: &Demand) -> Result
         Role::Responder => initiate(&pair.carol, FrontEnd::Swanctl, of_peer.name)?,
         Role::Initiator => initiate(&pair.carol, front_end, demand.name)?,
     };
-    let sas = pair.carol.succeed("swanctl --list-sas")?;
+    let sas = demanding.0.succeed("swanctl --list-sas")?;
     let outcome = match demand.outcome {
         Outcome::Up(_) if !is_up => Err(format!("it is not established:\n{said}")),
+        Outcome::Up(_) if !sas.starts_with(&format!("{}: ", demand.name)) => {
+            Err(format!("another connection is used:\n{sas}"))
+        }
         Outcome::Up(algorithms) if !sas.contains(algorithms) => Err(format!("other algorithms:\n{sas}")),
         Outcome::Up(algorithms) => Ok(format!("up, {}", algorithms.trim_end())),
         Outcome::Refused(..) if is_up => Err(format!("it is established:\n{sas}")),
@@ -398,7 +414,7 @@ fn cell(pair: &Pair, role: Role, front_end: FrontEnd, demand: &Demand) -> Result
                 Role::Initiator => as_initiator,
             };
             demanding.0.wait_for_log(skips[0], words)?;
-            // A responder that has answered believes in the IKE_SA until it is told.
+            // A responder keeps the IKE_SA until the initiator reports the failure.
             if role == Role::Initiator && words != "received NO_PROPOSAL_CHOSEN notify error" {
                 let told = "received AUTHENTICATION_FAILED notify error";
                 pair.moon.wait_for_log(skips[1], told)?;
@@ -408,7 +424,9 @@ fn cell(pair: &Pair, role: Role, front_end: FrontEnd, demand: &Demand) -> Result
     };
     if is_up {
         let name = sas.split(':').next().unwrap_or_default();
-        pair.carol.succeed(&format!("swanctl --terminate --ike {name}"))?;
+        demanding
+            .0
+            .succeed(&format!("swanctl --terminate --ike {name}"))?;
     }
     outcome.and_then(|text| nothing(pair).map(|()| text))
 }
@@ -425,7 +443,7 @@ fn write_certificate(host: &Host) {
     host.write("certificate.pem", &certificate.pem()).unwrap();
 }
 
-/// Two daemons without connections that share these secrets, which come from one address as often as they like.
+/// Two hosts without connections and with these secrets. Neither limits how many IKE_SAs the other begins.
 fn empty(secrets: &str) -> Option<Pair> {
     let pair = hosts()?;
     for host in [&pair.moon, &pair.carol] {
@@ -482,4 +500,72 @@ fn a_responder_of_swanctl_conf_gets_what_it_demands_or_has_no_sa() {
 #[test]
 fn an_initiator_of_swanctl_conf_gets_what_it_demands_or_has_no_sa() {
     matrix(Role::Initiator, FrontEnd::Swanctl);
+}
+
+/// A gateway with a connection for a site, which shares a key with it, and one for administrators, which demands more. The
+/// peer knows the key of the site.
+fn mixed_gateway(front_end: FrontEnd) {
+    let Some(pair) = empty("moon.test site@test : PSK \"of the site\"\n") else {
+        return;
+    };
+    let secret = ": PSK \"of the site\"\n";
+    pair.carol.write("ipsec.secrets", secret).unwrap();
+    let admins = Demand {
+        name: "admins",
+        ipsec: Some(&["rightauth=pubkey"]),
+        swanctl: Some(&[&["auth = pubkey"]]),
+        ..PSK
+    };
+    let site = Demand { name: "site", ..PSK };
+    let as_peer = |id| End { id, ..CAROL };
+    let conns = [(&site, "site@test"), (&admins, "*@admins.test")];
+    let (file, text) = match front_end {
+        FrontEnd::Ipsec => (
+            "ipsec.conf",
+            conns.map(|(demand, id)| demand.ipsec_conf(&MOON, &as_peer(id), "")),
+        ),
+        FrontEnd::Swanctl => (
+            "swanctl.conf",
+            conns.map(|(demand, id)| demand.swanctl_conf(&MOON, &as_peer(id), "")),
+        ),
+    };
+    pair.moon.write(file, &text.concat()).unwrap();
+    pair.start();
+    if front_end == FrontEnd::Swanctl {
+        let file = pair.moon.path("swanctl.conf").display().to_string();
+        let said = ask(&pair.moon, &format!("swanctl --load-conns --file {file}"));
+        pair.expect(&said, "successfully loaded 2 connections, 0 unloaded");
+    }
+    let initiate_as = |id| {
+        let peer = Demand { name: "peer", ..PSK };
+        load(&pair.carol, FrontEnd::Swanctl, &peer, (&as_peer(id), &MOON)).unwrap();
+        initiate(&pair.carol, FrontEnd::Swanctl, "peer").unwrap()
+    };
+    let (is_up, said) = initiate_as("root@admins.test");
+    assert!(!is_up, "{said}");
+    for text in [
+        "selected peer config 'admins'",
+        "constraint requires public key authentication, but pre-shared key was used",
+        "selected peer config 'admins' unacceptable: constraint checking failed",
+        "no alternative config found",
+    ] {
+        pair.expect_logged(&pair.moon, 0, text);
+    }
+    nothing(&pair).unwrap();
+    let said = pair.carol.run("ping -c 1 -W 1 10.1.0.2").unwrap();
+    assert_ne!(said.code, Some(0), "{}", said.text);
+    let (is_up, said) = initiate_as("site@test");
+    assert!(is_up, "{said}");
+    pair.ping();
+    pair.expect(&ask(&pair.moon, "swanctl --list-sas"), "site: #");
+}
+
+#[test]
+fn the_key_of_a_site_does_not_prove_an_administrator_in_ipsec_conf() {
+    mixed_gateway(FrontEnd::Ipsec);
+}
+
+#[test]
+fn the_key_of_a_site_does_not_prove_an_administrator_in_swanctl_conf() {
+    mixed_gateway(FrontEnd::Swanctl);
 }
