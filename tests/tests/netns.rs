@@ -12,6 +12,7 @@ mod netns {
     mod bad_input;
     mod chaos;
     mod daemon;
+    mod demands;
     mod failures;
     mod families;
     mod inactivity;

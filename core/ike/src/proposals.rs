@@ -1,6 +1,6 @@
 //! Proposals between the codec and the algorithms.
 
-use config::connection::{ChildConfig, PeerConfig};
+use config::connection::{ChildConfig, PeerConfig, VICI};
 use config::spelling;
 use crypto::int_auth::Role;
 use crypto::proposal::{DefaultStyle, ListError, Proposal, ProposalError, Purpose};
@@ -113,8 +113,8 @@ fn meaning(proposal: &Proposal) -> Vec<(TransformType, u16, u16)> {
     meaning
 }
 
-/// What is wrong with configured proposals, with the nearest word that is known.
-pub(crate) fn explained(error: &ListError, registry: &Registry) -> String {
+/// What is wrong with the configured proposals of a connection, with the nearest word that is known.
+pub(crate) fn explained(error: &ListError, registry: &Registry, source: &str) -> String {
     let ListError::Invalid {
         error: ProposalError::NotRecognized(word),
         ..
@@ -122,13 +122,21 @@ pub(crate) fn explained(error: &ListError, registry: &Registry) -> String {
     else {
         return error.to_string();
     };
-    if word.len() > 1 && word.ends_with('!') {
-        return format!("{error}; '!' is allowed at the end of the list only");
+    let mut text = error.to_string();
+    let bare = word.trim_end_matches('!');
+    let nearest = nearest(bare, registry).filter(|nearest| !nearest.eq_ignore_ascii_case(bare));
+    if let Some(nearest) = nearest {
+        text = format!("{text}, did you mean '{nearest}'?");
     }
-    match nearest(word, registry) {
-        Some(nearest) => format!("{error}, did you mean '{nearest}'?"),
-        None => error.to_string(),
+    if bare == word || bare.is_empty() {
+        return text;
     }
+    // Only ipsec.conf has defaults that follow a list, and so a mark that leaves them out.
+    let advice = match source {
+        VICI => "lists in swanctl.conf are strict without '!'",
+        _ => "'!' is allowed at the end of the list only",
+    };
+    format!("{text}; {advice}")
 }
 
 fn nearest(word: &str, registry: &Registry) -> Option<String> {
@@ -157,5 +165,49 @@ pub(crate) fn selection<'a>(
         skip_key_exchanges,
         require_distinct: true,
         registry: &shared.registry,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explain(text: &str, source: &str) -> String {
+        let registry = Registry::new();
+        let error = Proposal::check(&[text.to_owned()], Protocol::IKE, &registry).expect_err(text);
+        let text = explained(&error, &registry, source);
+        text.split_once(" not recognized in ")
+            .expect("a word")
+            .1
+            .to_owned()
+    }
+
+    #[test]
+    fn the_nearest_word_is_named_with_a_mark_behind_it_too() {
+        for (text, source, expected) in [
+            (
+                "aes128-sha265-x25519",
+                "ipsec.conf:9",
+                "'aes128-sha265-x25519', did you mean 'sha256'?",
+            ),
+            (
+                "aes128-sha256-x25519-ke1_mlkem786!",
+                "ipsec.conf:9",
+                "'aes128-sha256-x25519-ke1_mlkem786!', did you mean 'ke1_mlkem768'?; '!' is allowed at the end of the list only",
+            ),
+            (
+                "aes128-sha256-x25519!",
+                "ipsec.conf:9",
+                "'aes128-sha256-x25519!'; '!' is allowed at the end of the list only",
+            ),
+            (
+                "aes128-sha256-x25519!",
+                VICI,
+                "'aes128-sha256-x25519!'; lists in swanctl.conf are strict without '!'",
+            ),
+            ("aes128-sha256-x25519-!", VICI, "'aes128-sha256-x25519-!'"),
+        ] {
+            assert_eq!(explain(text, source), expected);
+        }
     }
 }

@@ -53,7 +53,7 @@ impl Endpoint {
         let check = |list: &ProposalList, protocol| {
             Proposal::check(&list.entries, protocol, registry).map_err(|error| BadProposals {
                 of_child: protocol == Protocol::ESP,
-                text: proposals::explained(&error, registry),
+                text: proposals::explained(&error, registry, &peer.source),
             })
         };
         let mut notes = check(&peer.proposals, Protocol::IKE)?;
