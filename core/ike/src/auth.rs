@@ -9,12 +9,15 @@ use std::sync::Arc;
 use config::authentication::Constraint;
 use config::connection::{AuthClass, AuthConfig, PeerConfig};
 use config::identity::{Identity, Match};
+use config::secret::SharedSecret;
 
 /// What a peer has proved in one round.
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
     pub(crate) class: AuthClass,
     pub(crate) identity: Arc<Identity>,
+    /// The shared key that it was made with.
+    pub(crate) key: Arc<SharedSecret>,
 }
 
 /// The peer of a connection has proved all that the connection demands.

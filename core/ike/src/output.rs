@@ -349,7 +349,8 @@ impl Outbox {
             text.truncate(text.floor_char_boundary(MAX_LINE));
             text.push('…');
         }
-        if let Some(limit) = &mut self.limit
+        // Whoever raises the level wants to see all.
+        if let Some(limit) = self.limit.as_mut().filter(|_| level <= 1)
             && !limit.grants(text.len())
         {
             return;

@@ -306,6 +306,7 @@ impl IkeSa {
             Ok(authenticated) => {
                 if let Some(negotiation) = &mut self.negotiation {
                     negotiation.authenticated = Some(authenticated);
+                    negotiation.peer_key = proofs.first().map(|proof| Arc::clone(&proof.key));
                 }
                 return Ok(());
             }
@@ -365,12 +366,10 @@ impl IkeSa {
                     "authentication of '{peer}' with {} successful",
                     auth.method
                 );
-                if let Some(negotiation) = &mut self.negotiation {
-                    negotiation.peer_key = Some(Arc::clone(key));
-                }
                 return Ok(Proof {
                     class: AuthClass::Psk,
                     identity: Arc::clone(peer),
+                    key: Arc::clone(key),
                 });
             }
         }
