@@ -242,6 +242,26 @@ fn a_forged_first_fragment_does_not_make_the_responder_deaf_to_the_genuine_one()
 }
 
 #[test]
+fn what_is_answered_without_keeping_anything_is_no_longer_than_its_request() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = open_world(&settings);
+    let mut header = varied(&request, 1, [203, 0, 113, 66]);
+    header.octets.truncate(28);
+    header.octets[16] = 0;
+    header.octets[24..].copy_from_slice(&28_u32.to_be_bytes());
+    let victim = header.local;
+    for version in [0x20, 0x30] {
+        header.octets[17] = version;
+        let sent = octets_to(&mut world, victim, |world| {
+            world.deliver(header.clone());
+            world.run_for(Duration::from_secs(1));
+        });
+        assert_eq!(sent, 0, "36 octets would answer 28");
+    }
+}
+
+#[test]
 fn ike_sas_that_are_given_back_at_once_count_as_begun() {
     let settings = seed_settings();
     let request = captured(&settings);
