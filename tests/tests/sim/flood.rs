@@ -492,3 +492,45 @@ fn a_stranger_does_not_fill_the_log_by_its_identity() {
     assert!(written < 20_000, "{written} octets");
     assert!(puppet.world.logged(0, "more lines about this message"));
 }
+
+#[test]
+fn a_refused_ike_auth_is_verified_once_however_many_connections_there_are() {
+    for ppk in [false, true] {
+        let mut puppet = Puppet::new("aes256gcm16-sha512", &[]);
+        let moon = &mut puppet.world.hosts[0].endpoint;
+        for number in 0..1_000 {
+            let mut config = config::connection::PeerConfig {
+                name: format!("net-{number}"),
+                remote_addrs: vec![config::connection::Host::Any],
+                dpd_delay: Duration::from_secs(number),
+                ..pqswan_tests::world::moon("aes256gcm16-sha512-x25519!")
+            };
+            config.remote_auth[0].id = None;
+            moon.add_connection(config);
+        }
+        let owners = vec![config::identity::Identity::parse("ppk-1")];
+        let key = config::secret::SharedSecret::new(b"ppk".to_vec());
+        let kind = config::secret::SecretKind::Ppk;
+        moon.secrets_mut().insert(kind, owners, key);
+        if ppk {
+            let notify = Puppet::notify(NotifyType::USE_PPK, &[]);
+            puppet.extensions.push(notify);
+        }
+        let (suite, sk, init) = puppet.init("aes256gcm16-sha512-x25519", false);
+        let mut payloads = puppet.auth_request(&suite, &sk, &init, "aes256gcm16");
+        for payload in &mut payloads {
+            if let wire::payload::Payload::Auth(auth) = payload {
+                auth.data[0] ^= 1;
+            }
+        }
+        if ppk {
+            payloads.push(Puppet::notify(NotifyType::PPK_IDENTITY, b"\x02ppk-1"));
+        }
+        puppet.world.hosts[0].log.clear();
+        let request = puppet.seal(ExchangeType::IKE_AUTH, &payloads);
+        puppet.send(&[request]);
+        let log = &puppet.world.hosts[0].log;
+        let tries = log.iter().filter(|line| line.contains("but MAC mismatched"));
+        assert_eq!(tries.count(), 1, "{log:#?}");
+    }
+}

@@ -17,7 +17,6 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
 use crate::exchange::{AfterAuth, OfferedChild, Phase, find};
-use crate::extension::ppk::has_ppk_identity;
 use crate::names::Fit;
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
@@ -547,13 +546,13 @@ impl IkeSa {
         let wanted = find!(inbound.payloads, Payload::Id(IdKind::Responder, id)
             => Identity::new(id.kind, id.data.clone()));
         let mut failure = Error::AuthenticationFailed;
-        let by_ppk = self.peer.ppk && has_ppk_identity(&inbound.payloads);
-        // What a peer has proved to one identity of this end need not be computed for each connection that has it.
+        // What a peer has proved to one identity of this end need not be computed for each connection that has it. A
+        // connection may refuse the peer's PPK, but all that do not mix the same one in, or all none.
         let mut verified: Vec<(Arc<Identity>, Result<Proof, Error>)> = Vec::new();
         let mut verb = "selected";
         for config in self.candidates(shared, &peer, wanted.as_ref()) {
             let own = shared.common.identity(self.own_id(&config, wanted.as_ref()));
-            let known = verified.iter().find(|(known, _)| *known == own && !by_ppk);
+            let known = verified.iter().find(|(known, _)| *known == own);
             let known = known.map(|(_, outcome)| outcome.clone());
             if matches!(known, Some(Err(_))) {
                 continue;
