@@ -458,6 +458,23 @@ fn costly_groups_are_accepted_only_where_they_are_configured() {
 }
 
 #[test]
+fn an_ike_sa_is_rekeyed_by_the_peer_with_the_costly_group_that_this_end_has_offered() {
+    let mut client = client("carol.strongswan.org", &["default"]);
+    client.mobike = false;
+    let gateway = gateway("net", "carol.strongswan.org", &["aes256gcm16-sha512-modp8192"]);
+    let mut world = meeting(vec![gateway], client, &["carol.strongswan.org"]);
+    for rekeyed in 0..2 {
+        let before = world.sas(0)[0].unique_id;
+        world.rekey_ike(0);
+        world.run_for(MINUTE);
+        let (ours, theirs) = (world.sas(0), world.sas(1));
+        assert_ne!(ours[0].unique_id, before, "{rekeyed}: {:#?}", world.hosts[1].log);
+        assert_eq!((ours.len(), theirs.len()), (1, 1));
+    }
+    world.assert_consistent();
+}
+
+#[test]
 fn strict_connections_come_up_with_all_their_key_exchanges() {
     let mut world = World::moon_and_carol(STRICT, &seed_settings(), calm(), 1);
     world.initiate(1);
