@@ -148,7 +148,10 @@ impl IkeSa {
             return Ok(used);
         }
         if let Some(psk) = shared.secrets.ike_secrets(own, peer).into_iter().next() {
-            self.log_unnamed(shared, own, peer);
+            // An initiator may not know yet who the peer is.
+            if !peer.is_any() {
+                self.log_unnamed(shared, own, peer);
+            }
             return Ok(psk);
         }
         log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
@@ -158,7 +161,7 @@ impl IkeSa {
 
     /// Says that a shared key is used which does not name the peer.
     fn log_unnamed(&self, shared: &mut Shared, own: &Identity, peer: &Identity) {
-        if !peer.is_any() && !shared.secrets.names(peer) {
+        if !shared.secrets.names(peer) {
             log!(
                 shared,
                 self,
