@@ -482,7 +482,7 @@ fn a_stranger_does_not_fill_the_log_by_its_identity() {
     let mut payloads = puppet.auth_request(&suite, &sk, &init, "aes256gcm16");
     for payload in &mut payloads {
         if let wire::payload::Payload::Id(_, id) = payload {
-            id.data = vec![0x7f; 20_000];
+            id.data = vec![0x7f; 4_000];
         }
     }
     puppet.world.hosts[0].log.clear();

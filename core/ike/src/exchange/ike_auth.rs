@@ -23,6 +23,10 @@ use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
 use crate::task::Task;
 
+/// Octets of an identity of a peer. Longer ones are not in use, and scripts and events cannot be given any number, least of all
+/// once what is not text in them is written as such.
+const MAX_IDENTITY: usize = 4096;
+
 impl IkeSa {
     /// The initiator's request, once the SPI for the first CHILD_SA is there.
     pub(crate) fn send_auth(&mut self, shared: &mut Shared, spi: Option<u32>) {
@@ -274,7 +278,7 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "IKE_AUTH response lacks IDr or AUTH");
             return Err(Error::Missing("AUTH"));
         };
-        let peer = Arc::new(Identity::new(id.kind, id.data.clone()));
+        let peer = self.peer_identity(shared, id)?;
         let Some(config) = self.config.clone() else {
             return Err(Error::AuthenticationFailed);
         };
@@ -295,6 +299,22 @@ impl IkeSa {
         self.judge(shared, &config, &[proof])?;
         self.confirm_ppk(shared);
         Ok(Arc::unwrap_or_clone(peer))
+    }
+
+    /// Who the peer says it is.
+    fn peer_identity(&self, shared: &mut Shared, id: &Id) -> Result<Arc<Identity>, Error> {
+        let octets = id.data.len();
+        if octets > MAX_IDENTITY {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "the peer's identity has {octets} octets, more than {MAX_IDENTITY}"
+            );
+            return Err(Error::AuthenticationFailed);
+        }
+        Ok(Arc::new(Identity::new(id.kind, id.data.clone())))
     }
 
     /// Whether what the peer has proved is what its connection demands.
@@ -545,7 +565,7 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "peer requested EAP, which is not supported");
             return Err(Error::AuthenticationFailed);
         };
-        let peer = Arc::new(Identity::new(id.kind, id.data.clone()));
+        let peer = self.peer_identity(shared, id)?;
         let wanted = find!(inbound.payloads, Payload::Id(IdKind::Responder, id)
             => Identity::new(id.kind, id.data.clone()));
         let mut failure = Error::AuthenticationFailed;
