@@ -206,6 +206,12 @@ pub(crate) fn matches(name: &[u8], pattern: &[u8]) -> Fit {
     fit
 }
 
+/// How many values a pattern leaves fixed.
+pub(crate) fn fixed(pattern: &[u8]) -> usize {
+    let attributes = attributes(pattern).unwrap_or_default();
+    attributes.iter().filter(|(_, value)| *value != b"*").count()
+}
+
 /// Types and values, those of relative names with several of them one after the other.
 fn attributes(der: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let (SEQUENCE, mut names, []) = read(der)? else {

@@ -133,17 +133,21 @@ impl Identity {
         }
     }
 
-    /// How much a pattern leaves fixed; it compares with patterns of the same kind only. The smaller of two networks and
-    /// the longer of two names with a wildcard are larger here.
-    pub fn specificity(&self) -> usize {
+    /// How much a pattern leaves fixed; it compares with patterns of the same kind only. The smaller of two networks, the
+    /// longer of two names with a wildcard, and the distinguished name with fewer wildcards are larger here.
+    pub fn specificity(&self) -> u128 {
         let Some((start, end)) = self.as_range() else {
-            return self.data.len();
+            let fixed = match self.kind {
+                IdType::DER_ASN1_DN => dn::fixed(&self.data) as u128,
+                _ => 0,
+            };
+            return fixed << usize::BITS | self.data.len() as u128;
         };
         let number = |address: IpAddr| match address {
             IpAddr::V4(v4) => u128::from(u32::from(v4)),
             IpAddr::V6(v6) => u128::from(v6),
         };
-        number(end).saturating_sub(number(start)).leading_zeros() as usize
+        !number(end).saturating_sub(number(start))
     }
 
     /// How well this identity fits a pattern: `*` stands for a relative name in a DN, and for any start of a name or

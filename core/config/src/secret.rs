@@ -193,10 +193,10 @@ impl Entry {
 
 /// How well a secret names an identity. Of two patterns that fit, the one that leaves less open is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Naming(Match, usize);
+struct Naming(Match, u128);
 
 impl Naming {
-    fn of(how: Match, specificity: usize) -> Self {
+    fn of(how: Match, specificity: u128) -> Self {
         match how {
             Match::Wildcard => Self(how, specificity),
             _ => Self(how, 0),
@@ -278,10 +278,27 @@ mod tests {
             ("10.0.0.0/8", "large"),
             ("10.1.0.0/16", "small"),
             ("10.1.0.0-10.1.0.9", "tiny"),
+            ("10.1.0.0-10.1.0.15", "more"),
+            ("2001:db8::1-2001:db8::9", "six"),
+            ("2001:db8::/32", "all of six"),
         ]);
         assert_eq!(secrets(&store, "moon", "10.2.0.1"), ["large"]);
         assert_eq!(secrets(&store, "moon", "10.1.1.1"), ["small"]);
         assert_eq!(secrets(&store, "moon", "10.1.0.5"), ["tiny"]);
+        assert_eq!(secrets(&store, "moon", "10.1.0.10"), ["more"]);
+        assert_eq!(secrets(&store, "moon", "2001:db8::5"), ["six"]);
+    }
+
+    #[test]
+    fn a_distinguished_name_with_fewer_wildcards_beats_one_with_more() {
+        let (any, of_a) = ("C=CH, O=*, CN=*", "C=CH, O=A, CN=*");
+        let mut store = SecretStore::default();
+        for (owner, secret) in [(of_a, "A"), (any, "any")] {
+            let secret = SharedSecret::new(secret.into());
+            store.insert(SecretKind::Ike, vec![Identity::parse(owner)], secret);
+        }
+        assert_eq!(secrets(&store, "moon", "C=CH, O=A, CN=carol"), ["A"]);
+        assert_eq!(secrets(&store, "moon", "C=CH, O=B, CN=carol"), ["any"]);
     }
 
     #[test]

@@ -15,6 +15,9 @@ const FORGOTTEN: f64 = 5.0;
 /// How many times `block_threshold` a block may begin in a burst, once its addresses are proved.
 const BURST: usize = 2;
 
+/// Seconds after which everything is forgotten, so that the end of a long attack is the end of its effects.
+const LONGEST: f64 = 10.0;
+
 /// Blocks that are counted by themselves. Their number is bounded, because a block is forgotten within seconds and those
 /// that have proved nothing are few; should there be more all the same, each further one needs a cookie.
 const MAX_BLOCKS: usize = 1 << 16;
@@ -67,8 +70,10 @@ impl Level {
         (self.value - passed * per_second).max(0.0)
     }
 
-    fn change(&mut self, now: Instant, per_second: f64, by: f64) {
-        self.value = (self.now(now, per_second) + by).max(0.0);
+    /// Changes the value, which is never more than what falls within [`LONGEST`], or `most` if that is more.
+    fn change(&mut self, now: Instant, per_second: f64, by: f64, most: f64) {
+        let most = most.max(LONGEST * per_second);
+        self.value = (self.now(now, per_second) + by).clamp(0.0, most);
         self.at = now;
     }
 }
@@ -103,7 +108,7 @@ impl Budget {
             self.refused += 1;
             return None;
         }
-        self.spent.change(now, self.per_second, 1.0);
+        self.spent.change(now, self.per_second, 1.0, self.burst);
         Some(std::mem::take(&mut self.refused))
     }
 }
@@ -122,6 +127,19 @@ impl Begun {
     fn is_forgotten(&self, now: Instant) -> bool {
         self.half_open == 0 && self.all.now(now, FORGOTTEN) == 0.0
     }
+
+    fn change(&mut self, settings: &Settings, now: Instant, by: f64, proven: bool) {
+        let most = burst(settings).max(settings.cookie_threshold_ip as f64);
+        self.all.change(now, FORGOTTEN, by, most);
+        if proven {
+            self.proven.change(now, FORGOTTEN, by, most);
+        }
+    }
+}
+
+/// How many IKE_SA_INITs with proved addresses one block may begin in a burst.
+fn burst(settings: &Settings) -> f64 {
+    BURST as f64 * settings.block_threshold as f64
 }
 
 /// See the module.
@@ -171,8 +189,8 @@ impl Admission {
         let Some(begun) = self.blocks.get(&block).filter(|_| settings.block_threshold > 0) else {
             return false;
         };
-        let burst = (BURST * settings.block_threshold) as f64;
-        begun.half_open_proven >= settings.block_threshold || begun.proven.now(now, FORGOTTEN) + 1.0 > burst
+        begun.half_open_proven >= settings.block_threshold
+            || begun.proven.now(now, FORGOTTEN) + 1.0 > burst(settings)
     }
 
     /// What a block has to show before it may begin another.
@@ -202,7 +220,7 @@ impl Admission {
     /// An IKE_SA_INIT is taken on.
     pub(crate) fn begin(&mut self, settings: &Settings, now: Instant, origin: Origin) {
         self.forget(now);
-        self.all.change(now, settings.cookie_threshold as f64, 1.0);
+        self.change(settings, now, 1.0);
         self.half_open += 1;
         let begun = self.blocks.entry(origin.block).or_insert_with(|| Begun {
             all: Level::new(now),
@@ -210,19 +228,16 @@ impl Admission {
             half_open: 0,
             half_open_proven: 0,
         });
-        begun.all.change(now, FORGOTTEN, 1.0);
+        begun.change(settings, now, 1.0, origin.proven);
         begun.half_open += 1;
-        if origin.proven {
-            begun.proven.change(now, FORGOTTEN, 1.0);
-            begun.half_open_proven += 1;
-        }
+        begun.half_open_proven += usize::from(origin.proven);
     }
 
     /// What was begun is half open no more: its peer has authenticated, or it is over.
     pub(crate) fn end(&mut self, settings: &Settings, now: Instant, origin: Origin, authenticated: bool) {
         self.half_open -= 1;
         if authenticated {
-            self.all.change(now, settings.cookie_threshold as f64, -1.0);
+            self.change(settings, now, -1.0);
         }
         let Some(begun) = self.blocks.get_mut(&origin.block) else {
             return;
@@ -230,14 +245,15 @@ impl Admission {
         begun.half_open -= 1;
         begun.half_open_proven -= usize::from(origin.proven);
         if authenticated {
-            begun.all.change(now, FORGOTTEN, -1.0);
-            if origin.proven {
-                begun.proven.change(now, FORGOTTEN, -1.0);
-            }
+            begun.change(settings, now, -1.0, origin.proven);
         }
         if begun.is_forgotten(now) {
             self.blocks.remove(&origin.block);
         }
+    }
+
+    fn change(&mut self, settings: &Settings, now: Instant, by: f64) {
+        self.all.change(now, settings.cookie_threshold as f64, by, 0.0);
     }
 
     fn forget(&mut self, now: Instant) {
@@ -330,6 +346,30 @@ mod tests {
         assert!(admission.is_blocked(&settings, now, own.block));
         let later = now + Duration::from_secs(1);
         assert!(!admission.is_blocked(&settings, later, own.block));
+    }
+
+    #[test]
+    fn a_long_attack_is_forgotten_soon_after_its_end() {
+        let thresholds = |all, ip, block| Settings {
+            cookie_threshold: all,
+            cookie_threshold_ip: ip,
+            block_threshold: block,
+            ..Settings::default()
+        };
+        let (defaults, start) = (Settings::default(), start());
+        for during in [defaults.clone(), thresholds(0, 0, 0), thresholds(10, 3, 0)] {
+            let (mut admission, mut now) = (Admission::new(start), start);
+            let origin = origin("192.0.2.1", true);
+            for _ in 0..1_000_000 {
+                now += Duration::from_millis(1);
+                admission.begin(&during, now, origin);
+                admission.end(&during, now, origin, false);
+            }
+            now += Duration::from_secs(11);
+            // The operator may have set other thresholds meanwhile.
+            assert_eq!(admission.demand(&defaults, now, origin.block), Demand::Nothing);
+            assert!(!admission.is_blocked(&defaults, now, origin.block));
+        }
     }
 
     #[test]

@@ -351,7 +351,7 @@ fn is_too_long(payloads: &[Payload]) -> bool {
     proposals.len() > MAX_PROPOSALS || transforms > MAX_TRANSFORMS
 }
 
-/// Answers without keeping anything; never with more octets than a minimal request has.
+/// Answers without keeping anything, and not at all if the answer were longer than its request.
 pub(crate) fn send_stateless(
     shared: &mut Shared,
     local: SocketAddr,
@@ -371,6 +371,9 @@ pub(crate) fn send_stateless(
         length: 0,
     };
     let octets = wire::write_plain(&header, &[Payload::Notify(Notify::status(kind, data))]);
+    if octets.len() > request.length as usize {
+        return;
+    }
     let non_esp_marker = shared.needs_marker(local, remote);
     shared.out.transmit(Transmit {
         local,

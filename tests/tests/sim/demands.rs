@@ -458,6 +458,47 @@ fn costly_groups_are_accepted_only_where_they_are_configured() {
 }
 
 #[test]
+fn an_ike_sa_is_rekeyed_by_the_peer_with_the_costly_group_that_this_end_has_offered() {
+    let mut client = client("carol.strongswan.org", &["default"]);
+    client.mobike = false;
+    let gateway = gateway("net", "carol.strongswan.org", &["aes256gcm16-sha512-modp8192"]);
+    let mut world = meeting(vec![gateway], client, &["carol.strongswan.org"]);
+    for rekeyed in 0..2 {
+        let before = world.sas(0)[0].unique_id;
+        world.rekey_ike(0);
+        world.run_for(MINUTE);
+        let (ours, theirs) = (world.sas(0), world.sas(1));
+        assert_ne!(ours[0].unique_id, before, "{rekeyed}: {:#?}", world.hosts[1].log);
+        assert_eq!((ours.len(), theirs.len()), (1, 1));
+    }
+    world.assert_consistent();
+}
+
+#[test]
+fn an_identity_that_no_script_could_be_told_is_refused_by_both_ends() {
+    let long = || Some(Identity::new(iana::IdType::FQDN, vec![0x7f; 8_000]));
+    for responds in [true, false] {
+        let mut gateway = gateway("net", "carol.strongswan.org", &[OPEN]);
+        let mut client = client("carol.strongswan.org", &[OPEN]);
+        gateway.remote_auth[0].id = None;
+        client.remote_auth[0].id = None;
+        let stranger = if responds { &mut client } else { &mut gateway };
+        stranger.local_auth[0].id = long();
+        let registry = pqswan_tests::crypto::registry();
+        let mut world = World::new(&[MOON, CAROL], &seed_settings(), &registry, calm(), 1);
+        world.hosts[0].endpoint.add_connection(gateway);
+        world.hosts[1].endpoint.add_connection(client);
+        for host in [0, 1] {
+            secret(&mut world, host, &[], PSK);
+        }
+        world.initiate(1);
+        world.run_for(MINUTE);
+        let words = "the peer's identity has 8000 octets, more than 4096";
+        assert_refused(&world, usize::from(!responds), words, "a long identity");
+    }
+}
+
+#[test]
 fn strict_connections_come_up_with_all_their_key_exchanges() {
     let mut world = World::moon_and_carol(STRICT, &seed_settings(), calm(), 1);
     world.initiate(1);

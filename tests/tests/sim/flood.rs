@@ -157,6 +157,26 @@ fn limits_of_the_daemon_drop_requests_in_silence() {
 }
 
 #[test]
+fn what_is_answered_without_keeping_anything_is_no_longer_than_its_request() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = open_world(&settings);
+    let mut header = varied(&request, 1, [203, 0, 113, 66]);
+    header.octets.truncate(28);
+    header.octets[16] = 0;
+    header.octets[24..].copy_from_slice(&28_u32.to_be_bytes());
+    let victim = header.local;
+    for version in [0x20, 0x30] {
+        header.octets[17] = version;
+        let sent = octets_to(&mut world, victim, |world| {
+            world.deliver(header.clone());
+            world.run_for(Duration::from_secs(1));
+        });
+        assert_eq!(sent, 0, "36 octets would answer 28");
+    }
+}
+
+#[test]
 fn ike_sas_that_are_given_back_at_once_count_as_begun() {
     let settings = seed_settings();
     let request = captured(&settings);
@@ -377,7 +397,7 @@ fn a_stranger_does_not_fill_the_log_by_its_identity() {
     let mut payloads = puppet.auth_request(&suite, &sk, &init, "aes256gcm16");
     for payload in &mut payloads {
         if let wire::payload::Payload::Id(_, id) = payload {
-            id.data = vec![0x7f; 20_000];
+            id.data = vec![0x7f; 4_000];
         }
     }
     puppet.world.hosts[0].log.clear();
@@ -386,4 +406,46 @@ fn a_stranger_does_not_fill_the_log_by_its_identity() {
     let written: usize = puppet.world.hosts[0].log.iter().map(String::len).sum();
     assert!(written < 20_000, "{written} octets");
     assert!(puppet.world.logged(0, "more lines about this message"));
+}
+
+#[test]
+fn a_refused_ike_auth_is_verified_once_however_many_connections_there_are() {
+    for ppk in [false, true] {
+        let mut puppet = Puppet::new("aes256gcm16-sha512", &[]);
+        let moon = &mut puppet.world.hosts[0].endpoint;
+        for number in 0..1_000 {
+            let mut config = config::connection::PeerConfig {
+                name: format!("net-{number}"),
+                remote_addrs: vec![config::connection::Host::Any],
+                dpd_delay: Duration::from_secs(number),
+                ..pqswan_tests::world::moon("aes256gcm16-sha512-x25519!")
+            };
+            config.remote_auth[0].id = None;
+            moon.add_connection(config);
+        }
+        let owners = vec![config::identity::Identity::parse("ppk-1")];
+        let key = config::secret::SharedSecret::new(b"ppk".to_vec());
+        let kind = config::secret::SecretKind::Ppk;
+        moon.secrets_mut().insert(kind, owners, key);
+        if ppk {
+            let notify = Puppet::notify(NotifyType::USE_PPK, &[]);
+            puppet.extensions.push(notify);
+        }
+        let (suite, sk, init) = puppet.init("aes256gcm16-sha512-x25519", false);
+        let mut payloads = puppet.auth_request(&suite, &sk, &init, "aes256gcm16");
+        for payload in &mut payloads {
+            if let wire::payload::Payload::Auth(auth) = payload {
+                auth.data[0] ^= 1;
+            }
+        }
+        if ppk {
+            payloads.push(Puppet::notify(NotifyType::PPK_IDENTITY, b"\x02ppk-1"));
+        }
+        puppet.world.hosts[0].log.clear();
+        let request = puppet.seal(ExchangeType::IKE_AUTH, &payloads);
+        puppet.send(&[request]);
+        let log = &puppet.world.hosts[0].log;
+        let tries = log.iter().filter(|line| line.contains("but MAC mismatched"));
+        assert_eq!(tries.count(), 1, "{log:#?}");
+    }
 }

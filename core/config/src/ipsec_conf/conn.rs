@@ -122,6 +122,7 @@ fn check_value(key: &str, value: &str) -> Result<(), String> {
             "xauthpsk",
             "xauthrsasig",
         ]),
+        "ike" | "esp" if is_strict_about_nothing(value) => Err("proposals before '!'".to_owned()),
         "leftauth" | "rightauth" | "leftauth2" | "rightauth2" => Method::parse(value)
             .map(drop)
             .map_err(|unknown| unknown.to_string()),
@@ -648,6 +649,12 @@ impl Reader<'_> {
 /// The items of a comma list.
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// A list that excludes the built-in proposals and names no others; it must not stand for them.
+fn is_strict_about_nothing(text: &str) -> bool {
+    let list = text.trim().strip_suffix('!');
+    list.is_some_and(|list| list.split(',').all(|entry| entry.trim().is_empty()))
 }
 
 /// A comma list; the built-in proposals follow unless it ends in `!`.

@@ -250,6 +250,20 @@ fn a_mistake_costs_only_its_own_conn() {
 }
 
 #[test]
+fn a_list_of_proposals_that_excludes_all_does_not_stand_for_the_built_in_ones() {
+    for (key, value) in [("ike", "!"), ("esp", " !"), ("ike", ",!")] {
+        let text = format!("conn bad\n  {key}={value}\nconn good\n  auto=add\n");
+        let conf = IpsecConf::parse(&text, "ipsec.conf").expect("it parses");
+        assert_eq!(conf.conns.len(), 1, "{text}");
+        let expected = format!(
+            "# bad value: {key}={} (ipsec.conf:2: expected proposals before '!')",
+            value.trim()
+        );
+        assert_eq!(conf.messages.first(), Some(&expected));
+    }
+}
+
+#[test]
 fn a_broken_form_is_fatal_and_says_where() {
     for (text, expected) in [
         (

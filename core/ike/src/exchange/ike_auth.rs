@@ -17,12 +17,15 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
 use crate::exchange::{AfterAuth, OfferedChild, Phase, find};
-use crate::extension::ppk::has_ppk_identity;
 use crate::names::Fit;
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
 use crate::task::Task;
+
+/// Octets of an identity of a peer. Longer ones are not in use, and scripts and events cannot be given any number, least of all
+/// once what is not text in them is written as such.
+const MAX_IDENTITY: usize = 4096;
 
 impl IkeSa {
     /// The initiator's request, once the SPI for the first CHILD_SA is there.
@@ -149,7 +152,10 @@ impl IkeSa {
             return Ok(used);
         }
         if let Some(psk) = shared.secrets.ike_secrets(own, peer).into_iter().next() {
-            self.log_unnamed(shared, own, peer);
+            // An initiator may not know yet who the peer is.
+            if !peer.is_any() {
+                self.log_unnamed(shared, own, peer);
+            }
             return Ok(psk);
         }
         log!(shared, self, Ike, 1, "no shared key found for '{own}' - '{peer}'");
@@ -159,7 +165,7 @@ impl IkeSa {
 
     /// Says that a shared key is used which does not name the peer.
     fn log_unnamed(&self, shared: &mut Shared, own: &Identity, peer: &Identity) {
-        if !peer.is_any() && !shared.secrets.names(peer) {
+        if !shared.secrets.names(peer) {
             log!(
                 shared,
                 self,
@@ -272,7 +278,7 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "IKE_AUTH response lacks IDr or AUTH");
             return Err(Error::Missing("AUTH"));
         };
-        let peer = Arc::new(Identity::new(id.kind, id.data.clone()));
+        let peer = self.peer_identity(shared, id)?;
         let Some(config) = self.config.clone() else {
             return Err(Error::AuthenticationFailed);
         };
@@ -293,6 +299,22 @@ impl IkeSa {
         self.judge(shared, &config, &[proof])?;
         self.confirm_ppk(shared);
         Ok(Arc::unwrap_or_clone(peer))
+    }
+
+    /// Who the peer says it is.
+    fn peer_identity(&self, shared: &mut Shared, id: &Id) -> Result<Arc<Identity>, Error> {
+        let octets = id.data.len();
+        if octets > MAX_IDENTITY {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "the peer's identity has {octets} octets, more than {MAX_IDENTITY}"
+            );
+            return Err(Error::AuthenticationFailed);
+        }
+        Ok(Arc::new(Identity::new(id.kind, id.data.clone())))
     }
 
     /// Whether what the peer has proved is what its connection demands.
@@ -542,17 +564,17 @@ impl IkeSa {
             log!(shared, self, Ike, 1, "peer requested EAP, which is not supported");
             return Err(Error::AuthenticationFailed);
         };
-        let peer = Arc::new(Identity::new(id.kind, id.data.clone()));
+        let peer = self.peer_identity(shared, id)?;
         let wanted = find!(inbound.payloads, Payload::Id(IdKind::Responder, id)
             => Identity::new(id.kind, id.data.clone()));
         let mut failure = Error::AuthenticationFailed;
-        let by_ppk = self.peer.ppk && has_ppk_identity(&inbound.payloads);
-        // What a peer has proved to one identity of this end need not be computed for each connection that has it.
+        // What a peer has proved to one identity of this end need not be computed for each connection that has it. A
+        // connection may refuse the peer's PPK, but all that do not mix the same one in, or all none.
         let mut verified: Vec<(Arc<Identity>, Result<Proof, Error>)> = Vec::new();
         let mut verb = "selected";
         for config in self.candidates(shared, &peer, wanted.as_ref()) {
             let own = shared.common.identity(self.own_id(&config, wanted.as_ref()));
-            let known = verified.iter().find(|(known, _)| *known == own && !by_ppk);
+            let known = verified.iter().find(|(known, _)| *known == own);
             let known = known.map(|(_, outcome)| outcome.clone());
             if matches!(known, Some(Err(_))) {
                 continue;

@@ -49,11 +49,6 @@ fn identity_in(payloads: &[Payload]) -> Option<&[u8]> {
     find!(payloads, Payload::Notify(notify) if notify.kind == NotifyType::PPK_IDENTITY => notify.data.as_slice())
 }
 
-/// Whether the peer has mixed a key in.
-pub(crate) fn has_ppk_identity(payloads: &[Payload]) -> bool {
-    identity_in(payloads).is_some()
-}
-
 impl IkeSa {
     /// The initiator says that it may use one.
     pub(crate) fn push_use_ppk(&self, payloads: &mut Vec<Payload>) {

@@ -136,7 +136,10 @@ impl IkeSa {
         };
         let mut supplied = proposals::from_wire(sa, Protocol::IKE, 8);
         supplied.retain(|proposal| proposal.spi.iter().any(|octet| *octet != 0));
-        let configured = proposals::accepted_by(shared, &config);
+        let configured = match self.chooses_as(Role::Responder) {
+            Role::Initiator => proposals::of_connection(shared, &config),
+            Role::Responder => proposals::accepted_by(shared, &config),
+        };
         let how = proposals::selection(shared, self.peer.strongswan, true, false);
         let proposal = crypto::select::select(&configured.0, &supplied, &how).map_err(|no_match| {
             let refusal = crate::child::negotiate::Refusal::Proposals {
@@ -158,6 +161,19 @@ impl IkeSa {
         Ok(creation)
     }
 
+    /// The role whose proposals count when the IKE_SA is replaced. One that this end has begun may have a costly key exchange
+    /// of the defaults, which a responder would not accept; its peer may have no other.
+    fn chooses_as(&self, role: Role) -> Role {
+        let costly = |proposal: &Proposal| {
+            let mut transforms = proposal.transforms.iter();
+            transforms.any(|it| it.kind.is_key_exchange() && crypto::proposal::is_costly(it.id))
+        };
+        if self.proposal.as_deref().is_some_and(costly) {
+            return Role::Initiator;
+        }
+        role
+    }
+
     /// The last check before an IKE_SA is replaced, whatever led here: the proposal is one of the connection, and as many
     /// key exchanges were made as it has.
     fn check_successor(
@@ -168,6 +184,7 @@ impl IkeSa {
         secrets: usize,
     ) -> Result<(), Error> {
         let additional = proposal.additional_key_exchanges().len();
+        let role = self.chooses_as(role);
         let of_connection = |config| proposals::is_of_connection(shared, config, role, proposal);
         if secrets == 1 + additional && self.config.as_deref().is_some_and(of_connection) {
             return Ok(());
