@@ -150,10 +150,27 @@ pub(crate) struct Admission {
     all: Level,
     /// When blocks that are forgotten are looked for.
     limit: usize,
-    /// Lines about what strangers send.
-    pub(crate) lines: Budget,
+    /// Lines about what strangers send, by topic: many about one leave room for those about another.
+    lines: [Budget; Topic::COUNT],
     /// Descriptions of refused IKE_SA_INITs.
     pub(crate) refusals: Budget,
+}
+
+/// What lines are about that anyone can cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// A datagram that belongs to no IKE_SA.
+    NoSa,
+    /// One of an IKE_SA that is out of turn.
+    OutOfTurn,
+    /// One that fails the integrity check.
+    Forged,
+    /// Any other of an IKE_SA that does not prove to be its peer's.
+    Other,
+}
+
+impl Topic {
+    const COUNT: usize = 4;
 }
 
 /// What an IKE_SA_INIT needs to be taken on.
@@ -173,9 +190,14 @@ impl Admission {
             half_open: 0,
             all: Level::new(now),
             limit: 1024,
-            lines: Budget::new(now, LINES),
+            lines: std::array::from_fn(|_| Budget::new(now, LINES)),
             refusals: Budget::new(now, DESCRIBED),
         }
+    }
+
+    /// The budget of the lines about a topic.
+    pub(crate) fn lines(&mut self, topic: Topic) -> &mut Budget {
+        &mut self.lines[topic as usize]
     }
 
     /// How many IKE_SAs are half open.

@@ -7,7 +7,7 @@ use iana::{ExchangeType, NotifyType, PayloadType};
 use wire::payload::{Notify, Payload};
 use wire::{Flags, Header, IkeSpi, Packet};
 
-use crate::admission::{Block, Demand, Origin};
+use crate::admission::{Block, Demand, Origin, Topic};
 use crate::alert::Alert;
 use crate::endpoint::Endpoint;
 use crate::exchange::find;
@@ -27,11 +27,10 @@ const LINES: (usize, usize) = (64, 8192);
 /// Logs a line about what a stranger sends, which belongs to no IKE_SA, unless there were too many lately.
 macro_rules! complain {
     ($endpoint:expr, $group:ident, $($arg:tt)+) => {
-        if let Some(refused) = $endpoint.admission.lines.take($endpoint.shared.now) {
-            if refused > 0 {
-                log_plain!($endpoint.shared, Net, 1, "left out {refused} lines about what strangers sent");
-            }
+        {
+            let mark = $endpoint.shared.out.len();
             log_plain!($endpoint.shared, $group, 1, $($arg)+);
+            $endpoint.restrain(Topic::NoSa, mark);
         }
     };
 }
@@ -83,10 +82,15 @@ impl Endpoint {
                 if !self.is_established(key) {
                     self.shared.out.limit_lines(LINES);
                 }
+                self.shared.unproved = Some(Topic::Other);
+                let mark = self.shared.out.len();
                 self.with_sa(key, |sa, shared| {
                     sa.handle_datagram(shared, local, remote, octets)
                 });
                 self.shared.out.end_limit();
+                if let Some(topic) = self.shared.unproved.take() {
+                    self.restrain(topic, mark);
+                }
             }
             None => {
                 log_plain!(
@@ -166,6 +170,22 @@ impl Endpoint {
             remote,
         };
         self.begin(inbound, digest, origin);
+    }
+
+    /// Takes back what was written about a datagram that proved nothing, if there were many lately.
+    fn restrain(&mut self, topic: Topic, mark: usize) {
+        match self.admission.lines(topic).take(self.shared.now) {
+            None => self.shared.out.retract_lines(mark),
+            Some(0) => {}
+            Some(refused) => {
+                log_plain!(
+                    self.shared,
+                    Net,
+                    1,
+                    "left out the lines about {refused} datagrams of strangers before this one"
+                );
+            }
+        }
     }
 
     /// Takes an IKE_SA_INIT on. While many are refused, their lines are written of few.

@@ -14,6 +14,7 @@ use iana::{HashAlgorithm, Protocol};
 use plugin_api::Hasher;
 use plugin_api::kernel::SaId;
 
+use crate::admission::Topic;
 use crate::child::Selectors;
 use crate::child::numbers::Chosen;
 use crate::common::Common;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) local_addresses: Vec<IpAddr>,
     /// Whether anybody wants to know of moves and alerts.
     pub(crate) watched: bool,
+    /// What keeps the datagram that is being handled from being the peer's, as far as is known: anyone may have seen the SPIs.
+    pub(crate) unproved: Option<Topic>,
     /// Whether the reasons are written why an IKE_SA_INIT is refused; not while many are.
     pub(crate) describes_refusals: bool,
     pub(crate) reqids: Reqids,
@@ -174,6 +177,7 @@ impl Shared {
             out: Outbox::new(),
             local_addresses: Vec::new(),
             watched: false,
+            unproved: None,
             describes_refusals: true,
             reqids: Reqids::default(),
             common: Common::default(),

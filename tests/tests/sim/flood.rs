@@ -9,6 +9,7 @@ use pqswan_tests::puppet::Puppet;
 use pqswan_tests::world::World;
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
+use super::reflection::octets_to;
 
 /// An IKE_SA_INIT request of carol's, to be varied.
 fn captured(settings: &Settings) -> Transmit {
@@ -448,4 +449,28 @@ fn a_refused_ike_auth_is_verified_once_however_many_connections_there_are() {
         let tries = log.iter().filter(|line| line.contains("but MAC mismatched"));
         assert_eq!(tries.count(), 1, "{log:#?}");
     }
+}
+
+#[test]
+fn lines_about_datagrams_with_known_spis_are_few() {
+    let mut puppet = Puppet::established("aes256gcm16");
+    let genuine = puppet.seal(ExchangeType::INFORMATIONAL, &[]);
+    let mut forged = genuine.clone();
+    *forged.last_mut().expect("octets") ^= 1;
+    let mut stale = genuine;
+    stale[20..24].copy_from_slice(&77_u32.to_be_bytes());
+    for datagram in [forged, stale] {
+        puppet.world.hosts[0].log.clear();
+        for _ in 0..1_000 {
+            puppet.send(std::slice::from_ref(&datagram));
+        }
+        let lines = puppet.world.hosts[0].log.len();
+        assert!(lines < 50, "{lines}: {:#?}", &puppet.world.hosts[0].log[..5]);
+    }
+    assert!(
+        !puppet
+            .ask(ExchangeType::INFORMATIONAL, Vec::new())
+            .iter()
+            .any(|_| true)
+    );
 }

@@ -8,7 +8,7 @@ use pqswan_tests::puppet::Puppet;
 use pqswan_tests::world::World;
 
 /// Octets that moon sends to an address.
-fn octets_to(world: &mut World, victim: SocketAddr, act: impl FnOnce(&mut World)) -> usize {
+pub(super) fn octets_to(world: &mut World, victim: SocketAddr, act: impl FnOnce(&mut World)) -> usize {
     let (send, receive) = std::sync::mpsc::channel();
     world.tamper = Some(Box::new(move |datagram| {
         let _ = send.send(datagram.clone());

@@ -6,6 +6,7 @@ use iana::{ExchangeType, NotifyType, PayloadType};
 use wire::payload::Payload;
 use wire::{Header, IkeSpi, Packet};
 
+use crate::admission::Topic;
 use crate::alert::Alert;
 use crate::sa::fragment::Added;
 use crate::sa::outbound::{count_repeated_request, count_repeated_response};
@@ -161,11 +162,13 @@ impl IkeSa {
                     1,
                     "received retransmit of request with ID {id}, retransmitting response"
                 );
+                shared.unproved = None;
                 count_repeated_response(shared);
                 self.transmit_on(shared, path, response);
                 None
             }
             Standing::Stale { expected } => {
+                shared.unproved = Some(Topic::OutOfTurn);
                 if is_later_fragment {
                     let from = path.1.ip();
                     self.window.credit_fragment(shared.now, id, from, octets.len());
@@ -247,6 +250,7 @@ impl IkeSa {
         };
         let mut message = octets.to_vec();
         let Ok(content) = wire::open(keys, &mut message, body_offset) else {
+            shared.unproved = Some(Topic::Forged);
             log!(shared, self, Enc, 1, "integrity check failed");
             let direction = direction(&header);
             let (exchange, id) = (header.exchange, header.message_id);
@@ -263,6 +267,7 @@ impl IkeSa {
             return None;
         };
         self.lifetime.last_inbound = shared.now;
+        shared.unproved = None;
         // Only now, as anyone who has seen the SPIs could have the digest of another message noted.
         let is_first = !matches!(fragment, Some((number, _)) if number != 1);
         if let Some(digest) = digest.filter(|_| is_first) {

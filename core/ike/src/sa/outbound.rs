@@ -218,8 +218,9 @@ impl IkeSa {
         count_repeated_request(shared);
         if let Standing::Repeated(response) = self.window.standing(0, digest) {
             let response = response.to_vec();
-            // It goes to where the request first came from, whoever repeats that.
-            if !self.window.may_repeat(shared.now) {
+            // It goes to where the request first came from, whoever repeats that, and wherever the peer seems to be since.
+            let moved = self.begun_at().is_some_and(|begun| begun != self.remote.ip());
+            if moved || !self.window.may_repeat(shared.now) {
                 return;
             }
             log!(
