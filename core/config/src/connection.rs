@@ -74,6 +74,13 @@ pub struct PeerConfig {
 }
 
 impl PeerConfig {
+    /// Whether a pre-shared key in one round is not enough for what this end has to prove.
+    pub fn has_to_prove_more_than_psk(&self) -> bool {
+        let provable =
+            |auth: &AuthConfig| matches!(auth.class, AuthClass::Psk | AuthClass::Any | AuthClass::Never);
+        self.local_auth.len() > 1 || !self.local_auth.iter().all(provable)
+    }
+
     /// Whether a pre-shared key is not enough to satisfy what is demanded of the peer.
     pub fn demands_more_than_psk(&self) -> bool {
         let provable = |auth: &AuthConfig| {

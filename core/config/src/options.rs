@@ -128,10 +128,10 @@ fn gateway(settings: &Settings, warnings: &mut Vec<String>) -> Option<Host> {
 /// No option counts further.
 const MANY: i64 = 1 << 31;
 
-/// A number from 0 to `max`.
+/// A number from 0 to `max`. Less than 0 is taken for a mistake, since 0 switches limits off.
 fn count(settings: &Settings, key: &str, default: i64, max: i64, warnings: &mut Vec<String>) -> usize {
     let value = settings.get_int(key, default, warnings);
-    let within = value.clamp(0, max);
+    let within = if value < 0 { default } else { value.min(max) };
     if within != value {
         warnings.push(format!(
             "{key} = {value}: expected a number from 0 to {max}, using {within}"
@@ -169,7 +169,7 @@ mod tests {
     fn numbers_out_of_range_are_cut_with_a_warning() {
         let settings = Settings::parse("charon { port = 70000\n threads = -1\n }", "x").expect("it parses");
         let (options, warnings) = Options::from_settings(&settings);
-        assert_eq!((options.port, options.threads), (65_535, 0));
+        assert_eq!((options.port, options.threads), (65_535, 16));
         assert_eq!(warnings.len(), 2);
     }
 }

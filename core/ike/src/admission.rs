@@ -159,18 +159,24 @@ pub(crate) struct Admission {
 /// What lines are about that anyone can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Topic {
-    /// A datagram that belongs to no IKE_SA.
-    NoSa,
-    /// One of an IKE_SA that is out of turn.
+    /// A datagram that does not begin as an IKE message does.
+    Header,
+    /// A message of another version of IKE.
+    Version,
+    /// An IKE_SA_INIT that is malformed.
+    Init,
+    /// An IKE_SA_INIT that is not looked at, because too much is under way.
+    Limits,
+    /// A message of an IKE_SA that is out of turn.
     OutOfTurn,
-    /// One that fails the integrity check.
+    /// A message of an IKE_SA that fails the integrity check.
     Forged,
-    /// Any other of an IKE_SA that does not prove to be its peer's.
+    /// Any other message of an IKE_SA that does not prove to be its peer's.
     Other,
 }
 
 impl Topic {
-    const COUNT: usize = 4;
+    const COUNT: usize = 7;
 }
 
 /// What an IKE_SA_INIT needs to be taken on.

@@ -26,11 +26,11 @@ const LINES: (usize, usize) = (64, 8192);
 
 /// Logs a line about what a stranger sends, which belongs to no IKE_SA, unless there were too many lately.
 macro_rules! complain {
-    ($endpoint:expr, $group:ident, $($arg:tt)+) => {
+    ($endpoint:expr, $topic:ident, $group:ident, $($arg:tt)+) => {
         {
             let mark = $endpoint.shared.out.len();
             log_plain!($endpoint.shared, $group, 1, $($arg)+);
-            $endpoint.restrain(Topic::NoSa, mark);
+            $endpoint.restrain(Topic::$topic, mark);
         }
     };
 }
@@ -44,6 +44,7 @@ impl Endpoint {
             Err(_) => {
                 complain!(
                     self,
+                    Header,
                     Net,
                     "received invalid IKE header from {} - ignored",
                     remote.ip()
@@ -79,16 +80,18 @@ impl Endpoint {
         };
         match self.lookup.by_spi(own.0) {
             Some(key) => {
-                if !self.is_established(key) {
+                if self.is_begun_by_stranger(key) {
                     self.shared.out.limit_lines(LINES);
                 }
+                // What this end initiates is written whole, because whoever initiates it wants to know.
+                let restrained = self.is_begun_by_stranger(key) || self.is_established(key);
                 self.shared.unproved = Some(Topic::Other);
                 let mark = self.shared.out.len();
                 self.with_sa(key, |sa, shared| {
                     sa.handle_datagram(shared, local, remote, octets)
                 });
                 self.shared.out.end_limit();
-                if let Some(topic) = self.shared.unproved.take() {
+                if let Some(topic) = self.shared.unproved.take().filter(|_| restrained) {
                     self.restrain(topic, mark);
                 }
             }
@@ -125,6 +128,7 @@ impl Endpoint {
                 let from = endpoint(remote);
                 complain!(
                     self,
+                    Init,
                     Enc,
                     "IKE_SA_INIT request from {from} does not parse: {error}"
                 );
@@ -137,6 +141,7 @@ impl Endpoint {
             let from = endpoint(remote);
             complain!(
                 self,
+                Init,
                 Enc,
                 "IKE_SA_INIT request from {from}: message verification failed: {error}"
             );
@@ -153,6 +158,7 @@ impl Endpoint {
             let from = endpoint(remote);
             complain!(
                 self,
+                Init,
                 Enc,
                 "IKE_SA_INIT request from {from} has more than {MAX_PROPOSALS} proposals or {MAX_TRANSFORMS} transforms"
             );
@@ -218,7 +224,7 @@ impl Endpoint {
                     self.shared,
                     Ike,
                     1,
-                    "{more} IKE_SA_INIT requests were refused before this one without a line"
+                    "left out the lines about {more} refused IKE_SA_INIT requests before this one"
                 );
             }
         }
@@ -256,6 +262,7 @@ impl Endpoint {
             let limit = settings.init_limit_half_open;
             complain!(
                 self,
+                Limits,
                 Net,
                 "ignoring IKE_SA setup from {address}, half open IKE_SA count of {half_open} exceeds limit of {limit}"
             );
@@ -265,6 +272,7 @@ impl Endpoint {
             let (load, limit) = (self.job_load, settings.init_limit_job_load);
             complain!(
                 self,
+                Limits,
                 Net,
                 "ignoring IKE_SA setup from {address}, job load of {load} exceeds limit of {limit}"
             );
@@ -274,6 +282,7 @@ impl Endpoint {
         if settings.dos_protection && self.admission.is_blocked(settings, self.shared.now, block) {
             complain!(
                 self,
+                Limits,
                 Net,
                 "ignoring IKE_SA setup from {address}, peer too aggressive"
             );
@@ -283,6 +292,7 @@ impl Endpoint {
             let limit = settings.ikesa_limit;
             complain!(
                 self,
+                Limits,
                 Net,
                 "ignoring IKE_SA setup from {address}, charon.ikesa_limit of {limit} is reached"
             );
@@ -353,6 +363,7 @@ impl Endpoint {
         let (major, minor) = (header.version >> 4, header.version & 15);
         complain!(
             self,
+            Version,
             Net,
             "received unsupported IKE version {major}.{minor} from {}, sending INVALID_MAJOR_VERSION",
             remote.ip()

@@ -117,8 +117,10 @@ fn garbage_on_both_ports_changes_nothing() {
         header[0] = 1;
         header[17..20].copy_from_slice(&[0x20, 34, 0x08]);
         header[27] = 28;
-        let mut of_version_3 = header;
+        // As long as its answer, since no answer is longer than its request.
+        let mut of_version_3 = [&header[..], &[0; 8]].concat();
         of_version_3[17] = 0x30;
+        of_version_3[27] = 36;
         for (port, marker) in [(500, &[][..]), (4500, &[0; 4][..])] {
             let to = ("192.168.0.2", port);
             for len in (0..200).chain([1000, 1400, 9000, 60_000]) {
@@ -127,7 +129,7 @@ fn garbage_on_both_ports_changes_nothing() {
                 }
                 // Its answer says that all before it was looked at, and that there is room for more.
                 socket
-                    .send_to(&[marker, &of_version_3].concat(), to)
+                    .send_to(&[marker, &of_version_3[..]].concat(), to)
                     .expect("sent");
                 let answer = socket.recv(&mut [0; 1500]).expect("an answer");
                 assert_eq!(answer, marker.len() + 36, "INVALID_MAJOR_VERSION");

@@ -411,7 +411,7 @@ fn a_peer_does_not_authenticate_as_another_with_its_own_key() {
 fn a_secret_that_names_only_this_end_is_used_if_none_names_the_peer_and_the_log_says_so() {
     let world = impostor(&[(&["moon.strongswan.org", "dave@strongswan.org"], "A")], "A");
     assert_eq!(established(&world), ["dave.strongswan.org"]);
-    let words = "no shared key names 'dave.strongswan.org', using one that names 'moon.strongswan.org' only";
+    let words = "no shared key names 'dave.strongswan.org', using one that names 'moon.strongswan.org' and not this peer";
     assert!(world.logged(0, words), "{:#?}", world.hosts[0].log);
 }
 

@@ -332,10 +332,7 @@ fn what_a_refused_request_makes_the_responder_write_is_bounded() {
         assert!(all / 1_000 < 20, "{all} octets for a thousand requests");
         world.run_for(Duration::from_secs(10));
         world.deliver(varied(&request, 5_000, [10, 9, 0, 0]));
-        assert!(world.logged(
-            0,
-            "IKE_SA_INIT requests were refused before this one without a line"
-        ));
+        assert!(world.logged(0, "refused IKE_SA_INIT requests before this one"));
     }
 }
 
@@ -473,4 +470,49 @@ fn lines_about_datagrams_with_known_spis_are_few() {
             .iter()
             .any(|_| true)
     );
+}
+
+#[test]
+fn what_this_end_initiates_is_written_whole_however_often() {
+    let settings = seed_settings();
+    let mut world = World::moon_and_carol(TUNNEL1, &settings, calm(), 3);
+    let endpoint = &mut world.hosts[0].endpoint;
+    let connections = endpoint.connections().to_vec();
+    for connection in connections {
+        endpoint.remove_connection(&connection.name);
+    }
+    for _ in 0..30 {
+        world.initiate(1);
+        world.run_for(Duration::from_millis(500));
+    }
+    let lines = |text: &str| {
+        world.hosts[1]
+            .log
+            .iter()
+            .filter(|line| line.contains(text))
+            .count()
+    };
+    assert_eq!(lines("initiating IKE_SA"), 30);
+    assert_eq!(lines("received NO_PROPOSAL_CHOSEN notify error"), 30);
+}
+
+#[test]
+fn an_exchange_that_authenticates_is_written_whole_during_a_flood() {
+    let settings = seed_settings();
+    let request = captured(&settings);
+    let mut world = World::moon_and_carol(TUNNEL1, &settings, calm(), 3);
+    for number in 0..100 {
+        let mut garbage = varied(&request, number, [10, 9, 0, number as u8]);
+        garbage.octets.truncate(40);
+        world.deliver(garbage);
+    }
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    for line in [
+        "parsed IKE_SA_INIT request",
+        "parsed IKE_AUTH request",
+        "selected proposal: IKE",
+    ] {
+        assert!(world.logged(0, line), "{line}: {:#?}", world.hosts[0].log);
+    }
 }

@@ -508,6 +508,11 @@ impl Endpoint {
         self.sas.contains_key(&key)
     }
 
+    /// Whether an IKE_SA was begun by a peer that has not authenticated.
+    pub(crate) fn is_begun_by_stranger(&self, key: SaKey) -> bool {
+        self.sas.get(&key).is_some_and(|entry| entry.sa.is_half_open())
+    }
+
     /// Whether the peer of an IKE_SA has authenticated.
     pub(crate) fn is_established(&self, key: SaKey) -> bool {
         self.sas.get(&key).is_some_and(|entry| entry.sa.is_established())

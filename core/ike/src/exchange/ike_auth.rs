@@ -131,7 +131,7 @@ impl IkeSa {
                 self,
                 Ike,
                 1,
-                "{class} authentication is not supported, use authby=psk in '{name}'"
+                "{class} authentication is not supported, use leftauth=psk or local {{ auth = psk }} in '{name}'"
             );
             return Err(Error::AuthenticationFailed);
         }
@@ -171,7 +171,7 @@ impl IkeSa {
                 self,
                 Cfg,
                 1,
-                "no shared key names '{peer}', using one that names '{own}' only"
+                "no shared key names '{peer}', using one that names '{own}' and not this peer"
             );
         }
     }
@@ -657,18 +657,18 @@ impl IkeSa {
                 others = others.or(Some(config));
             }
         }
+        if let (Some(other), Some(selected)) = (others.cloned(), self.proposal.clone()) {
+            let selected = selected.to_log(&shared.registry);
+            log!(
+                shared,
+                self,
+                Cfg,
+                1,
+                "ignore candidate '{}' without matching IKE proposal, {selected} was selected",
+                other.name
+            );
+        }
         if candidates.is_empty() {
-            if let (Some(other), Some(selected)) = (others.cloned(), self.proposal.clone()) {
-                let selected = selected.to_log(&shared.registry);
-                log!(
-                    shared,
-                    self,
-                    Cfg,
-                    1,
-                    "ignore candidate '{}' without matching IKE proposal, {selected} was selected",
-                    other.name
-                );
-            }
             log!(shared, self, Cfg, 1, "no matching peer config found");
         }
         // Stable, so that the order of the configuration decides among equals.

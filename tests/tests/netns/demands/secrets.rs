@@ -162,7 +162,7 @@ fn a_secret_that_names_the_peer_wrongly_is_used_and_the_log_says_so() {
     pair.expect_logged(
         &pair.moon,
         0,
-        "no shared key names 'carol.strongswan.org', using one that names 'moon.strongswan.org' only",
+        "no shared key names 'carol.strongswan.org', using one that names 'moon.strongswan.org' and not this peer",
     );
     // On carol the secret names the peer, moon.
     let log = pair.carol.read("charon.log");

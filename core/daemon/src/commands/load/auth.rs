@@ -67,10 +67,6 @@ pub(super) fn round(
             _ => return Err(given.unknown()),
         }
     }
-    // What a peer has to prove is enforced, and said where the connection is loaded.
-    if local {
-        notes.add("auth", auth.class == AuthClass::Psk);
-    }
     if let (true, None, Some(first)) = (local, &auth.id, auth.certs.first()) {
         let id = first.subject.clone();
         notes

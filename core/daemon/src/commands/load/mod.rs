@@ -100,12 +100,20 @@ impl Daemon {
         Ok(())
     }
 
-    /// Says that a connection demands what no peer can prove yet: it is loaded, but lets no peer in.
+    /// Says that a connection demands what no end can prove yet: it is loaded, but establishes nothing.
     pub(super) fn say_unprovable(&self, peer: &PeerConfig) {
+        if peer.has_to_prove_more_than_psk() {
+            let text = format!(
+                "connection '{}' of {}: this end has to prove more than a pre-shared key, which is not supported; it \
+                 establishes nothing until leftauth or local.auth is psk",
+                peer.name, peer.source
+            );
+            self.logger.log(Group::Cfg, 1, text);
+        }
         if peer.demands_more_than_psk() {
             let text = format!(
-                "connection '{}' of {}: the peer has to prove more than a pre-shared key, which no loaded plugin can \
-                 verify; every peer is refused",
+                "connection '{}' of {}: the peer has to prove more than a pre-shared key, which is not supported; \
+                 every peer is refused",
                 peer.name, peer.source
             );
             self.logger.log(Group::Cfg, 1, text);
