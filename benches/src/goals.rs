@@ -314,7 +314,7 @@ pub(crate) const GOALS: &[Goal] = &[
         text: "the same if the victim's address is claimed from the first IKE_INTERMEDIATE on",
         unit: " ×",
         wanted: Bound::AtMost(1.0),
-        asserted: Some(Bound::AtMost(2.0)),
+        asserted: Some(Bound::AtMost(1.2)),
         compares: false,
         figure: |store| reflected(store, "one fragment, victim since IKE_INTERMEDIATE"),
     },
