@@ -13,9 +13,8 @@ use ike::{Beneficiary, Job, JobId};
 
 /// Jobs for known peers that may wait; this only bounds memory.
 const KNOWN: usize = 4096;
-/// Jobs for strangers that may wait, and those of one address among them.
-const STRANGERS: usize = 256;
-const OF_ONE_ADDRESS: usize = 8;
+/// Jobs for strangers that may wait. Looking through as many takes less time than one of them.
+const STRANGERS: usize = 1024;
 
 /// How long it takes until half of the time that a network has taken is forgotten.
 const HALF_LIFE: Duration = Duration::from_secs(5);
@@ -103,10 +102,6 @@ impl Queue {
             }
             Beneficiary::Stranger(address) => address,
         };
-        let same = self.strangers.iter().filter(|waiting| waiting.address == address);
-        if same.count() >= OF_ONE_ADDRESS {
-            return Err(Rejected::Stranger(id));
-        }
         self.strangers.push_back(Waiting {
             id,
             job,
@@ -116,10 +111,25 @@ impl Queue {
         if self.strangers.len() <= STRANGERS {
             return Ok(());
         }
-        // The newest of those that come last.
-        let last = self.choose(now, |one, best| one >= best);
-        let rejected = last.and_then(|place| self.strangers.remove(place));
+        let rejected = self.worst(now).and_then(|place| self.strangers.remove(place));
         Err(Rejected::Stranger(rejected.map_or(id, |waiting| waiting.id)))
+    }
+
+    /// The place of the newest job of the address that most jobs wait for, and of equal ones of the networks that have taken
+    /// most.
+    fn worst(&self, now: Instant) -> Option<usize> {
+        let mut waiting: HashMap<IpAddr, usize> = HashMap::new();
+        for stranger in &self.strangers {
+            *waiting.entry(stranger.address).or_default() += 1;
+        }
+        let mut worst: Option<(usize, (usize, [f64; 3]))> = None;
+        for (place, stranger) in self.strangers.iter().enumerate() {
+            let rank = (waiting[&stranger.address], self.spent(stranger, now));
+            if worst.is_none_or(|(_, worst)| rank >= worst) {
+                worst = Some((place, rank));
+            }
+        }
+        worst.map(|(place, _)| place)
     }
 
     /// The job to do next, and for which stranger.
@@ -127,23 +137,27 @@ impl Queue {
         if let Some((id, job)) = self.known.pop_front() {
             return Some((id, job, Beneficiary::Known));
         }
-        let first = self.choose(now, |one, best| one < best)?;
+        let first = self.best(now)?;
         let Waiting { id, job, address, .. } = self.strangers.remove(first)?;
         Some((id, job, Beneficiary::Stranger(address)))
     }
 
-    /// The place of the stranger that no other is better than.
-    fn choose(&self, now: Instant, better: impl Fn([f64; 3], [f64; 3]) -> bool) -> Option<usize> {
+    /// The place of the oldest job of the networks that have taken least.
+    fn best(&self, now: Instant) -> Option<usize> {
         let mut best: Option<(usize, [f64; 3])> = None;
-        for (place, waiting) in self.strangers.iter().enumerate() {
-            let spent = waiting
-                .networks
-                .map(|network| self.spent.get(&network).map_or(0.0, |spent| spent.now(now)));
-            if best.is_none_or(|(_, best)| better(spent, best)) {
+        for (place, stranger) in self.strangers.iter().enumerate() {
+            let spent = self.spent(stranger, now);
+            if best.is_none_or(|(_, best)| spent < best) {
                 best = Some((place, spent));
             }
         }
         best.map(|(place, _)| place)
+    }
+
+    /// Seconds that the networks of a stranger have taken lately.
+    fn spent(&self, stranger: &Waiting, now: Instant) -> [f64; 3] {
+        let of = |network| self.spent.get(&network).map_or(0.0, |spent| spent.now(now));
+        stranger.networks.map(of)
     }
 
     /// Takes out a job that nothing waits for any more.
@@ -259,11 +273,13 @@ mod tests {
     #[test]
     fn one_address_fills_only_its_own_places() {
         let (mut queue, now) = (Queue::default(), Instant::now());
-        let accepted = (0..100)
-            .filter(|id| push(&mut queue, now, *id, stranger("198.18.0.1")).is_ok())
-            .count();
-        assert_eq!(accepted, OF_ONE_ADDRESS);
-        assert_eq!(push(&mut queue, now, 100, stranger("198.18.0.2")), Ok(()));
+        for id in 0..STRANGERS as u64 {
+            push(&mut queue, now, id, stranger("198.18.0.1")).expect("room");
+        }
+        let newest = Rejected::Stranger(JobId(STRANGERS as u64 - 1));
+        assert_eq!(push(&mut queue, now, 5_000, stranger("198.18.0.2")), Err(newest));
+        let own = Rejected::Stranger(JobId(6_000));
+        assert_eq!(push(&mut queue, now, 6_000, stranger("198.18.0.1")), Err(own));
     }
 
     #[test]
@@ -274,12 +290,12 @@ mod tests {
             let address = IpAddr::from([198, 18, (id / 250) as u8, (id % 250) as u8]);
             push(&mut queue, now, id, Beneficiary::Stranger(address)).expect("room");
         }
-        let Err(Rejected::Stranger(rejected)) = push(&mut queue, now, 1000, stranger("192.0.2.1")) else {
+        let Err(Rejected::Stranger(rejected)) = push(&mut queue, now, 9_000, stranger("192.0.2.1")) else {
             unreachable!("it is full")
         };
-        assert_ne!(rejected, JobId(1000));
+        assert_ne!(rejected, JobId(9_000));
         assert_eq!(queue.len(), STRANGERS);
-        assert_eq!(queue.pop(now).map(|(id, ..)| id), Some(JobId(1000)));
+        assert_eq!(queue.pop(now).map(|(id, ..)| id), Some(JobId(9_000)));
     }
 
     #[test]
