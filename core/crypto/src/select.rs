@@ -128,6 +128,19 @@ pub fn acceptable(ours: &[Proposal], answer: &Proposal, how: &Selection<'_>) -> 
         .iter()
         .find(|offer| offer.number == answer.number && offer.protocol == answer.protocol)
         .ok_or(unknown)?;
+    check_choice(offer, answer, how)
+}
+
+/// Whether a selected proposal, one transform a type, is a choice from one of these: each of its transforms is listed, and each
+/// type that is listed and not optional is there.
+pub fn is_choice(configured: &[Proposal], selected: &Proposal, how: &Selection<'_>) -> bool {
+    configured
+        .iter()
+        .filter(|own| own.protocol == selected.protocol)
+        .any(|own| check_choice(own, selected, how).is_ok())
+}
+
+fn check_choice(offer: &Proposal, answer: &Proposal, how: &Selection<'_>) -> Result<(), Unacceptable> {
     let considered = |kind: TransformType| !(how.skip_key_exchanges && kind.is_key_exchange());
     let mut methods = Vec::new();
     for (place, transform) in answer.transforms.iter().enumerate() {

@@ -6,8 +6,8 @@ use crypto::int_auth::Role;
 use crypto::proposal::{DefaultStyle, ListError, Proposal, ProposalError, Purpose};
 use crypto::registry::Registry;
 use crypto::select::Selection;
-use iana::keyword::{self, Transform};
-use iana::{Profile, Protocol, TransformType};
+use iana::keyword;
+use iana::{Profile, Protocol};
 use wire::payload::{Payload, Sa};
 
 use crate::common::Expanded;
@@ -98,19 +98,7 @@ pub(crate) fn is_of_child(
 fn is_one_of(shared: &Shared, configured: &[Proposal], selected: &Proposal, in_ike_auth: bool) -> bool {
     // Whether the peer could be trusted to mean the same by private numbers was settled when it was selected.
     let how = selection(shared, true, true, in_ike_auth);
-    let again = crypto::select::select(configured, std::slice::from_ref(selected), &how);
-    again.is_ok_and(|again| meaning(&again) == meaning(selected))
-}
-
-/// What a selected proposal consists of: NONE is the same as nothing, and so is a Key Length of 0.
-fn meaning(proposal: &Proposal) -> Vec<(TransformType, u16, u16)> {
-    let says = |transform: &&Transform| transform.kind == TransformType::ESN || transform.id != 0;
-    let transforms = proposal.transforms.iter().filter(says);
-    let mut meaning: Vec<_> = transforms
-        .map(|it| (it.kind, it.id, it.key_bits.unwrap_or_default()))
-        .collect();
-    meaning.sort_unstable();
-    meaning
+    crypto::select::is_choice(configured, selected, &how)
 }
 
 /// What is wrong with the configured proposals of a connection, with the nearest word that is known.
