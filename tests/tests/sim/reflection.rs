@@ -22,14 +22,20 @@ pub(super) fn octets_to(world: &mut World, victim: SocketAddr, act: impl FnOnce(
     sent.map(|datagram| datagram.octets.len()).sum()
 }
 
+/// A stranger that has done IKE_SA_INIT from carol's address, and the fragments of its IKE_INTERMEDIATE, whose answer is large.
+fn begun() -> (Puppet, Vec<Vec<u8>>) {
+    const PROPOSAL: &str = "aes256gcm16-sha512-x25519-ke1_frodoa3";
+    let mut puppet = Puppet::new("aes256gcm16-sha512", &[PROPOSAL]);
+    puppet.init(PROPOSAL, true);
+    let ke = puppet.public(KeyExchangeMethod::FRODO_AES_L3);
+    let fragments = puppet.fragments(ExchangeType::IKE_INTERMEDIATE, &[ke], 1200);
+    (puppet, fragments)
+}
+
 #[test]
 fn a_captured_fragment_sends_nothing_to_another_address() {
     let victim = SocketAddr::from(([203, 0, 113, 66], 53));
-    let mut puppet = Puppet::new("aes256gcm16-sha512", &["aes256gcm16-sha512-x25519-ke1_frodoa3"]);
-    puppet.init("aes256gcm16-sha512-x25519-ke1_frodoa3", true);
-    let method = KeyExchangeMethod::FRODO_AES_L3;
-    let ke = puppet.public(method);
-    let fragments = puppet.fragments(ExchangeType::IKE_INTERMEDIATE, &[ke], 1200);
+    let (mut puppet, fragments) = begun();
     let answer = puppet.send(&fragments);
     let octets: usize = answer.iter().map(Vec::len).sum();
     assert!(octets > 15_000, "a large answer: {octets}");
@@ -53,10 +59,7 @@ fn a_captured_fragment_sends_nothing_to_another_address() {
 fn an_answer_goes_to_another_address_only_if_the_request_was_as_long() {
     let victim = SocketAddr::from(([203, 0, 113, 66], 53));
     let moon = SocketAddr::from(([192, 168, 0, 2], 500));
-    let mut puppet = Puppet::new("aes256gcm16-sha512", &["aes256gcm16-sha512-x25519-ke1_frodoa3"]);
-    puppet.init("aes256gcm16-sha512-x25519-ke1_frodoa3", true);
-    let ke = puppet.public(KeyExchangeMethod::FRODO_AES_L3);
-    let fragments = puppet.fragments(ExchangeType::IKE_INTERMEDIATE, &[ke], 1200);
+    let (mut puppet, fragments) = begun();
     let (last, others) = fragments.split_last().expect("many");
     puppet.send(others);
     let sent = octets_to(&mut puppet.world, victim, |world| {
@@ -74,10 +77,7 @@ fn an_answer_goes_to_another_address_only_if_the_request_was_as_long() {
 
 #[test]
 fn a_forged_first_fragment_does_not_make_the_responder_deaf_to_the_genuine_one() {
-    let mut puppet = Puppet::new("aes256gcm16-sha512", &["aes256gcm16-sha512-x25519-ke1_frodoa3"]);
-    puppet.init("aes256gcm16-sha512-x25519-ke1_frodoa3", true);
-    let ke = puppet.public(KeyExchangeMethod::FRODO_AES_L3);
-    let fragments = puppet.fragments(ExchangeType::IKE_INTERMEDIATE, &[ke], 1200);
+    let (mut puppet, fragments) = begun();
     let (last, others) = fragments.split_last().expect("many");
     puppet.send(others);
     let mut forged = fragments[0].clone();
