@@ -76,16 +76,17 @@ pub struct PeerConfig {
 impl PeerConfig {
     /// Whether a pre-shared key in one round is not enough for what this end has to prove.
     pub fn has_to_prove_more_than_psk(&self) -> bool {
-        let provable =
-            |auth: &AuthConfig| matches!(auth.class, AuthClass::Psk | AuthClass::Any | AuthClass::Never);
+        let provable = |auth: &AuthConfig| auth.class.takes_psk();
         self.local_auth.len() > 1 || !self.local_auth.iter().all(provable)
     }
 
     /// Whether a pre-shared key is not enough to satisfy what is demanded of the peer.
     pub fn demands_more_than_psk(&self) -> bool {
         let provable = |auth: &AuthConfig| {
-            let class = matches!(auth.class, AuthClass::Psk | AuthClass::Any | AuthClass::Never);
-            class && auth.certs.is_empty() && auth.cacerts.is_empty() && auth.constraints.is_empty()
+            auth.class.takes_psk()
+                && auth.certs.is_empty()
+                && auth.cacerts.is_empty()
+                && auth.constraints.is_empty()
         };
         self.remote_auth.len() > 1 || !self.remote_auth.iter().all(provable)
     }
@@ -205,6 +206,13 @@ pub enum AuthClass {
     Xauth,
     /// None: the connection is for traffic that passes IPsec, and establishes nothing.
     Never,
+}
+
+impl AuthClass {
+    /// Whether a pre-shared key satisfies it, or nothing has to.
+    fn takes_psk(self) -> bool {
+        matches!(self, Self::Psk | Self::Any | Self::Never)
+    }
 }
 
 impl fmt::Display for AuthClass {
