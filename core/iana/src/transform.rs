@@ -281,6 +281,11 @@ registry! {
         /// Streamlined NTRU Prime, to which nobody has given a number: neither a draft nor strongSwan, whose private ones end
         /// at 1094, and OpenIKED's 1035 is that KEM and X25519 in one. Only peers that are this daemon mean the same by it.
         SNTRUP_761 = 1761 "SNTRUP_761",
+        /// Kyber of NIST's second round, which peers call KYBER_L1 to KYBER_L5 as they call the third round's. These three tell
+        /// the implementations of both apart and never go on the wire.
+        KYBER_L1_ROUND2 = 2050 "KYBER_L1_ROUND2",
+        KYBER_L3_ROUND2 = 2051 "KYBER_L3_ROUND2",
+        KYBER_L5_ROUND2 = 2052 "KYBER_L5_ROUND2",
     }
 }
 

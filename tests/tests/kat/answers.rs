@@ -71,6 +71,13 @@ fn ntru_and_saber_give_nists_answers() {
     give(&algorithms["saber"], saber);
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))] // where it can be had known randomness
+#[test]
+fn kyber_of_the_second_round_gives_nists_answers() {
+    let vectors = check::records(include_str!("../../vectors/kyber-round2.txt"));
+    give(&algorithms()["kyber-round2"], vectors);
+}
+
 #[test]
 fn sike_is_there_for_those_who_ask_and_gives_nists_answers() {
     assert!(

@@ -7,7 +7,7 @@ use config::settings::Settings;
 /// Rust comes before liboqs's, which is faster, but C. The kernel's IPsec comes before that of user space, which serves where
 /// the kernel has none.
 pub const DEFAULT_LOAD: &str = "aws-lc aes sha2 sha1 random nonce gmp curve25519 curve448 brainpool ml hmac gcm \
-                                frodo oqs ntru saber kernel-netlink kernel-libipsec attr resolve socket-default \
+                                frodo oqs kyber-round2 ntru saber kernel-netlink kernel-libipsec attr resolve socket-default \
                                 stroke vici updown counters";
 
 /// Parts of the daemon that the list names like plugins.
