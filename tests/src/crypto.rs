@@ -145,6 +145,8 @@ const METHODS: &[(Ke, usize, usize)] = &[
     (Ke::MODP_8192, 1024, 1024),
     (Ke::KYBER_L1, 800, 768),
     (Ke::KYBER_L3, 1184, 1088),
+    (Ke::KYBER_L1_ROUND2, 800, 736),
+    (Ke::KYBER_L3_ROUND2, 1184, 1088),
     (Ke::NTRU_HPS_L3, 930, 930),
     (Ke::SABER_L3, 992, 1088),
     (Ke::FRODO_AES_L3, 15632, 15744),
@@ -160,6 +162,15 @@ pub fn registry() -> Arc<Registry> {
 
 /// The same, each key exchange wrapped by `wrap`.
 pub fn registry_with(wrap: impl Fn(Ke, Arc<dyn KeyExchange>) -> Arc<dyn KeyExchange>) -> Arc<Registry> {
+    build(|method, exchange| Some(wrap(method, exchange)))
+}
+
+/// The same without a key exchange, as if its plugin were not loaded.
+pub fn registry_without(missing: Ke) -> Arc<Registry> {
+    build(|method, exchange| (method != missing).then_some(exchange))
+}
+
+fn build(choose: impl Fn(Ke, Arc<dyn KeyExchange>) -> Option<Arc<dyn KeyExchange>>) -> Arc<Registry> {
     let mut registry = Registry::new();
     let mut features = vec![
         Feature::aead(EncryptionAlgorithm::AES_GCM_16, 32, Gcm),
@@ -175,11 +186,14 @@ pub fn registry_with(wrap: impl Fn(Ke, Arc<dyn KeyExchange>) -> Arc<dyn KeyExcha
         Feature::integrity(IntegrityAlgorithm::HMAC_SHA2_512_256, Sha512),
     ];
     for (method, initiator, responder) in METHODS {
-        let exchange = Arc::new(NullKeyExchange::new(u64::from(method.0), *initiator, *responder));
+        let exchange = NullKeyExchange::new(u64::from(method.0), *initiator, *responder);
+        let Some(exchange) = choose(*method, Arc::new(exchange)) else {
+            continue;
+        };
         features.push(Feature::new(
             plugin_api::FeatureName::KeyExchange(*method),
             plugin_api::Implementation::KeyExchange {
-                method: wrap(*method, exchange),
+                method: exchange,
                 name: method.to_string(),
                 keyword: String::new(),
             },

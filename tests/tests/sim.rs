@@ -6,6 +6,7 @@ mod sim {
     mod childless;
     mod demands;
     mod flood;
+    mod generations;
     mod handshake;
     mod inactivity;
     mod lengths;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use iana::Profile;
+
 use crate::connection::Host;
 use crate::selector;
 use crate::settings::Settings;
@@ -14,6 +16,8 @@ pub struct Options {
     pub max_packet: usize,
     pub send_vendor_id: bool,
     pub accept_private_algs: bool,
+    /// Whether Kyber is that of NIST's third or second round where a connection does not say.
+    pub draft: Profile,
     pub retransmit_timeout: f64,
     pub retransmit_base: f64,
     pub retransmit_tries: u32,
@@ -58,6 +62,7 @@ impl Options {
             max_packet: count(settings, "charon.max_packet", 10_000, 1 << 20, &mut warnings),
             send_vendor_id: settings.get_bool("charon.send_vendor_id", false, &mut warnings),
             accept_private_algs: settings.get_bool("charon.accept_private_algs", false, &mut warnings),
+            draft: kyber_generation(settings, &mut warnings),
             retransmit_timeout: settings.get_float("charon.retransmit_timeout", 4.0, &mut warnings),
             retransmit_base: settings.get_float("charon.retransmit_base", 1.8, &mut warnings),
             retransmit_tries: count(settings, "charon.retransmit_tries", 5, 1000, &mut warnings) as u32,
@@ -125,6 +130,18 @@ fn gateway(settings: &Settings, warnings: &mut Vec<String>) -> Option<Host> {
     gateway
 }
 
+/// The profile of the drafts with the Kyber that is asked for.
+fn kyber_generation(settings: &Settings, warnings: &mut Vec<String>) -> Profile {
+    const KEY: &str = "charon.kyber_generation";
+    let Some(text) = settings.get(KEY) else {
+        return Profile::Draft;
+    };
+    Profile::of_kyber_generation(text).unwrap_or_else(|| {
+        warnings.push(format!("{KEY} = {text}: expected round2 or round3, using round3"));
+        Profile::Draft
+    })
+}
+
 /// No option counts further.
 const MANY: i64 = 1 << 31;
 
@@ -163,6 +180,18 @@ mod tests {
             (options.fragment_size, options.max_packet, options.send_vendor_id),
             (1480, 30_000, true)
         );
+    }
+
+    #[test]
+    fn which_kyber_is_meant_is_read_by_name() {
+        let read = |value: &str| {
+            let text = format!("charon {{ kyber_generation = {value}\n }}");
+            Options::from_settings(&Settings::parse(&text, "x").expect("it parses"))
+        };
+        assert_eq!(read("round2").0.draft, Profile::DraftRound2);
+        assert_eq!(read("round3").0.draft, Profile::Draft);
+        let (options, warnings) = read("round1");
+        assert_eq!((options.draft, warnings.len()), (Profile::Draft, 1));
     }
 
     #[test]

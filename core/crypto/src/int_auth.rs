@@ -32,7 +32,7 @@ impl IntAuth {
     /// Nothing collected yet.
     pub fn new(profile: Profile) -> Self {
         let construction = match profile {
-            Profile::Draft => Construction::Flat(Vec::new()),
+            Profile::Draft | Profile::DraftRound2 => Construction::Flat(Vec::new()),
             Profile::Rfc => Construction::Chained {
                 initiator: Vec::new(),
                 responder: Vec::new(),

@@ -11,6 +11,7 @@ pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelF
         max_packet: options.max_packet,
         send_vendor_id: options.send_vendor_id,
         accept_private_algs: options.accept_private_algs,
+        draft: options.draft,
         retransmit: Retransmit {
             timeout: options.retransmit_timeout,
             base: options.retransmit_base,

@@ -11,6 +11,8 @@ use crate::transform::KeyExchangeMethod;
 pub enum Profile {
     /// strongSwan 6.0dr1 to 6.0dr13: private code points, unchained IntAuth, Kyber and its contemporaries.
     Draft,
+    /// The same with Kyber of NIST's second round, which 6.0dr3 has where its liboqs is of its own day. It is never guessed.
+    DraftRound2,
     /// RFC 9242 and RFC 9370: chained IntAuth with message ID, ML-KEM.
     #[default]
     Rfc,
@@ -32,10 +34,29 @@ impl Profile {
         if draft { Self::Draft } else { Self::Rfc }
     }
 
+    /// The profile of the drafts with a generation of Kyber, as `kyber_generation` names it.
+    pub fn of_kyber_generation(name: &str) -> Option<Self> {
+        match name {
+            "round2" => Some(Self::DraftRound2),
+            "round3" => Some(Self::Draft),
+            _ => None,
+        }
+    }
+
+    /// What implements a key exchange method of the wire, by the number that plugins offer it under.
+    pub const fn implementation(self, method: KeyExchangeMethod) -> KeyExchangeMethod {
+        match (self, method) {
+            (Self::DraftRound2, KeyExchangeMethod::KYBER_L1) => KeyExchangeMethod::KYBER_L1_ROUND2,
+            (Self::DraftRound2, KeyExchangeMethod::KYBER_L3) => KeyExchangeMethod::KYBER_L3_ROUND2,
+            (Self::DraftRound2, KeyExchangeMethod::KYBER_L5) => KeyExchangeMethod::KYBER_L5_ROUND2,
+            _ => method,
+        }
+    }
+
     /// The exchange that carries additional key exchanges after CREATE_CHILD_SA.
     pub const fn followup_exchange(self) -> ExchangeType {
         match self {
-            Self::Draft => ExchangeType::IKE_FOLLOWUP_KE_DRAFT,
+            Self::Draft | Self::DraftRound2 => ExchangeType::IKE_FOLLOWUP_KE_DRAFT,
             Self::Rfc => ExchangeType::IKE_FOLLOWUP_KE,
         }
     }
@@ -43,7 +64,7 @@ impl Profile {
     /// The notify that links CREATE_CHILD_SA and IKE_FOLLOWUP_KE.
     pub const fn additional_key_exchange(self) -> NotifyType {
         match self {
-            Self::Draft => NotifyType::ADDITIONAL_KEY_EXCHANGE_DRAFT,
+            Self::Draft | Self::DraftRound2 => NotifyType::ADDITIONAL_KEY_EXCHANGE_DRAFT,
             Self::Rfc => NotifyType::ADDITIONAL_KEY_EXCHANGE,
         }
     }
@@ -51,7 +72,7 @@ impl Profile {
     /// The answer to an IKE_FOLLOWUP_KE that belongs to nothing.
     pub const fn state_not_found(self) -> NotifyType {
         match self {
-            Self::Draft => NotifyType::STATE_NOT_FOUND_DRAFT,
+            Self::Draft | Self::DraftRound2 => NotifyType::STATE_NOT_FOUND_DRAFT,
             Self::Rfc => NotifyType::STATE_NOT_FOUND,
         }
     }

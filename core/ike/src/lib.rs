@@ -18,6 +18,7 @@ mod event;
 mod exchange;
 mod extension;
 mod few;
+mod generation;
 mod jobs;
 mod lookup;
 mod names;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use iana::Profile;
+
 use crate::extension::redirect::Redirection;
 
 /// Parameters common to all IKE_SAs.
@@ -15,6 +17,8 @@ pub struct Settings {
     pub send_vendor_id: bool,
     /// Accept private-use algorithms of peers that did not send it.
     pub accept_private_algs: bool,
+    /// What connections speak that have the KEMs of 6.0dr3 and pin no profile: which Kyber they mean.
+    pub draft: Profile,
     /// Retransmission of requests.
     pub retransmit: Retransmit,
     /// How long a responder waits for an IKE_SA to be established.
@@ -94,6 +98,7 @@ impl Default for Settings {
             max_packet: 10_000,
             send_vendor_id: false,
             accept_private_algs: false,
+            draft: Profile::Draft,
             retransmit: Retransmit {
                 timeout: 4.0,
                 base: 1.8,

@@ -357,7 +357,7 @@ fn a_connection_that_pins_another_profile_is_not_entered() {
     let mut strong = gateway("strong", "carol.strongswan.org", &[OPEN]);
     strong.profile = Some(match Profile::default() {
         Profile::Rfc => Profile::Draft,
-        Profile::Draft => Profile::Rfc,
+        Profile::Draft | Profile::DraftRound2 => Profile::Rfc,
     });
     let client = client("carol.strongswan.org", &[OPEN]);
     let world = meeting(vec![open, strong], client, &["carol.strongswan.org"]);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use config::connection::{ChildConfig, Host, PeerConfig, ProposalList, VICI};
 use crypto::proposal::Proposal;
-use iana::Protocol;
+use iana::{KeyExchangeMethod, Protocol};
 
 use super::Endpoint;
-use crate::proposals;
+use crate::{generation, proposals};
 
 /// What became of a connection that was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +57,38 @@ impl Endpoint {
             })
         };
         let mut notes = check(&peer.proposals, Protocol::IKE)?;
+        self.check_generation(peer, &peer.proposals, false)?;
         for child in &peer.children {
             notes.extend(check(&child.proposals, Protocol::ESP)?);
+            self.check_generation(peer, &child.proposals, true)?;
         }
         Ok(notes)
+    }
+
+    /// Checks that plugins have the KEMs in the revision that the connection means.
+    fn check_generation(
+        &self,
+        peer: &PeerConfig,
+        list: &ProposalList,
+        of_child: bool,
+    ) -> Result<(), BadProposals> {
+        let words = list
+            .entries
+            .iter()
+            .flat_map(|entry| entry.trim_end_matches('!').split('-'));
+        let methods = words
+            .filter_map(|word| self.shared.registry.parse_keyword(word))
+            .filter(|transform| transform.kind.is_key_exchange())
+            .map(|transform| KeyExchangeMethod(transform.id));
+        match generation::missing(&self.shared, peer, methods)[..] {
+            [] => Ok(()),
+            [method, ..] => Err(BadProposals {
+                of_child,
+                text: format!(
+                    "kyber_generation = round2 needs {method} of NIST's second round, which the plugin 'kyber-round2' brings"
+                ),
+            }),
+        }
     }
 
     /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.

@@ -452,8 +452,7 @@ impl IkeSa {
 
     /// Whether a selected proposal is one that a connection itself would have selected, in the profile that is used.
     fn suits(&self, shared: &Shared, config: &PeerConfig, proposal: &Proposal) -> bool {
-        config.profile.is_none_or(|profile| profile == self.profile)
-            && proposals::is_of_connection(shared, config, self.role, proposal)
+        self.profile_suits(shared, config) && proposals::is_of_connection(shared, config, self.role, proposal)
     }
 
     /// Both ends are authenticated; see [`may_be_established`](Self::may_be_established).

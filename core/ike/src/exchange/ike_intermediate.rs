@@ -25,7 +25,7 @@ impl IkeSa {
         let Some((number, method)) = next else {
             return self.reserve_spi(shared);
         };
-        let Some(exchange) = shared.registry.key_exchange(method) else {
+        let Some(exchange) = self.key_exchange(shared, method) else {
             log!(
                 shared,
                 self,
@@ -91,6 +91,7 @@ impl IkeSa {
             1,
             "additional key exchange {number} ({name}) failed: {error}"
         );
+        self.log_generation(shared, method);
     }
 
     fn accept_intermediate_response(
@@ -136,9 +137,8 @@ impl IkeSa {
             return Err(Error::Missing("KE"));
         };
         let data = key_exchange_data(inbound, method)?;
-        let exchange = shared
-            .registry
-            .key_exchange(method)
+        let exchange = self
+            .key_exchange(shared, method)
             .ok_or(Error::Unsupported(method))?;
         self.cover_inbound(Role::Initiator, inbound)?;
         self.phase = Phase::AnswerAdditional { method };

@@ -7,7 +7,7 @@ use crypto::int_auth::{IntAuth, Role};
 use crypto::keymat;
 use crypto::proposal::Proposal;
 use crypto::suite::Suite;
-use iana::{ExchangeType, HashAlgorithm, KeyExchangeMethod, NotifyType, Profile, Protocol};
+use iana::{ExchangeType, HashAlgorithm, KeyExchangeMethod, NotifyType, Protocol};
 use plugin_api::{PendingKeyExchange, Secret};
 use wire::payload::{Ke, Nonce, Notify, Payload, VendorId};
 
@@ -64,7 +64,7 @@ impl IkeSa {
     }
 
     fn make_init(&mut self, shared: &mut Shared, proposals: Vec<Proposal>, method: KeyExchangeMethod) {
-        let Some(exchange) = shared.registry.key_exchange(method) else {
+        let Some(exchange) = self.key_exchange(shared, method) else {
             log!(shared, self, Ike, 1, "configured DH group {method} not supported");
             return self.destroy();
         };
@@ -348,9 +348,7 @@ impl IkeSa {
                 Error::NoProposalChosen
             })?;
         let additional = proposal.additional_key_exchanges();
-        let pinned = self.config.as_ref().and_then(|config| config.profile);
-        self.profile =
-            pinned.unwrap_or_else(|| Profile::of_methods(additional.iter().map(|(_, method)| *method)));
+        self.profile = self.profile_shown(shared, additional.iter().map(|(_, method)| *method));
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.int_auth = Some(IntAuth::new(self.profile));
             negotiation.plan = additional.into();

@@ -91,9 +91,8 @@ impl IkeSa {
             self.local,
             self.remote,
         );
-        let exchange = shared
-            .registry
-            .key_exchange(method)
+        let exchange = self
+            .key_exchange(shared, method)
             .ok_or(Error::Unsupported(method))?;
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.nonce_i = nonce.data.clone();

@@ -296,7 +296,7 @@ impl IkeSa {
     }
 
     /// A corrupted ciphertext of a KEM goes unnoticed until the first message under the keys made with it.
-    fn suspect_key_exchange(&self, shared: &mut Shared) {
+    pub(crate) fn suspect_key_exchange(&self, shared: &mut Shared) {
         let last = self
             .negotiation
             .as_ref()
@@ -310,6 +310,7 @@ impl IkeSa {
                 1,
                 "additional key exchange {number} ({name}) may have given different secrets on both ends"
             );
+            self.log_generation(shared, method);
         }
     }
 

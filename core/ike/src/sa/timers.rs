@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use iana::ExchangeType;
+
 use crate::alert::Alert;
 use crate::sa::window::Due;
 use crate::sa::{IkeSa, lifetime};
@@ -82,6 +84,8 @@ impl IkeSa {
             Some(Due::Again(n)) => {
                 if let Some(request) = self.window.outstanding() {
                     let (id, packets) = (request.message_id, request.packets.clone());
+                    let first_under_keys =
+                        request.exchange == ExchangeType::IKE_AUTH && self.negotiation.is_some();
                     log!(
                         shared,
                         self,
@@ -89,6 +93,10 @@ impl IkeSa {
                         1,
                         "retransmit {n} of request with message ID {id}"
                     );
+                    // A peer with other keys cannot open the request, and may say nothing of it.
+                    if n == 1 && first_under_keys {
+                        self.suspect_key_exchange(shared);
+                    }
                     self.alert(shared, Alert::RetransmitSend);
                     if let Some(tally) = &mut shared.tally {
                         tally.retransmitted_requests += 1;

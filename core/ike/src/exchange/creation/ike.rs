@@ -238,7 +238,7 @@ impl IkeSa {
                 spi_i,
                 spi_r,
                 rule: match self.profile {
-                    Profile::Draft => RekeyPrf::Old,
+                    Profile::Draft | Profile::DraftRound2 => RekeyPrf::Old,
                     Profile::Rfc => RekeyPrf::New,
                 },
             },

@@ -21,7 +21,7 @@ impl IkeSa {
         let Some(method) = method else {
             return self.send_creation(shared, creation, None);
         };
-        match shared.registry.key_exchange(method) {
+        match self.key_exchange(shared, method) {
             Some(exchange) => {
                 creation.step = Step::MakePublic(method);
                 self.creating = Some(creation);
@@ -180,7 +180,7 @@ impl IkeSa {
             Subject::Ike(_) => {}
         }
         self.log_selected(shared, proposal);
-        self.learn_profile(proposal);
+        self.learn_profile(shared, proposal);
         creation.nonce_r.clone_from(&nonce.data);
         creation.plan = proposal.additional_key_exchanges().into();
         creation.selected = Some(proposal.clone());
@@ -229,7 +229,7 @@ impl IkeSa {
         let Some((number, method)) = creation.plan.pop_front() else {
             return self.complete_creation(shared, creation);
         };
-        match shared.registry.key_exchange(method) {
+        match self.key_exchange(shared, method) {
             Some(exchange) => {
                 creation.step = Step::MakeAdditional(number, method);
                 self.creating = Some(creation);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use config::connection::ChildConfig;
 use crypto::proposal::Proposal;
-use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Profile, Protocol, TrafficSelector};
+use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Protocol, TrafficSelector};
 use plugin_api::{PendingKeyExchange, Secret};
 use wire::payload::{Notify, Payload};
 
@@ -262,15 +262,11 @@ impl IkeSa {
 
     /// An IKE_SA without additional key exchanges does not show which profile the peer speaks; the first one within it
     /// does.
-    fn learn_profile(&mut self, proposal: &Proposal) {
+    fn learn_profile(&mut self, shared: &Shared, proposal: &Proposal) {
         let shown = self.proposal.as_deref().is_some_and(Proposal::has_additional);
-        let pinned = self
-            .config
-            .as_ref()
-            .is_some_and(|config| config.profile.is_some());
-        if proposal.has_additional() && !shown && !pinned {
+        if proposal.has_additional() && !shown {
             let additional = proposal.additional_key_exchanges();
-            self.profile = Profile::of_methods(additional.into_iter().map(|(_, method)| method));
+            self.profile = self.profile_shown(shared, additional.into_iter().map(|(_, method)| method));
         }
     }
 

@@ -110,7 +110,7 @@ impl IkeSa {
             creation.step = Step::Answer(None, method, ke.data.clone());
         }
         self.log_selected(shared, proposal);
-        self.learn_profile(proposal);
+        self.learn_profile(shared, proposal);
         creation.plan = proposal.additional_key_exchanges().into();
         creation.nonce_i.clone_from(&nonce.data);
         creation.nonce_r = shared.nonce();
@@ -237,7 +237,7 @@ impl IkeSa {
         method: KeyExchangeMethod,
         data: Vec<u8>,
     ) {
-        match shared.registry.key_exchange(method) {
+        match self.key_exchange(shared, method) {
             Some(exchange) => {
                 creation.step = Step::Answer(number, method, Vec::new());
                 self.answering = Some(creation);
