@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ike::Transmit;
+use ike::{Settings, Transmit};
 use pqswan_tests::world::{self, CAROL, MOON, World};
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
@@ -134,6 +134,34 @@ fn without_mobike_the_responder_follows_a_new_mapping() {
     assert_eq!(world.live_sa(0).unwrap().remote, mapped);
     assert_eq!(seen_by_moon(&world), [mapped]);
     world.assert_consistent();
+}
+
+#[test]
+fn a_responder_authenticates_a_peer_behind_a_nat_anew_by_its_mapping() {
+    for make_before_break in [false, true] {
+        let (mut world, _) = tunnelled(&Options {
+            mobike: true,
+            liveness: 0,
+            moon_too: false,
+        });
+        let settings = Settings {
+            make_before_break,
+            ..seed_settings()
+        };
+        world.hosts[0].endpoint.set_settings(settings);
+        let old = world.live_sa(0).expect("an IKE_SA");
+        let now = world.now;
+        world.hosts[0].endpoint.reauthenticate(now, old.unique_id);
+        world.drain(0);
+        world.run_for(MINUTE);
+        assert!(world.logged(0, "initiator did not reauthenticate as requested"));
+        assert!(world.logged(0, "reauthenticating IKE_SA Tunnel1[1] actively"));
+        let new = world.live_sa(0).expect("another IKE_SA");
+        assert_ne!(new.unique_id, old.unique_id);
+        assert_eq!(new.remote, SocketAddr::new(ip(PUBLIC), 5500));
+        assert!(world.is_established(), "{:#?}", world.hosts[0].log);
+        world.assert_consistent();
+    }
 }
 
 #[test]

@@ -183,10 +183,10 @@ impl IkeSa {
         }
     }
 
-    /// Deletes the IKE_SA and establishes it anew. Only the end that initiated it can: the other may not know where
-    /// to reach it, and relies on AUTH_LIFETIME.
+    /// Deletes the IKE_SA and establishes it anew. That is up to the end that initiated it, which AUTH_LIFETIME tells; the
+    /// other one does it where its peer did not.
     pub(crate) fn reauthenticate(&mut self, shared: &mut Shared) {
-        if self.what_again().is_none() {
+        if self.initiate.is_none() {
             log!(
                 shared,
                 self,
@@ -194,12 +194,32 @@ impl IkeSa {
                 1,
                 "initiator did not reauthenticate as requested"
             );
+        }
+        if self.what_again().is_none() {
+            let left = self.lifetime.over.deadline();
+            let left = left.map_or(0, |over| over.saturating_duration_since(shared.now).as_secs());
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "IKE_SA {} will timeout in {left} seconds",
+                self.label()
+            );
             return;
         }
         if self.state != IkeSaState::Established || self.is_changing_children() {
             return self.retry_reauthentication(shared);
         }
-        log!(shared, self, Ike, 0, "reauthenticating IKE_SA {}", self.label());
+        let actively = if self.initiate.is_none() { " actively" } else { "" };
+        log!(
+            shared,
+            self,
+            Ike,
+            0,
+            "reauthenticating IKE_SA {}{actively}",
+            self.label()
+        );
         if shared.settings.make_before_break {
             return self.wish(shared, |_| true, Some(self.unique_id));
         }
@@ -240,8 +260,8 @@ impl IkeSa {
         self.lifetime.reauth = Timer::at(shared.now + delay);
     }
 
-    /// What to establish to have the IKE_SA anew. An end that did not initiate it may do so where the peer is known to
-    /// be reachable, and needs nothing that only an initiator can ask for.
+    /// What to establish to have the IKE_SA anew. An end that did not initiate it may do so where the peer needs nothing that
+    /// only an initiator can ask for. A peer behind a NAT is reached by the mapping that this IKE_SA keeps open.
     fn what_again(&self) -> Option<Initiate> {
         if let Some(mut what) = self.initiate.as_deref().cloned() {
             let own = self.paths.way_out.unwrap_or(self.local.ip());
@@ -249,11 +269,17 @@ impl IkeSa {
             return Some(what);
         }
         let peer = self.config.clone()?;
-        let reachable = !self.natt.remote && peer.vips.is_empty() && peer.pools.is_empty();
-        reachable.then(|| Initiate {
+        let (local, remote) = if self.natt.remote {
+            (self.local, self.remote)
+        } else {
+            let local = SocketAddr::new(self.local.ip(), peer.local_port);
+            (local, SocketAddr::new(self.remote.ip(), peer.remote_port))
+        };
+        let can_ask = peer.vips.is_empty() && peer.pools.is_empty();
+        can_ask.then_some(Initiate {
             child: None,
-            local: SocketAddr::new(self.local.ip(), peer.local_port),
-            remote: SocketAddr::new(self.remote.ip(), peer.remote_port),
+            local,
+            remote,
             peer,
         })
     }
