@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::connection::{ChildConfig, Mode, PeerConfig};
 use crypto::proposal::Proposal;
-use crypto::select::Selection;
+use crypto::select::{NoMatch, Selection};
 use iana::TrafficSelector;
 
 use crate::child::transport::Transport;
@@ -49,7 +49,7 @@ pub(crate) enum Refusal {
     /// One has, but no such algorithms.
     Proposals {
         configured: Vec<Proposal>,
-        private_skipped: bool,
+        reasons: NoMatch,
     },
 }
 
@@ -97,9 +97,6 @@ pub(crate) fn choose_for(
             remote_ts,
             transport: Transport::default(),
         }),
-        Err(no_match) => Err(Refusal::Proposals {
-            configured,
-            private_skipped: no_match.private_skipped,
-        }),
+        Err(reasons) => Err(Refusal::Proposals { configured, reasons }),
     }
 }

@@ -51,7 +51,7 @@ impl Endpoint {
     pub fn check_proposals(&self, peer: &PeerConfig) -> Result<Vec<String>, BadProposals> {
         let registry = &self.shared.registry;
         let check = |list: &ProposalList, protocol| {
-            Proposal::check(&list.entries, protocol, registry).map_err(|error| BadProposals {
+            Proposal::check_for(peer.profile, &list.entries, protocol, registry).map_err(|error| BadProposals {
                 of_child: protocol == Protocol::ESP,
                 text: proposals::explained(&error, registry, &peer.source),
             })

@@ -140,11 +140,11 @@ impl IkeSa {
             Role::Initiator => proposals::of_connection(shared, &config),
             Role::Responder => proposals::accepted_by(shared, &config),
         };
-        let how = proposals::selection(shared, self.peer.strongswan, true, false);
-        let proposal = crypto::select::select(&configured.0, &supplied, &how).map_err(|no_match| {
+        let how = proposals::selection(shared, config.profile, self.peer.strongswan, true, false);
+        let proposal = crypto::select::select(&configured.0, &supplied, &how).map_err(|reasons| {
             let refusal = crate::child::negotiate::Refusal::Proposals {
                 configured: configured.0.clone(),
-                private_skipped: no_match.private_skipped,
+                reasons,
             };
             Refusal::of(self.log_refusal(shared, refusal, &supplied, (&[], &[])))
         })?;
