@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use ::aead::inout::InOutBuf;
 use ::aead::{AeadInOut, KeyInit};
 use ::ccm::TagSize;
+use ::cipher::array::ArraySize;
 use ::cipher::consts::U11;
 use plugin_api::{Aead, AeadKey, ErrorKind, PluginError};
 
@@ -24,7 +25,7 @@ impl<B, T> Ccm<B, T> {
     }
 }
 
-impl<B: BlockCipher16, T: TagSize + Send + Sync + 'static> Aead for Ccm<B, T> {
+impl<B: BlockCipher16, T: ArraySize + TagSize + Send + Sync + 'static> Aead for Ccm<B, T> {
     fn key_len(&self) -> usize {
         B::key_size() + SALT_LEN
     }
@@ -37,12 +38,12 @@ impl<B: BlockCipher16, T: TagSize + Send + Sync + 'static> Aead for Ccm<B, T> {
     }
 }
 
-struct Key<B, T: TagSize> {
+struct Key<B: BlockCipher16, T: ArraySize + TagSize> {
     aead: ::ccm::Ccm<B, T, U11>,
     salt: [u8; SALT_LEN],
 }
 
-impl<B: BlockCipher16, T: TagSize + Send + Sync + 'static> AeadKey for Key<B, T> {
+impl<B: BlockCipher16, T: ArraySize + TagSize + Send + Sync + 'static> AeadKey for Key<B, T> {
     fn iv_len(&self) -> usize {
         IV_LEN
     }

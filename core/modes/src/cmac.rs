@@ -25,7 +25,7 @@ impl<B> CmacPrf<B> {
 
 impl<B> Prf for CmacPrf<B>
 where
-    B: ::cmac::CmacCipher + 'static,
+    B: ::cmac::block_api::CmacCipher + 'static,
     Cmac<B>: MacState,
 {
     fn key_len(&self) -> usize {
