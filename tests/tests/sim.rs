@@ -14,6 +14,7 @@ mod sim {
     mod names;
     mod nat;
     mod numbers;
+    mod offers;
     mod ppk;
     mod reauth;
     mod redirect;
@@ -23,6 +24,7 @@ mod sim {
     mod restart;
     mod rules;
     mod seeds;
+    mod suites;
     mod tally;
     mod teardown;
     mod transport;
