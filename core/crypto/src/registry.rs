@@ -242,7 +242,7 @@ impl Registry {
         known.chain(own.filter(|keyword| !keyword.is_empty()))
     }
 
-    /// Every keyword of something that plugins implement for IKE, with the plugin that is used for it.
+    /// The keyword of everything that plugins implement for IKE, of several the usual one, with the plugin that is used for it.
     pub fn keywords(&self) -> Vec<(Class, String, String)> {
         let key_exchanges = self.key_exchange_keywords().map(str::to_owned);
         let mut found: Vec<(Class, String, String)> = Vec::new();
@@ -257,7 +257,9 @@ impl Registry {
                 TransformType::PRF => Class::Prf,
                 _ => Class::KeyExchange,
             };
-            if found.iter().all(|(_, known, _)| *known != keyword)
+            let usual = self.keyword_of(transform).is_some_and(|usual| usual == keyword);
+            if usual
+                && found.iter().all(|(_, known, _)| *known != keyword)
                 && let Some(plugin) = self.plugin_of(transform)
             {
                 found.push((class, keyword, plugin.to_owned()));

@@ -7,11 +7,14 @@ use crypto::proposal::Proposal;
 use crypto::registry::Registry;
 use des::TdesEde3;
 use iana::{
-    EncryptionAlgorithm, ExchangeType, IntegrityAlgorithm, NotifyType, Protocol, PseudoRandomFunction,
+    EncryptionAlgorithm, ExchangeType, IntegrityAlgorithm, KeyExchangeMethod, NotifyType, Protocol,
+    PseudoRandomFunction,
 };
 use modes::Cbc;
-use plugin_api::{Feature, FeatureName, Implementation, KernelAlgorithms};
-use pqswan_tests::crypto::registry;
+use plugin_api::{
+    Feature, FeatureName, Implementation, Kem, KemExchange, KernelAlgorithms, PluginError, Secret,
+};
+use pqswan_tests::crypto::{registry, registry_with};
 use pqswan_tests::puppet::Puppet;
 use pqswan_tests::world::{CAROL, MOON, PSK, World, carol, moon, share};
 use wire::payload::Payload;
@@ -143,8 +146,8 @@ fn a_connection_all_of_whose_proposals_need_a_plugin_is_refused_with_its_name() 
             "no loaded plugin implements 3DES_CBC (plugin 'des')",
         ),
         (
-            "aes256gcm16-sha512-ecp224!",
-            "no loaded plugin implements ECP_224, which",
+            "aes256gcm16-sha512-ecp224bp!",
+            "no loaded plugin implements ECP_224_BP, which",
         ),
     ] {
         let config = PeerConfig {
@@ -244,6 +247,48 @@ fn a_method_is_there_twice_in_the_drafts_and_refused_by_the_rfc() {
         world.hosts[1].log
     );
     assert!(world.logged(1, "/CURVE_25519/KE1_KYBER_L3/KE2_KYBER_L3"));
+}
+
+/// A KEM whose keys are an octet shorter than it says.
+struct Careless;
+
+impl Kem for Careless {
+    fn public_key_len(&self) -> usize {
+        1184
+    }
+
+    fn ciphertext_len(&self) -> usize {
+        1088
+    }
+
+    fn keygen(&self) -> Result<(Vec<u8>, Secret), PluginError> {
+        Ok((vec![0; 1183], Secret::zeroed(32)))
+    }
+
+    fn encapsulate(&self, _: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {
+        Ok((vec![0; 1088], Secret::zeroed(32)))
+    }
+
+    fn decapsulate(&self, _: &Secret, _: &[u8]) -> Result<Secret, PluginError> {
+        Ok(Secret::zeroed(32))
+    }
+}
+
+#[test]
+fn an_own_public_value_of_the_wrong_length_is_named_with_its_plugin_and_not_sent() {
+    let careless = registry_with(|method, exchange| match method {
+        KeyExchangeMethod::KYBER_L3 => Arc::new(KemExchange::new(Careless)),
+        _ => exchange,
+    });
+    let ike = "aes256gcm16-sha512-x25519-ke1_kyber3!";
+    let world = fails(
+        pair((&registry(), ike), (&careless, ike)),
+        &[(
+            1,
+            "plugin 'sim' failed at KYBER_L3: made a public key of 1183 octets where it says that they have 1184",
+        )],
+    );
+    assert!(!world.logged(0, "parsed IKE_INTERMEDIATE"));
 }
 
 /// A back end that has AES-GCM and nothing else.

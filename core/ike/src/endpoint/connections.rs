@@ -58,7 +58,11 @@ impl Endpoint {
         };
         let mut notes = check(&peer.proposals, Protocol::IKE)?;
         for child in &peer.children {
-            notes.extend(check(&child.proposals, Protocol::ESP)?);
+            for note in check(&child.proposals, Protocol::ESP)? {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
         }
         Ok(notes)
     }
