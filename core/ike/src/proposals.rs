@@ -50,7 +50,7 @@ pub(crate) fn of_connection(shared: &Shared, config: &PeerConfig) -> Expanded {
 }
 
 /// The IKE proposals of which a peer may choose.
-fn verified_for(shared: &Shared, config: &PeerConfig) -> Expanded {
+pub(crate) fn verified_for(shared: &Shared, config: &PeerConfig) -> Expanded {
     ike(shared, config, Purpose::Verify)
 }
 
@@ -68,11 +68,20 @@ fn ike(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> Expanded {
     common.expand(purpose, &config.proposals, Protocol::IKE, style, registry)
 }
 
-/// The ESP proposals of a configuration, and what is wrong with them.
+/// The ESP proposals that a configuration offers, and what is wrong with them.
 pub(crate) fn of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
+    esp(shared, config, Purpose::Offer)
+}
+
+/// The ESP proposals that a configuration accepts of a peer.
+pub(crate) fn accepted_by_child(shared: &Shared, config: &ChildConfig) -> Expanded {
+    esp(shared, config, Purpose::Accept)
+}
+
+fn esp(shared: &Shared, config: &ChildConfig, purpose: Purpose) -> Expanded {
     let (common, registry) = (&shared.common, &shared.registry);
     let (list, style) = (&config.proposals, DefaultStyle::Draft);
-    common.expand(Purpose::Offer, list, Protocol::ESP, style, registry)
+    common.expand(purpose, list, Protocol::ESP, style, registry)
 }
 
 /// Whether a connection itself would have selected this proposal for an IKE_SA of its own: what is selected has to be one of

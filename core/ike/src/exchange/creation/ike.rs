@@ -137,7 +137,7 @@ impl IkeSa {
         let mut supplied = proposals::from_wire(sa, Protocol::IKE, 8);
         supplied.retain(|proposal| proposal.spi.iter().any(|octet| *octet != 0));
         let configured = match self.chooses_as(Role::Responder) {
-            Role::Initiator => proposals::of_connection(shared, &config),
+            Role::Initiator => proposals::verified_for(shared, &config),
             Role::Responder => proposals::accepted_by(shared, &config),
         };
         let how = proposals::selection(shared, config.profile, self.peer.strongswan, true, false);
