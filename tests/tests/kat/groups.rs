@@ -8,8 +8,6 @@ use crate::algorithms;
 const LENGTHS: &[(&str, usize, usize)] = &[
     ("CURVE_25519", 32, 32),
     ("CURVE_448", 56, 56),
-    ("ECP_192", 48, 24),
-    ("ECP_224", 56, 28),
     ("ECP_256", 64, 32),
     ("ECP_384", 96, 48),
     ("ECP_521", 132, 66),

@@ -1,47 +1,41 @@
-//! RustCrypto's elliptic curves in IKEv2 (RFC 5903, RFC 6954): points without the octet that says that they are uncompressed, and
-//! x as secret. The plugins `brainpool` and `ecp` are this for their curves.
+//! Brainpool's curves in IKEv2 (RFC 6954): points without the octet that says that they are uncompressed, and x as secret.
 
 use std::marker::PhantomData;
 
+use bp256::BrainpoolP256r1;
+use bp384::BrainpoolP384r1;
 use elliptic_curve::array::typenum::Unsigned;
 use elliptic_curve::sec1::{FromSec1Point, ModulusSize, ToSec1Point};
 use elliptic_curve::{CurveArithmetic, FieldBytesSize, PublicKey, SecretKey};
 use iana::KeyExchangeMethod;
-use plugin_api::{DhExchange, DiffieHellman, ErrorKind, Feature, PluginError, Secret};
+use plugin_api::{DiffieHellman, ErrorKind, PluginError, Secret};
 
 /// What SEC 1 puts before an uncompressed point, and IKEv2 leaves out.
 const UNCOMPRESSED: u8 = 4;
 
-/// A curve that can be had.
+/// A curve with its number in IKEv2.
 pub trait Curve:
     CurveArithmetic<AffinePoint: FromSec1Point<Self> + ToSec1Point<Self>, FieldBytesSize: ModulusSize> + 'static
 {
+    /// The number.
+    const METHOD: KeyExchangeMethod;
 }
 
-impl<C> Curve for C where
-    C: CurveArithmetic<AffinePoint: FromSec1Point<C> + ToSec1Point<C>, FieldBytesSize: ModulusSize> + 'static
-{
+impl Curve for BrainpoolP256r1 {
+    const METHOD: KeyExchangeMethod = KeyExchangeMethod::ECP_256_BP;
 }
 
-/// The feature of a curve, with its number in IKEv2 and its keyword.
-pub fn feature<C: Curve>(method: KeyExchangeMethod, keyword: &str) -> Feature {
-    let exchange = DhExchange::new(Ecdh::<C>::new(method));
-    Feature::key_exchange(method.0, &method.to_string(), keyword, exchange)
+impl Curve for BrainpoolP384r1 {
+    const METHOD: KeyExchangeMethod = KeyExchangeMethod::ECP_384_BP;
 }
 
 /// Diffie-Hellman on a curve.
-pub struct Ecdh<C> {
-    method: KeyExchangeMethod,
-    curve: PhantomData<fn() -> C>,
-}
+pub struct Brainpool<C>(PhantomData<fn() -> C>);
 
-impl<C: Curve> Ecdh<C> {
-    /// A curve with its number in IKEv2, for messages.
-    pub const fn new(method: KeyExchangeMethod) -> Self {
-        Self {
-            method,
-            curve: PhantomData,
-        }
+impl<C: Curve> Brainpool<C> {
+    /// Nothing is kept but the curve, which the type knows.
+    pub const fn new() -> Self {
+        Self(PhantomData)
     }
 
     /// Octets of a coordinate, and of a private key.
@@ -49,18 +43,24 @@ impl<C: Curve> Ecdh<C> {
         FieldBytesSize::<C>::USIZE
     }
 
-    fn private_key(&self, private: &Secret) -> Result<SecretKey<C>, PluginError> {
+    fn private_key(private: &Secret) -> Result<SecretKey<C>, PluginError> {
         let key = (private.len() == Self::len()).then(|| SecretKey::from_slice(private.expose()).ok());
         key.flatten().ok_or_else(|| {
             PluginError::new(
                 ErrorKind::InvalidArgument,
-                format!("the private key of {} has the wrong length or range", self.method),
+                format!("the private key of {} has the wrong length or range", C::METHOD),
             )
         })
     }
 }
 
-impl<C: Curve> DiffieHellman for Ecdh<C> {
+impl<C: Curve> Default for Brainpool<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Curve> DiffieHellman for Brainpool<C> {
     fn public_value_len(&self) -> usize {
         2 * Self::len()
     }
@@ -75,7 +75,7 @@ impl<C: Curve> DiffieHellman for Ecdh<C> {
                     format!("the operating system gave no random octets for a private key: {error}"),
                 )
             })?;
-            if let Ok(key) = self.private_key(&private) {
+            if let Ok(key) = Self::private_key(&private) {
                 let point = key.public_key().to_sec1_point(false);
                 return Ok((point.as_bytes()[1..].to_vec(), private));
             }
@@ -95,10 +95,10 @@ impl<C: Curve> DiffieHellman for Ecdh<C> {
         let peer = PublicKey::<C>::from_sec1_bytes(&encoded).map_err(|_| {
             PluginError::new(
                 ErrorKind::InvalidPublicValue,
-                format!("the peer's public value is no point of {}", self.method),
+                format!("the peer's public value is no point of {}", C::METHOD),
             )
         })?;
-        let shared = self.private_key(private)?.diffie_hellman(&peer);
+        let shared = Self::private_key(private)?.diffie_hellman(&peer);
         Ok(Secret::copy_of(shared.raw_secret_bytes()))
     }
 }
