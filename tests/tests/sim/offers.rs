@@ -353,7 +353,7 @@ fn a_responder_says_what_its_back_end_lacks() {
     world.initiate(1);
     world.run_for(MINUTE);
     for (host, line) in [
-        (0, "both ends list AES_CBC_256, HMAC_SHA2_256_128, which this end does not implement"),
+        (0, "both ends list AES_CBC_256, which this end does not implement"),
         (1, "received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built"),
     ] {
         assert!(world.logged(host, line), "{line}: {:#?}", world.hosts[host].log);
