@@ -40,6 +40,8 @@ pub enum Purpose {
     /// To be offered, as initiator: of what the configuration names only what is implemented.
     #[default]
     Offer,
+    /// To be listed, as they are written.
+    List,
     /// To be compared with what a peer chose of what was offered. Weak algorithms may be chosen only where the configuration
     /// names them, not of the defaults, which list them because the peers of [`DefaultStyle::Draft`] do.
     Verify,
@@ -127,7 +129,7 @@ impl Proposal {
             let mut proposals = defaults::proposals(protocol, registry, style);
             for proposal in &mut proposals {
                 proposal.transforms.retain(|transform| match purpose {
-                    Purpose::Offer => true,
+                    Purpose::Offer | Purpose::List => true,
                     Purpose::Verify => !is_weak(*transform),
                     Purpose::Accept => !is_weak(*transform) && !names_costly(*transform),
                 });
@@ -143,7 +145,7 @@ impl Proposal {
             }
             match parse::proposal(text, protocol, registry) {
                 // A responder compares with all that is configured, so that it can tell what is missing here.
-                Ok(proposal) if purpose == Purpose::Accept => proposals.push(proposal),
+                Ok(proposal) if matches!(purpose, Purpose::Accept | Purpose::List) => proposals.push(proposal),
                 Ok(proposal) => proposals.extend(proposal.as_far_as_implemented(registry)),
                 Err(error) => {
                     messages.push(error.to_string());

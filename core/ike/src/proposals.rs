@@ -59,6 +59,16 @@ pub(crate) fn accepted_by(shared: &Shared, config: &PeerConfig) -> Expanded {
     ike(shared, config, Purpose::Accept)
 }
 
+/// The IKE proposals as a connection has them.
+pub(crate) fn listed(shared: &Shared, config: &PeerConfig) -> Expanded {
+    ike(shared, config, Purpose::List)
+}
+
+/// The ESP proposals as a configuration has them.
+pub(crate) fn listed_of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
+    esp(shared, config, Purpose::List)
+}
+
 fn ike(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> Expanded {
     let style = match config.profile {
         Some(Profile::Rfc) => DefaultStyle::Rfc,

@@ -107,7 +107,7 @@ fn what_no_plugin_implements_is_not_offered() {
     };
     let endpoint = &world.hosts[1].endpoint;
     let offered: Vec<String> = endpoint
-        .ike_proposals(&config)
+        .offered_proposals(&config)
         .iter()
         .map(Proposal::to_string)
         .collect();
@@ -314,7 +314,7 @@ fn what_the_back_end_cannot_do_is_neither_offered_nor_chosen() {
         ..ChildConfig::clone(&self::moon("aes256gcm16").children[0])
     };
     let offered = |endpoint: &ike::Endpoint, esp: &str| {
-        let offered = endpoint.child_proposals(&child(esp));
+        let offered = endpoint.offered_child_proposals(&child(esp));
         offered.iter().map(Proposal::to_string).collect::<Vec<_>>()
     };
     let esp = "aes128gcm16-aes256gcm16,aes256-sha256!";
