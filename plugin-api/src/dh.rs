@@ -1,6 +1,6 @@
 //! Diffie-Hellman groups, finite field or elliptic curve.
 
-use crate::kem::check_len;
+use crate::kem::{check_len, check_own_len};
 use crate::{KeyExchange, PendingKeyExchange, PluginError, Secret};
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ impl<D: DiffieHellman> DhExchange<D> {
 impl<D: DiffieHellman> KeyExchange for DhExchange<D> {
     fn initiate(&self) -> Result<(Vec<u8>, Box<dyn PendingKeyExchange>), PluginError> {
         let (public, private) = self.0.generate()?;
+        check_own_len("public value", &public, self.0.public_value_len())?;
         Ok((
             public,
             Box::new(PendingDh {
@@ -50,6 +51,7 @@ impl<D: DiffieHellman> KeyExchange for DhExchange<D> {
     fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {
         check_len("public value", peer, self.0.public_value_len())?;
         let (public, private) = self.0.generate()?;
+        check_own_len("public value", &public, self.0.public_value_len())?;
         let shared = self.0.agree(&private, peer)?;
         Ok((public, shared))
     }

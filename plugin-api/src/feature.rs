@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, PseudoRandomFunction};
 
+use crate::kernel::KERNEL_ALGORITHMS;
 use crate::{
-    Aead, Cipher, Control, Hasher, Host, Integrity, KernelIpsec, KernelNet, KeyExchange, Listener,
+    Aead, Cipher, Control, Hasher, Host, Integrity, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange, Listener,
     NonceGenerator, PluginError, Prf, Random, RandomQuality,
 };
 
@@ -87,6 +88,8 @@ pub enum Implementation {
     NonceGenerator(Arc<dyn NonceGenerator>),
     /// See [`KernelIpsec`].
     KernelIpsec(Constructor<dyn KernelIpsec>),
+    /// See [`KernelAlgorithms`].
+    KernelAlgorithms(Arc<dyn KernelAlgorithms>),
     /// See [`KernelNet`].
     KernelNet(Constructor<dyn KernelNet>),
     /// See [`Control`].
@@ -172,6 +175,14 @@ impl Feature {
         Self::new(
             FeatureName::Random(quality),
             Implementation::Random(Arc::new(random)),
+        )
+    }
+
+    /// What the back end for SAs, which the plugin offers too, can compute.
+    pub fn kernel_algorithms(algorithms: impl KernelAlgorithms) -> Self {
+        Self::new(
+            FeatureName::Custom(KERNEL_ALGORITHMS.into()),
+            Implementation::KernelAlgorithms(Arc::new(algorithms)),
         )
     }
 

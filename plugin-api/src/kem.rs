@@ -1,6 +1,6 @@
 //! Key encapsulation: what the author of a KEM writes.
 
-use crate::{KeyExchange, PendingKeyExchange, PluginError, Secret};
+use crate::{ErrorKind, KeyExchange, PendingKeyExchange, PluginError, Secret};
 use std::sync::Arc;
 
 /// A key encapsulation mechanism. Lengths are checked before a function sees a peer's value.
@@ -47,6 +47,7 @@ impl<K: Kem> KemExchange<K> {
 impl<K: Kem> KeyExchange for KemExchange<K> {
     fn initiate(&self) -> Result<(Vec<u8>, Box<dyn PendingKeyExchange>), PluginError> {
         let (public_key, secret_key) = self.0.keygen()?;
+        check_own_len("public key", &public_key, self.0.public_key_len())?;
         Ok((
             public_key,
             Box::new(PendingKem {
@@ -58,7 +59,9 @@ impl<K: Kem> KeyExchange for KemExchange<K> {
 
     fn respond(&self, peer: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {
         check_len("public key", peer, self.0.public_key_len())?;
-        self.0.encapsulate(peer)
+        let (ciphertext, shared) = self.0.encapsulate(peer)?;
+        check_own_len("ciphertext", &ciphertext, self.0.ciphertext_len())?;
+        Ok((ciphertext, shared))
     }
 }
 
@@ -79,5 +82,63 @@ pub(crate) fn check_len(what: &str, octets: &[u8], expected: usize) -> Result<()
         Ok(())
     } else {
         Err(PluginError::wrong_length(what, octets.len(), expected))
+    }
+}
+
+/// A value that is about to be sent: a peer refuses it without a word, so it does not leave.
+pub(crate) fn check_own_len(what: &str, octets: &[u8], expected: usize) -> Result<(), PluginError> {
+    if octets.len() == expected {
+        return Ok(());
+    }
+    let got = octets.len();
+    Err(PluginError::new(
+        ErrorKind::System,
+        format!("made a {what} of {got} octets where it says that they have {expected}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes values of other lengths than it says.
+    struct Careless;
+
+    impl Kem for Careless {
+        fn public_key_len(&self) -> usize {
+            1184
+        }
+
+        fn ciphertext_len(&self) -> usize {
+            1088
+        }
+
+        fn keygen(&self) -> Result<(Vec<u8>, Secret), PluginError> {
+            Ok((vec![0; 1183], Secret::new(vec![0; 8])))
+        }
+
+        fn encapsulate(&self, _: &[u8]) -> Result<(Vec<u8>, Secret), PluginError> {
+            Ok((vec![0; 1089], Secret::new(vec![0; 8])))
+        }
+
+        fn decapsulate(&self, _: &Secret, _: &[u8]) -> Result<Secret, PluginError> {
+            Ok(Secret::new(vec![0; 8]))
+        }
+    }
+
+    #[test]
+    fn an_own_value_of_the_wrong_length_is_not_sent() {
+        let exchange = KemExchange::new(Careless);
+        for (error, what) in [
+            (exchange.initiate().err(), "public key of 1183 octets"),
+            (
+                exchange.respond(&[0; 1184]).err(),
+                "ciphertext of 1089 octets",
+            ),
+        ] {
+            let error = error.expect("refused");
+            assert_eq!(error.kind, ErrorKind::System);
+            assert!(error.message.contains(what), "{error}");
+        }
     }
 }

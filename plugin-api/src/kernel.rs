@@ -460,6 +460,19 @@ pub trait KernelIpsec: Send + Sync + 'static {
     fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]);
 }
 
+/// Which algorithms the back end for SAs can compute, so that no others are offered to peers. It comes beside
+/// [`KernelIpsec`], as a feature of its own named [`KERNEL_ALGORITHMS`].
+pub trait KernelAlgorithms: Send + Sync + 'static {
+    /// Whether ESP can have an encryption algorithm, with a key of so many octets, salt left out.
+    fn encrypts(&self, algorithm: EncryptionAlgorithm, key_len: u16) -> bool;
+
+    /// Whether ESP beside a cipher without authentication, or AH, can have an integrity algorithm.
+    fn authenticates(&self, protocol: Protocol, algorithm: IntegrityAlgorithm) -> bool;
+}
+
+/// The name of the feature with [`KernelAlgorithms`].
+pub const KERNEL_ALGORITHMS: &str = "kernel-algorithms";
+
 /// ESP packets that came in together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceivedEsp {

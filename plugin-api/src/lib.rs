@@ -35,7 +35,7 @@ pub use feature::{Dependency, Feature, FeatureName, Implementation};
 pub use hasher::Hasher;
 pub use integrity::{Integrity, IntegrityKey};
 pub use kem::{Kem, KemExchange};
-pub use kernel::{KernelIpsec, KernelNet};
+pub use kernel::{KernelAlgorithms, KernelIpsec, KernelNet};
 pub use key_exchange::{KeyExchange, PendingKeyExchange};
 pub use prf::{Prf, PrfKey};
 pub use random::{NonceGenerator, Random, RandomQuality};

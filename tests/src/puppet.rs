@@ -10,7 +10,7 @@ use config::connection::{PeerConfig, ProposalList};
 use config::identity::Identity;
 use crypto::auth;
 use crypto::keymat::{self, SkKeys};
-use crypto::proposal::{DefaultStyle, Proposal};
+use crypto::proposal::{DefaultStyle, Proposal, Purpose};
 use crypto::registry::Registry;
 use crypto::suite::{ProtectionKey, Suite};
 use iana::{AuthMethod, ExchangeType, KeyExchangeMethod, NotifyType, PayloadType, Protocol, TrafficSelector};
@@ -135,7 +135,7 @@ impl Puppet {
     pub fn proposals(&self, text: &str, protocol: Protocol, spi: &[u8]) -> Payload {
         let style = DefaultStyle::Draft;
         let (proposals, problems) =
-            Proposal::expand(&[text.to_owned()], false, protocol, &self.registry, style);
+            Proposal::expand_for(Purpose::Accept, &[text.to_owned()], false, protocol, &self.registry, style);
         assert!(problems.is_empty(), "{problems:?}");
         let wire = |proposal: Proposal| wire::payload::Proposal {
             number: proposal.number,

@@ -34,6 +34,8 @@ use std::io::Read;
 use daemon::plugins::DEFAULT_LOAD;
 use drbg::Drbg;
 use hqc::HqcGenerator;
+use iana::TransformType;
+use iana::keyword::Transform;
 use plugin_api::{Feature, FeatureName, Implementation, KeyExchange};
 
 /// The generators behind files of known answers.
@@ -133,6 +135,14 @@ fn every_algorithm_of_every_plugin_gives_the_known_answers() {
         "hmac",
         "aes",
         "gcm",
+        "des",
+        "md5",
+        "xcbc",
+        "cmac",
+        "ctr",
+        "ccm",
+        "chapoly",
+        "camellia",
         "aws-lc",
         "curve25519",
         "curve448",
@@ -179,6 +189,41 @@ fn plugins_with_the_same_key_exchange_agree() {
         for (one, other) in same.iter().zip(same.iter().skip(1)) {
             plugin_api::testing::agree(*one, *other);
             plugin_api::testing::agree(*other, *one);
+        }
+    }
+}
+
+/// The transform that a feature implements.
+fn transform(name: &FeatureName) -> Option<Transform> {
+    Some(match name {
+        FeatureName::Cipher(algorithm, _) | FeatureName::Aead(algorithm, _) => {
+            Transform::encryption(*algorithm, None)
+        }
+        FeatureName::Integrity(algorithm) => Transform::new(TransformType::INTEG, algorithm.0),
+        FeatureName::Prf(algorithm) => Transform::new(TransformType::PRF, algorithm.0),
+        FeatureName::KeyExchange(method) => Transform::new(TransformType::KE, method.0),
+        _ => return None,
+    })
+}
+
+#[test]
+fn the_plugin_that_is_named_for_an_algorithm_brings_it() {
+    let algorithms = algorithms();
+    let brings = |plugin: &str, wanted| {
+        let mut features = algorithms.get(plugin).into_iter().flatten();
+        features.any(|feature| transform(&feature.name) == Some(wanted))
+    };
+    for wanted in crypto::providers::known() {
+        let plugin = crypto::providers::plugin_of(wanted).expect("it is known");
+        // It is built by itself, and not in the default list.
+        assert!(plugin == "sike" || brings(plugin, wanted), "{plugin}: {wanted}");
+    }
+    for (plugin, features) in &algorithms {
+        for brought in features.iter().filter_map(|feature| transform(&feature.name)) {
+            assert!(
+                crypto::providers::plugin_of(brought).is_some(),
+                "{brought} of {plugin} has no plugin to be named for it"
+            );
         }
     }
 }

@@ -15,6 +15,7 @@ mod sim {
     mod names;
     mod nat;
     mod numbers;
+    mod offers;
     mod ppk;
     mod reauth;
     mod redirect;
@@ -24,6 +25,7 @@ mod sim {
     mod restart;
     mod rules;
     mod seeds;
+    mod suites;
     mod tally;
     mod teardown;
     mod transport;

@@ -14,12 +14,25 @@ pub(crate) fn proposals(protocol: Protocol, registry: &Registry, style: DefaultS
     let lists = match (protocol, style) {
         (Protocol::IKE, DefaultStyle::Draft) => draft_ike(),
         (Protocol::IKE, DefaultStyle::Rfc) => rfc_ike(registry),
-        (Protocol::AH, _) => vec![ipsec(&[], IPSEC_INTEG, true, style, registry)],
-        _ => vec![
-            ipsec(ESP_CIPHERS, IPSEC_INTEG, true, style, registry),
-            ipsec(ESP_AEADS, &[], style == DefaultStyle::Rfc, style, registry),
-        ],
+        (Protocol::AH, _) => vec![ipsec(protocol, &[], IPSEC_INTEG, true, style, registry)],
+        _ => {
+            let aead_esn = style == DefaultStyle::Rfc;
+            vec![
+                ipsec(protocol, ESP_CIPHERS, IPSEC_INTEG, true, style, registry),
+                ipsec(protocol, ESP_AEADS, &[], aead_esn, style, registry),
+            ]
+        }
     };
+    let needed = |transforms: &Vec<Transform>| {
+        let has = |kind| transforms.iter().any(|transform| transform.kind == kind);
+        let encrypts = has(TransformType::ENCR);
+        let aead = |transform: &Transform| {
+            transform.kind == TransformType::ENCR && Encr(transform.id).is_aead()
+        };
+        let authenticates = has(TransformType::INTEG) || transforms.iter().any(aead);
+        (encrypts || protocol == Protocol::AH) && authenticates
+    };
+    let lists = lists.into_iter().filter(needed);
     let proposal = |mut transforms: Vec<Transform>| {
         transforms.sort_by_key(|transform| wire_rank(transform.kind));
         Proposal {
@@ -29,7 +42,7 @@ pub(crate) fn proposals(protocol: Protocol, registry: &Registry, style: DefaultS
             transforms,
         }
     };
-    lists.into_iter().map(proposal).collect()
+    lists.map(proposal).collect()
 }
 
 const SIZES: &[u16] = &[128, 192, 256];
@@ -46,9 +59,9 @@ const IPSEC_INTEG: &[Integ] = &[
 /// What strongSwan 6.0dr3 sends with the plugins `aes des sha2 sha1 gmp curve25519 xcbc cmac hmac gcm ntru`.
 ///
 /// A compatibility table, not a list of what is implemented: with it IKE_SA_INIT has the length and the content that
-/// peers of that release send themselves. Some entries (3DES, XCBC, CMAC, the NTRU of private numbers 1031 to 1033) no
-/// plugin of ours implements, so they are names to offer: the responder never selects them, and an initiator whose peer
-/// does says so and gives up.
+/// peers of that release send themselves. The NTRU of private numbers 1031 to 1033 no plugin of ours implements, and others
+/// may not be loaded, so they are names to offer: the responder never selects them, and an initiator whose peer does says so
+/// and gives up. The same goes for 3DES, which is too weak to be selected unless a configuration names it.
 fn draft_ike() -> Vec<Vec<Transform>> {
     const INTEG: &[Integ] = &[
         Integ::HMAC_SHA2_256_128,
@@ -142,13 +155,13 @@ fn rfc_ike(registry: &Registry) -> Vec<Vec<Transform>> {
     let mut classic = encryption(
         false,
         &[
+            // strongSwan has 3DES behind them, which has to be named here.
             &[
                 Encr::AES_CBC,
                 Encr::AES_CTR,
                 Encr::CAMELLIA_CBC,
                 Encr::CAMELLIA_CTR,
             ],
-            &[Encr::TRIPLE_DES_CBC],
         ],
     );
     if !classic.is_empty() && !integrity.is_empty() {
@@ -186,8 +199,9 @@ fn rfc_ike(registry: &Registry) -> Vec<Vec<Transform>> {
     lists
 }
 
-/// ESP or AH: the ciphers are the kernel's, so the list does not depend on plugins, the key exchanges do.
+/// ESP or AH: the ciphers are the back end's, as far as it has them; the key exchanges are those of plugins.
 fn ipsec(
+    protocol: Protocol,
     encryption: &[Encr],
     integrity: &[Integ],
     // 6.0dr3 forgot the ESN transform in its AEAD proposal; IKE_AUTH has the length of its messages without it.
@@ -201,6 +215,7 @@ fn ipsec(
             .iter()
             .map(|integ| Transform::new(TransformType::INTEG, integ.0)),
     );
+    transforms.retain(|transform| registry.implements(protocol, *transform));
     if style == DefaultStyle::Rfc {
         // With NONE behind them, so that a peer with and one without perfect forward secrecy both match.
         transforms.extend(supported_methods(registry));

@@ -4,6 +4,8 @@
 //! which one to ask and what to feed it. It reads no clock and no configuration.
 
 pub mod auth;
+mod blamed;
+mod check;
 mod defaults;
 pub mod exchange;
 pub mod int_auth;
@@ -11,6 +13,7 @@ pub mod keymat;
 pub mod null;
 mod parse;
 pub mod proposal;
+pub mod providers;
 pub mod registry;
 pub mod select;
 pub mod suite;

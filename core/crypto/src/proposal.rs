@@ -5,8 +5,9 @@
 use std::fmt;
 
 use iana::keyword::Transform;
-use iana::{KeyExchangeMethod, Protocol, TransformType};
+use iana::{EncryptionAlgorithm, KeyExchangeMethod, Protocol, TransformType};
 
+pub use crate::check::ListError;
 use crate::registry::Registry;
 use crate::{defaults, parse};
 
@@ -26,7 +27,7 @@ pub struct Proposal {
 /// Which default proposals are offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DefaultStyle {
-    /// Those of strongSwan 6.0dr3, to the octet: algorithms are listed whether or not a plugin implements them.
+    /// Those of strongSwan 6.0dr3, for IKE to the octet: algorithms are listed whether or not a plugin implements them.
     Draft,
     /// Those of strongSwan 6.0.6, as far as plugins implement them.
     #[default]
@@ -36,9 +37,14 @@ pub enum DefaultStyle {
 /// What configured proposals are expanded for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be offered, as initiator.
+    /// To be offered, as initiator: of what the configuration names only what is implemented.
     #[default]
     Offer,
+    /// To be listed, as they are written.
+    List,
+    /// To be compared with what a peer chose of what was offered. Weak algorithms may be chosen only where the configuration
+    /// names them, not of the defaults, which list them because the peers of [`DefaultStyle::Draft`] do.
+    Verify,
     /// To be compared with the proposals of a peer, which chooses what this end has to compute. Key exchanges that cost a
     /// responder far more than the peer are accepted only where the configuration names them, not as defaults.
     Accept,
@@ -74,71 +80,7 @@ pub enum ProposalError {
     NoIntegrityForAh,
 }
 
-/// Why a connection with these proposals cannot be what it says.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
-    /// One of them is not a proposal.
-    #[error("{error} in '{text}'")]
-    Invalid {
-        /// The proposal as written.
-        text: String,
-        /// What is wrong with it.
-        error: ProposalError,
-    },
-    /// No proposal can be used, because no loaded plugin implements what each of them needs.
-    #[error("no loaded plugin implements {names}, which '{text}' needs")]
-    Unimplemented {
-        /// The first proposal as written.
-        text: String,
-        /// What it needs.
-        names: String,
-    },
-}
-
 impl Proposal {
-    /// Checks the proposals that a configuration names. Defaults that follow them are not considered, so that they never
-    /// take the place of what was meant. Returns what is to be said of those that cannot be used beside others that can.
-    ///
-    /// # Errors
-    ///
-    /// See [`ListError`].
-    pub fn check(
-        entries: &[String],
-        protocol: Protocol,
-        registry: &Registry,
-    ) -> Result<Vec<String>, ListError> {
-        let (mut unusable, mut usable) = (Vec::new(), false);
-        for text in entries.iter().flat_map(|entry| entry.split(',')).map(str::trim) {
-            if text == "default" {
-                usable = true;
-                continue;
-            }
-            let text = text.to_owned();
-            match parse::proposal(&text, protocol, registry) {
-                Err(error) => return Err(ListError::Invalid { text, error }),
-                Ok(proposal) => match proposal.missing(registry) {
-                    Some(names) => unusable.push(ListError::Unimplemented { text, names }),
-                    None => usable = true,
-                },
-            }
-        }
-        match unusable.first() {
-            Some(error) if !usable => Err(error.clone()),
-            _ => Ok(unusable.iter().map(ToString::to_string).collect()),
-        }
-    }
-
-    /// The transforms of the first type of which no plugin implements any.
-    fn missing(&self, registry: &Registry) -> Option<String> {
-        let of_type = |kind| self.transforms.iter().filter(move |it| it.kind == kind);
-        let can = |transform: &Transform| registry.implements(self.protocol, *transform);
-        let kinds = self.transforms.iter().map(|transform| transform.kind);
-        let mut missing = kinds.filter(|kind| !of_type(*kind).any(can));
-        let kind = missing.next()?;
-        let names = of_type(kind).map(|transform| registry.transform_name(transform));
-        Some(names.collect::<Vec<_>>().join(" or "))
-    }
-
     /// A proposal from its keywords: `aes256gcm16-sha512-x25519-ke1_kyber3`.
     ///
     /// # Errors
@@ -185,8 +127,12 @@ impl Proposal {
     ) -> (Vec<Self>, Vec<String>) {
         let defaults = || {
             let mut proposals = defaults::proposals(protocol, registry, style);
-            if purpose == Purpose::Accept {
-                proposals.iter_mut().for_each(Self::leave_out_costly);
+            for proposal in &mut proposals {
+                proposal.transforms.retain(|transform| match purpose {
+                    Purpose::Offer | Purpose::List => true,
+                    Purpose::Verify => !is_weak(*transform),
+                    Purpose::Accept => !is_weak(*transform) && !names_costly(*transform),
+                });
             }
             proposals
         };
@@ -198,7 +144,9 @@ impl Proposal {
                 continue;
             }
             match parse::proposal(text, protocol, registry) {
-                Ok(proposal) => proposals.push(proposal),
+                // A responder compares with all that is configured, so that it can tell what is missing here.
+                Ok(proposal) if matches!(purpose, Purpose::Accept | Purpose::List) => proposals.push(proposal),
+                Ok(proposal) => proposals.extend(proposal.as_far_as_implemented(registry)),
                 Err(error) => {
                     messages.push(error.to_string());
                     messages.push(format!("skipped invalid proposal string: {text}"));
@@ -211,10 +159,16 @@ impl Proposal {
         (numbered(proposals), messages)
     }
 
-    /// Removes the key exchanges that only a configuration's own words make acceptable.
-    fn leave_out_costly(&mut self) {
-        let costly = |transform: &Transform| transform.kind.is_key_exchange() && is_costly(transform.id);
-        self.transforms.retain(|transform| !costly(transform));
+    /// The same without what neither a plugin nor the back end for SAs implements; none if it takes something that is needed.
+    pub(crate) fn as_far_as_implemented(mut self, registry: &Registry) -> Option<Self> {
+        let kinds: Vec<TransformType> = self.transforms.iter().map(|transform| transform.kind).collect();
+        let protocol = self.protocol;
+        self.transforms
+            .retain(|transform| registry.implements(protocol, *transform));
+        kinds
+            .into_iter()
+            .all(|kind| self.transform(kind).is_some())
+            .then_some(self)
     }
 
     /// The first transform of a type.
@@ -310,6 +264,15 @@ impl fmt::Display for Proposal {
 /// MODP groups above 4096 bits (64 ms of a processor for MODP_8192, against 0.1 ms for Curve25519).
 pub fn is_costly(method: u16) -> bool {
     [KeyExchangeMethod::MODP_6144, KeyExchangeMethod::MODP_8192].contains(&KeyExchangeMethod(method))
+}
+
+fn names_costly(transform: Transform) -> bool {
+    transform.kind.is_key_exchange() && is_costly(transform.id)
+}
+
+/// Whether an encryption algorithm of the defaults is accepted only where it is configured.
+fn is_weak(transform: Transform) -> bool {
+    transform.kind == TransformType::ENCR && EncryptionAlgorithm(transform.id) == EncryptionAlgorithm::TRIPLE_DES_CBC
 }
 
 /// Where log lines and the matching of types put a type: by number, but INTEG before PRF.

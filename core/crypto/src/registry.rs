@@ -8,9 +8,11 @@ use iana::{
     PseudoRandomFunction, TransformType,
 };
 use plugin_api::{
-    Aead, Cipher, FeatureName, Hasher, Implementation, Integrity, KeyExchange, NonceGenerator, Prf, Random,
-    RandomQuality,
+    Aead, Cipher, FeatureName, Hasher, Implementation, Integrity, KernelAlgorithms, KeyExchange,
+    NonceGenerator, Prf, Random, RandomQuality,
 };
+
+use crate::blamed::BlamedKeyExchange;
 
 /// Algorithms by number, each with the plugin it comes from; of several for one number the first added is used.
 #[derive(Default)]
@@ -24,6 +26,7 @@ pub struct Registry {
     randoms: Table<RandomQuality, dyn Random>,
     nonce_generators: Table<(), dyn NonceGenerator>,
     names: Vec<MethodNames>,
+    kernel: Option<Arc<dyn KernelAlgorithms>>,
 }
 
 /// What a plugin calls a key exchange method.
@@ -101,7 +104,9 @@ impl Registry {
                     keyword,
                 },
             ) => {
-                self.key_exchanges.add(number, plugin, method);
+                let blamed = BlamedKeyExchange::new(plugin, name, Arc::clone(method));
+                let blamed: Arc<dyn KeyExchange> = Arc::new(blamed);
+                self.key_exchanges.add(number, plugin, &blamed);
                 self.names.push(MethodNames {
                     method: number,
                     name: name.clone(),
@@ -110,6 +115,11 @@ impl Registry {
             }
             _ => {}
         }
+    }
+
+    /// What the back end for SAs can compute; without it, it is taken to know every algorithm whose key has a known length.
+    pub fn set_kernel(&mut self, kernel: Arc<dyn KernelAlgorithms>) {
+        self.kernel = Some(kernel);
     }
 
     /// The AEAD of a transform.
@@ -154,34 +164,58 @@ impl Registry {
         self.nonce_generators.first(&())
     }
 
-    /// Whether a transform can be put to use: for IKE by the plugins; for ESP and AH, whose ciphers are the kernel's,
-    /// if the lengths of its keys are known and the plugins have the key exchange.
+    /// Whether a transform can be put to use: for IKE by the plugins; for ESP and AH, whose ciphers are the back end's, if the
+    /// back end can, and the plugins have the key exchange.
     pub fn implements(&self, protocol: Protocol, transform: Transform) -> bool {
-        let ike = protocol == Protocol::IKE;
         let Transform { kind, id, key_bits } = transform;
         match kind {
-            TransformType::ENCR if ike => {
-                let algorithm = EncryptionAlgorithm(id);
-                key_len(algorithm, key_bits).is_some_and(|len| {
-                    let key = (algorithm, len);
-                    if algorithm.is_aead() {
-                        self.aeads.has(&key)
-                    } else {
-                        self.ciphers.has(&key)
-                    }
-                })
+            TransformType::ENCR | TransformType::INTEG if protocol != Protocol::IKE => {
+                self.kernel_implements(protocol, transform)
             }
-            TransformType::ENCR => key_len(EncryptionAlgorithm(id), key_bits).is_some(),
-            TransformType::INTEG if ike => self.integrity.has(&IntegrityAlgorithm(id)),
-            TransformType::INTEG => IntegrityAlgorithm(id).key_and_tag_len().is_some(),
-            TransformType::PRF => self.prfs.has(&PseudoRandomFunction(id)),
             TransformType::ESN => true,
-            kind if kind.is_key_exchange() => {
-                let method = KeyExchangeMethod(id);
-                method == KeyExchangeMethod::NONE || self.key_exchanges.has(&method)
-            }
-            _ => false,
+            TransformType::ENCR => key_len(EncryptionAlgorithm(id), key_bits).is_some() && self.has(transform),
+            kind if kind.is_key_exchange() && id == KeyExchangeMethod::NONE.0 => true,
+            _ => self.has(transform),
         }
+    }
+
+    fn has(&self, transform: Transform) -> bool {
+        self.plugin_of(transform).is_some()
+    }
+
+    /// The plugin that is used for a transform of IKE.
+    pub fn plugin_of(&self, transform: Transform) -> Option<&str> {
+        let Transform { kind, id, key_bits } = transform;
+        match kind {
+            TransformType::ENCR => {
+                let algorithm = EncryptionAlgorithm(id);
+                let key = (algorithm, key_len(algorithm, key_bits)?);
+                if algorithm.is_aead() {
+                    self.aeads.plugin(&key)
+                } else {
+                    self.ciphers.plugin(&key)
+                }
+            }
+            TransformType::INTEG => self.integrity.plugin(&IntegrityAlgorithm(id)),
+            TransformType::PRF => self.prfs.plugin(&PseudoRandomFunction(id)),
+            kind if kind.is_key_exchange() => self.key_exchanges.plugin(&KeyExchangeMethod(id)),
+            _ => None,
+        }
+    }
+
+    fn kernel_implements(&self, protocol: Protocol, transform: Transform) -> bool {
+        let Transform { kind, id, key_bits } = transform;
+        if kind == TransformType::ENCR {
+            let algorithm = EncryptionAlgorithm(id);
+            return key_len(algorithm, key_bits).is_some_and(|len| {
+                let kernel = self.kernel.as_ref();
+                kernel.is_none_or(|kernel| kernel.encrypts(algorithm, len))
+            });
+        }
+        let algorithm = IntegrityAlgorithm(id);
+        let kernel = self.kernel.as_ref();
+        algorithm.key_and_tag_len().is_some()
+            && kernel.is_none_or(|kernel| kernel.authenticates(protocol, algorithm))
     }
 
     /// The transform of a keyword: the well-known ones, then those that plugins bring for their key exchange methods,
@@ -206,6 +240,47 @@ impl Registry {
         let own = self.names.iter().map(|known| known.keyword.as_str());
         let known = keyword::key_exchanges().map(|keyword| -> &str { keyword });
         known.chain(own.filter(|keyword| !keyword.is_empty()))
+    }
+
+    /// The keyword of everything that plugins implement for IKE, of several the usual one, with the plugin that is used for it.
+    pub fn keywords(&self) -> Vec<(Class, String, String)> {
+        let key_exchanges = self.key_exchange_keywords().map(str::to_owned);
+        let mut found: Vec<(Class, String, String)> = Vec::new();
+        for keyword in keyword::others().chain(key_exchanges) {
+            let Some(transform) = self.parse_keyword(&keyword) else {
+                continue;
+            };
+            let class = match transform.kind {
+                TransformType::ENCR if EncryptionAlgorithm(transform.id).is_aead() => Class::Aead,
+                TransformType::ENCR => Class::Encryption,
+                TransformType::INTEG => Class::Integrity,
+                TransformType::PRF => Class::Prf,
+                _ => Class::KeyExchange,
+            };
+            let usual = self.keyword_of(transform).is_some_and(|usual| usual == keyword);
+            if usual
+                && found.iter().all(|(_, known, _)| *known != keyword)
+                && let Some(plugin) = self.plugin_of(transform)
+            {
+                found.push((class, keyword, plugin.to_owned()));
+            }
+        }
+        found
+    }
+
+    /// The keyword of a transform, the first where it has several.
+    pub fn keyword_of(&self, transform: Transform) -> Option<String> {
+        let method = KeyExchangeMethod(transform.id);
+        if !transform.kind.is_key_exchange() {
+            return keyword::others().find(|keyword| keyword::parse(keyword) == Some(transform));
+        }
+        let brought = self.names.iter().find(|known| known.method == method);
+        let brought = brought.map(|known| known.keyword.as_str());
+        let keyword = keyword::of_key_exchange(method).or(brought.filter(|keyword| !keyword.is_empty()))?;
+        Some(match transform.kind.additional_ke_number() {
+            Some(number) => format!("ke{number}_{keyword}"),
+            None => keyword.to_owned(),
+        })
     }
 
     /// The name of a transform in log lines, where plugins name the key exchange methods that nobody else knows.
@@ -332,8 +407,9 @@ impl<K: PartialEq, T: ?Sized> Table<K, T> {
             .map(|it| Arc::clone(&it.implementation))
     }
 
-    fn has(&self, key: &K) -> bool {
-        self.0.iter().any(|it| it.key == *key)
+    fn plugin(&self, key: &K) -> Option<&str> {
+        let found = self.0.iter().find(|it| it.key == *key);
+        found.map(|it| it.plugin.as_str())
     }
 
     fn keys<A: PartialEq>(&self, part: impl Fn(&K) -> A) -> Vec<A> {

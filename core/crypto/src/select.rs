@@ -1,7 +1,9 @@
 //! The choice among proposals: by the responder, and its check by the initiator.
 
 use iana::keyword::Transform;
-use iana::{EncryptionAlgorithm, ExtendedSequenceNumbers, KeyExchangeMethod, Protocol, TransformType};
+use iana::{
+    EncryptionAlgorithm, ExtendedSequenceNumbers, KeyExchangeMethod, Profile, Protocol, TransformType,
+};
 use smallvec::{SmallVec, smallvec};
 
 use crate::proposal::{Proposal, log_rank, wire_rank};
@@ -22,7 +24,8 @@ pub struct Selection<'a> {
     pub allow_additional: bool,
     /// Whether key exchanges are not looked at: for the CHILD_SA that IKE_AUTH creates.
     pub skip_key_exchanges: bool,
-    /// Whether no key exchange method may be chosen twice (RFC 9370, 2.2.2).
+    /// Whether no key exchange method may be chosen twice (RFC 9370, 2.2.2). What is chosen by the drafts of strongSwan 6.0dr3
+    /// may have one twice all the same, as there.
     pub require_distinct: bool,
     /// What is implemented.
     pub registry: &'a Registry,
@@ -72,6 +75,9 @@ pub enum Unacceptable {
         "peer chose {0}, which we offered but no loaded plugin implements; load one or end the proposal with '!'"
     )]
     Unimplemented(String),
+    /// A weak algorithm of the defaults.
+    #[error("peer chose {0}, whose weak algorithms are accepted only by connections that name them")]
+    Weak(String),
 }
 
 /// The first of the supplied proposals that fits one of the configured ones, or the other way round.
@@ -142,6 +148,7 @@ pub fn is_choice(configured: &[Proposal], selected: &Proposal, how: &Selection<'
 
 fn check_choice(offer: &Proposal, answer: &Proposal, how: &Selection<'_>) -> Result<(), Unacceptable> {
     let considered = |kind: TransformType| !(how.skip_key_exchanges && kind.is_key_exchange());
+    let distinct = how.require_distinct && profile_of(&answer.transforms) == Profile::Rfc;
     let mut methods = Vec::new();
     for (place, transform) in answer.transforms.iter().enumerate() {
         let kind = transform.kind;
@@ -166,7 +173,7 @@ fn check_choice(offer: &Proposal, answer: &Proposal, how: &Selection<'_>) -> Res
             if kind != TransformType::KE && !how.allow_additional {
                 return Err(Unacceptable::Unsupported(name()));
             }
-            if how.require_distinct && methods.contains(&transform.id) {
+            if distinct && methods.contains(&transform.id) {
                 let method = KeyExchangeMethod(transform.id);
                 return Err(Unacceptable::Repeated(how.registry.method_name(method)));
             }
@@ -236,8 +243,9 @@ impl Match<'_, '_> {
             .iter()
             .map(|(_, list)| list.iter().map(|it| it.id).collect())
             .collect();
+        let kinds: Vec<TransformType> = key_exchanges.iter().map(|(kind, _)| *kind).collect();
         let methods = if self.how.require_distinct {
-            distinct(&lists)?
+            distinct(&lists).or_else(|| firsts(&lists).filter(|methods| are_drafts(&kinds, methods)))?
         } else {
             firsts(&lists)?
         };
@@ -361,6 +369,46 @@ fn same(one: &Transform, other: &Transform) -> bool {
 
 fn firsts(lists: &[Vec<u16>]) -> Option<Vec<u16>> {
     lists.iter().map(|list| list.first().copied()).collect()
+}
+
+/// The profile that follows from the additional key exchanges among these.
+fn profile_of(transforms: &[Transform]) -> Profile {
+    let additional = transforms
+        .iter()
+        .filter(|it| it.kind.additional_ke_number().is_some() && it.id != KeyExchangeMethod::NONE.0);
+    Profile::of_methods(additional.map(|it| KeyExchangeMethod(it.id)))
+}
+
+fn are_drafts(kinds: &[TransformType], methods: &[u16]) -> bool {
+    let transforms = kinds.iter().zip(methods);
+    let transforms: Vec<_> = transforms.map(|(kind, id)| Transform::new(*kind, *id)).collect();
+    profile_of(&transforms) != Profile::Rfc
+}
+
+/// A method that every choice from a proposal has twice, where that is not allowed: by RFC 9370, which applies unless the
+/// connection or the methods say otherwise.
+pub(crate) fn inevitable_repetition(proposal: &Proposal, profile: Option<Profile>) -> Option<u16> {
+    let kinds = kinds(proposal, proposal);
+    let kinds: Vec<TransformType> = kinds.into_iter().filter(|kind| kind.is_key_exchange()).collect();
+    let listed = |kind: &TransformType| {
+        let of_type = proposal.transforms.iter().filter(|it| it.kind == *kind);
+        of_type.map(|it| it.id).collect::<Vec<u16>>()
+    };
+    let lists: Vec<Vec<u16>> = kinds.iter().map(listed).collect();
+    if distinct(&lists).is_some() {
+        return None;
+    }
+    let first = firsts(&lists)?;
+    let profile = profile.unwrap_or(if are_drafts(&kinds, &first) {
+        Profile::Draft
+    } else {
+        Profile::Rfc
+    });
+    if profile != Profile::Rfc {
+        return None;
+    }
+    let twice = |(place, id): &(usize, &u16)| *id != &KeyExchangeMethod::NONE.0 && first[..*place].contains(id);
+    first.iter().enumerate().find(twice).map(|(_, id)| *id)
 }
 
 /// One number from each list, none but NONE twice: the first list's earliest choice that leaves enough to the others,

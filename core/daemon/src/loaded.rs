@@ -151,6 +151,15 @@ fn take_apart(
                 out.kernel_ipsec = Some(backend);
                 plugin.name.clone_into(&mut out.kernel_ipsec_plugin);
             }),
+            // It speaks for the back end of its own plugin.
+            Implementation::KernelAlgorithms(_) if plugin.name != out.kernel_ipsec_plugin => {
+                unused.push(index);
+                continue;
+            }
+            Implementation::KernelAlgorithms(algorithms) => {
+                out.registry.set_kernel(Arc::clone(algorithms));
+                Ok(())
+            }
             Implementation::Control(make) => make(shared()).map(|control| {
                 out.controls.push(LoadedControl {
                     plugin: plugin.name.clone(),

@@ -39,5 +39,7 @@ registry! {
         SHA2_512 = 4 "HASH_SHA2_512",
         /// The signature scheme hashes by itself (RFC 8420).
         IDENTITY = 5 "HASH_IDENTITY",
+        /// Under strongSwan's number: it is never announced.
+        MD5 = 1027 "HASH_MD5",
     }
 }

@@ -106,7 +106,7 @@ pub fn key_exchanges() -> impl Iterator<Item = &'static str> {
     KEY_EXCHANGES.iter().map(|(name, _)| *name)
 }
 
-/// The keywords of everything else.
+/// The keywords of everything else, of several for one transform the usual one first.
 pub fn others() -> impl Iterator<Item = String> {
     let tables = ENCRYPTION.iter().map(|(name, ..)| *name);
     let tables = tables.chain(INTEGRITY.iter().map(|(name, _)| *name));
@@ -116,7 +116,7 @@ pub fn others() -> impl Iterator<Item = String> {
         let sizes = ["128", "192", "256"].into_iter();
         sizes.flat_map(move |bits| MODES.iter().map(move |mode| format!("{family}{bits}{mode}")))
     });
-    tables.chain(families.filter(|keyword| sized(keyword).is_some()))
+    families.filter(|keyword| sized(keyword).is_some()).chain(tables)
 }
 
 /// What may follow the key size of a family.
@@ -201,8 +201,8 @@ const ENCRYPTION: &[(&str, Encr, u16)] = &[
 ];
 
 const INTEGRITY: &[(&str, Integ)] = &[
-    ("sha", Integ::HMAC_SHA1_96),
     ("sha1", Integ::HMAC_SHA1_96),
+    ("sha", Integ::HMAC_SHA1_96),
     ("sha1_160", Integ::HMAC_SHA1_160),
     ("sha256", Integ::HMAC_SHA2_256_128),
     ("sha2_256", Integ::HMAC_SHA2_256_128),

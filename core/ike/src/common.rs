@@ -177,7 +177,7 @@ mod tests {
             entries: vec!["aes256gcm16-sha512-x25519".into(), "nonsense".into()],
             append_defaults: false,
         };
-        let expand = |style| common.expand(Purpose::Offer, &list, Protocol::IKE, style, &registry);
+        let expand = |style| common.expand(Purpose::Accept, &list, Protocol::IKE, style, &registry);
         let (first, second) = (expand(DefaultStyle::Rfc), expand(DefaultStyle::Rfc));
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!((first.0.len(), first.1.len()), (1, 2));
@@ -187,7 +187,7 @@ mod tests {
                 entries: vec![n.to_string()],
                 append_defaults: false,
             };
-            common.expand(Purpose::Offer, &list, Protocol::IKE, DefaultStyle::Rfc, &registry);
+            common.expand(Purpose::Accept, &list, Protocol::IKE, DefaultStyle::Rfc, &registry);
         }
         assert_eq!(common.configured.borrow().len(), MAX_PROPOSALS);
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use config::connection::{Host, PeerConfig};
 use crypto::proposal::Proposal;
 use crypto::select::{NoMatch, Selection};
+use iana::Profile;
 
 use crate::common::Expanded;
 use crate::names::{Fit, Names};
@@ -156,7 +157,11 @@ pub(crate) fn choose(
             let accepted = group
                 .accepted
                 .get_or_init(|| proposals::accepted_by(shared, &group.config));
-            match crypto::select::select(&accepted.0, supplied, how) {
+            let how = Selection {
+                require_distinct: group.config.profile != Some(Profile::Draft),
+                ..*how
+            };
+            match crypto::select::select(&accepted.0, supplied, &how) {
                 Ok(proposal) if proposal.has_additional() => {
                     return Ok((Arc::clone(&group.config), proposal));
                 }
@@ -164,7 +169,11 @@ pub(crate) fn choose(
                 Err(no_match) => {
                     configured.push(Arc::clone(accepted));
                     reasons.private_skipped |= no_match.private_skipped;
-                    reasons.unimplemented.extend(no_match.unimplemented);
+                    for transform in no_match.unimplemented {
+                        if !reasons.unimplemented.contains(&transform) {
+                            reasons.unimplemented.push(transform);
+                        }
+                    }
                 }
             }
         }

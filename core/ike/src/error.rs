@@ -15,6 +15,12 @@ pub enum Error {
     /// None of the peer's proposals is acceptable.
     #[error("no proposal chosen")]
     NoProposalChosen,
+    /// The peer chose what it may not choose.
+    #[error("{0}")]
+    Unacceptable(#[from] crypto::Unacceptable),
+    /// The peer skipped a key exchange that was agreed on.
+    #[error("peer skips additional key exchange {0} ({1})")]
+    Skipped(u8, String),
     /// The peer's key exchange payload is of another method than the negotiated one.
     #[error("key exchange method in received payload {got} doesn't match negotiated {expected}")]
     WrongKeyExchange {
@@ -64,10 +70,13 @@ impl Error {
         match self {
             Self::Wire(error) => error.notify(),
             // Of a malformed key: draft-ietf-ipsecme-ikev2-mlkem; other methods have strongSwan's NO_PROPOSAL_CHOSEN.
-            Self::Missing(_) | Self::MalformedKey(_) | Self::Childless => Some(NotifyType::INVALID_SYNTAX),
-            Self::NoProposalChosen | Self::WrongKeyExchange { .. } | Self::Unsupported(_) => {
-                Some(NotifyType::NO_PROPOSAL_CHOSEN)
+            Self::Missing(_) | Self::MalformedKey(_) | Self::Childless | Self::Skipped(..) => {
+                Some(NotifyType::INVALID_SYNTAX)
             }
+            Self::NoProposalChosen
+            | Self::Unacceptable(_)
+            | Self::WrongKeyExchange { .. }
+            | Self::Unsupported(_) => Some(NotifyType::NO_PROPOSAL_CHOSEN),
             Self::Plugin(error) => match error.kind {
                 ErrorKind::InvalidPublicValue => Some(NotifyType::NO_PROPOSAL_CHOSEN),
                 ErrorKind::AuthenticationFailed => None,

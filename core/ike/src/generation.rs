@@ -52,8 +52,7 @@ impl IkeSa {
         shared: &Shared,
         methods: impl IntoIterator<Item = KeyExchangeMethod>,
     ) -> Profile {
-        let pinned = self.config.as_ref().and_then(|config| config.profile);
-        pinned.unwrap_or_else(|| match Profile::of_methods(methods) {
+        self.pinned_profile().unwrap_or_else(|| match Profile::of_methods(methods) {
             Profile::Rfc => Profile::Rfc,
             Profile::Draft | Profile::DraftRound2 => shared.settings.draft,
         })

@@ -5,8 +5,8 @@ use config::spelling;
 use crypto::int_auth::Role;
 use crypto::proposal::{DefaultStyle, ListError, Proposal, ProposalError, Purpose};
 use crypto::registry::Registry;
-use crypto::select::Selection;
-use iana::keyword;
+use crypto::select::{Selection, Unacceptable};
+use iana::keyword::{self, Transform};
 use iana::{Profile, Protocol};
 use wire::payload::{Payload, Sa};
 
@@ -49,9 +49,24 @@ pub(crate) fn of_connection(shared: &Shared, config: &PeerConfig) -> Expanded {
     ike(shared, config, Purpose::Offer)
 }
 
+/// The IKE proposals of which a peer may choose.
+pub(crate) fn verified_for(shared: &Shared, config: &PeerConfig) -> Expanded {
+    ike(shared, config, Purpose::Verify)
+}
+
 /// The IKE proposals that a connection accepts of a peer.
 pub(crate) fn accepted_by(shared: &Shared, config: &PeerConfig) -> Expanded {
     ike(shared, config, Purpose::Accept)
+}
+
+/// The IKE proposals as a connection has them.
+pub(crate) fn listed(shared: &Shared, config: &PeerConfig) -> Expanded {
+    ike(shared, config, Purpose::List)
+}
+
+/// The ESP proposals as a configuration has them.
+pub(crate) fn listed_of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
+    esp(shared, config, Purpose::List)
 }
 
 fn ike(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> Expanded {
@@ -63,11 +78,20 @@ fn ike(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> Expanded {
     common.expand(purpose, &config.proposals, Protocol::IKE, style, registry)
 }
 
-/// The ESP proposals of a configuration, and what is wrong with them.
+/// The ESP proposals that a configuration offers, and what is wrong with them.
 pub(crate) fn of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
+    esp(shared, config, Purpose::Offer)
+}
+
+/// The ESP proposals that a configuration accepts of a peer.
+pub(crate) fn accepted_by_child(shared: &Shared, config: &ChildConfig) -> Expanded {
+    esp(shared, config, Purpose::Accept)
+}
+
+fn esp(shared: &Shared, config: &ChildConfig, purpose: Purpose) -> Expanded {
     let (common, registry) = (&shared.common, &shared.registry);
     let (list, style) = (&config.proposals, DefaultStyle::Draft);
-    common.expand(Purpose::Offer, list, Protocol::ESP, style, registry)
+    common.expand(purpose, list, Protocol::ESP, style, registry)
 }
 
 /// Whether a connection itself would have selected this proposal for an IKE_SA of its own: what is selected has to be one of
@@ -79,26 +103,73 @@ pub(crate) fn is_of_connection(
     selected: &Proposal,
 ) -> bool {
     let configured = match role {
-        Role::Initiator => of_connection(shared, config),
+        Role::Initiator => verified_for(shared, config),
         Role::Responder => accepted_by(shared, config),
     };
-    is_one_of(shared, &configured.0, selected, false)
+    is_one_of(shared, config.profile, &configured.0, selected, false)
 }
 
 /// The same for a CHILD_SA. The one that IKE_AUTH creates has no key exchange of its own (RFC 7296, 1.2).
 pub(crate) fn is_of_child(
     shared: &Shared,
+    profile: Option<Profile>,
     config: &ChildConfig,
     selected: &Proposal,
     in_ike_auth: bool,
 ) -> bool {
-    is_one_of(shared, &of_child(shared, config).0, selected, in_ike_auth)
+    is_one_of(
+        shared,
+        profile,
+        &of_child(shared, config).0,
+        selected,
+        in_ike_auth,
+    )
 }
 
-fn is_one_of(shared: &Shared, configured: &[Proposal], selected: &Proposal, in_ike_auth: bool) -> bool {
+fn is_one_of(
+    shared: &Shared,
+    profile: Option<Profile>,
+    configured: &[Proposal],
+    selected: &Proposal,
+    in_ike_auth: bool,
+) -> bool {
     // Whether the peer could be trusted to mean the same by private numbers was settled when it was selected.
-    let how = selection(shared, true, true, in_ike_auth);
+    let how = selection(shared, profile, true, true, in_ike_auth);
     crypto::select::is_choice(configured, selected, &how)
+}
+
+/// Checks that a peer's choice of what this end offered for an IKE_SA is one that it may make.
+///
+/// # Errors
+///
+/// [`Unacceptable`], which says what the peer did.
+pub(crate) fn check_ike_choice(
+    shared: &Shared,
+    config: &PeerConfig,
+    offered: &[Proposal],
+    choice: &Proposal,
+    how: &Selection<'_>,
+) -> Result<(), Unacceptable> {
+    crypto::select::acceptable(offered, choice, how)?;
+    if crypto::select::is_choice(&verified_for(shared, config).0, choice, how) {
+        return Ok(());
+    }
+    Err(Unacceptable::Weak(choice.to_log(&shared.registry)))
+}
+
+/// Says of algorithms that both ends list, but this one cannot compute, what is missing.
+pub(crate) fn lacking(registry: &Registry, protocol: Protocol, transforms: &[Transform]) -> Option<String> {
+    let name = |transform: &Transform| {
+        let name = registry.transform_name(transform);
+        let by_plugin = protocol == Protocol::IKE || transform.kind.is_key_exchange();
+        match crypto::providers::plugin_of(*transform).filter(|_| by_plugin) {
+            Some(plugin) => format!("{name} (plugin '{plugin}' is not loaded)"),
+            None => name,
+        }
+    };
+    let names: Vec<String> = transforms.iter().map(name).collect();
+    let names = names.join(", ");
+    (!transforms.is_empty()).then(|| format!("both ends list {names}, which this end does not implement"))
 }
 
 /// What is wrong with the configured proposals of a connection, with the nearest word that is known.
@@ -142,6 +213,7 @@ fn nearest(word: &str, registry: &Registry) -> Option<String> {
 /// How proposals are compared with a peer's.
 pub(crate) fn selection<'a>(
     shared: &'a Shared,
+    profile: Option<Profile>,
     peer_is_strongswan: bool,
     allow_additional: bool,
     skip_key_exchanges: bool,
@@ -151,7 +223,7 @@ pub(crate) fn selection<'a>(
         accept_private: peer_is_strongswan || shared.settings.accept_private_algs,
         allow_additional,
         skip_key_exchanges,
-        require_distinct: true,
+        require_distinct: profile != Some(Profile::Draft),
         registry: &shared.registry,
     }
 }

@@ -9,6 +9,7 @@ use abi_stable::StableAbi;
 use abi_stable::std_types::utypeid::UTypeId;
 use abi_stable::type_layout::{TLData, TLField, TypeLayout};
 
+use super::algorithms::KernelAlgorithms1;
 use super::control::{ControlMaker1, ListenerMaker1};
 use super::host::Host1;
 use super::kernel::{KernelIpsecMaker1, KernelIpsecMaker2, KernelNetMaker1};
@@ -129,6 +130,7 @@ fn what_crosses_the_boundary_is_what_it_was() {
     now.interface::<ListenerMaker1>();
     now.interface::<KernelIpsecMaker2>();
     now.interface::<KernelMigration1>();
+    now.interface::<KernelAlgorithms1>();
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/abi/frozen.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

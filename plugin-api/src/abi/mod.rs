@@ -14,6 +14,7 @@
 // and want every type within a public one to be public.
 #![allow(unsafe_code, non_local_definitions, unreachable_pub)]
 
+mod algorithms;
 mod control;
 #[cfg(test)]
 mod frozen;

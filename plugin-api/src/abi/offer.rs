@@ -10,6 +10,7 @@ use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 use abi_stable::std_types::{RString, RVec};
 use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, PseudoRandomFunction};
 
+use super::algorithms::{self, KernelAlgorithms1};
 use super::control::{self, ControlMaker1, ListenerMaker1};
 use super::kernel::{self, KernelIpsecMaker1, KernelIpsecMaker2, KernelNetMaker1};
 use super::key_exchange::{self, KeyExchange1};
@@ -125,6 +126,7 @@ impl FeatureOffer {
             Implementation::Random(random) => offer(Random1::new(random)),
             Implementation::NonceGenerator(generator) => offer(Nonce1::new(generator)),
             Implementation::KernelIpsec(make) => offer(KernelIpsecMaker2::new((make, Arc::clone(host)))),
+            Implementation::KernelAlgorithms(algorithms) => offer(KernelAlgorithms1::new(algorithms)),
             Implementation::KernelNet(make) => offer(KernelNetMaker1::new((make, Arc::clone(host)))),
             Implementation::Control(make) => offer(ControlMaker1::new((make, Arc::clone(host)))),
             Implementation::Listener(make) => offer(ListenerMaker1::new((make, Arc::clone(host)))),
@@ -204,6 +206,9 @@ impl FeatureOffer {
             KernelIpsecMaker1::NAME => found
                 .check()
                 .map(|t| Implementation::KernelIpsec(kernel::ipsec_1(t))),
+            KernelAlgorithms1::NAME => found
+                .check()
+                .map(|t| Implementation::KernelAlgorithms(Arc::new(algorithms::Remote(t)))),
             KernelNetMaker1::NAME => found.check().map(|t| Implementation::KernelNet(kernel::net(t))),
             ControlMaker1::NAME => found
                 .check()
@@ -311,7 +316,7 @@ fn fits(name: &FeatureName, implementation: &Implementation) -> bool {
         FeatureName::Custom(_) => {
             matches!(
                 implementation,
-                I::KernelIpsec(_) | I::KernelNet(_) | I::Control(_) | I::Listener(_)
+                I::KernelIpsec(_) | I::KernelAlgorithms(_) | I::KernelNet(_) | I::Control(_) | I::Listener(_)
             )
         }
     }

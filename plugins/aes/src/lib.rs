@@ -1,14 +1,11 @@
 //! AES in CBC mode.
 
-mod cbc;
-
 use std::sync::Arc;
 
 use ::aes::{Aes128, Aes192, Aes256};
 use iana::EncryptionAlgorithm;
+use modes::Cbc;
 use plugin_api::{Feature, Host};
-
-pub use crate::cbc::{AesBlock, AesCbc};
 
 plugin_api::export_plugin! { name: "aes", features: features }
 
@@ -16,8 +13,8 @@ plugin_api::export_plugin! { name: "aes", features: features }
 pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
     let algorithm = EncryptionAlgorithm::AES_CBC;
     vec![
-        Feature::cipher(algorithm, 16, AesCbc::<Aes128>::new()),
-        Feature::cipher(algorithm, 24, AesCbc::<Aes192>::new()),
-        Feature::cipher(algorithm, 32, AesCbc::<Aes256>::new()),
+        Feature::cipher(algorithm, 16, Cbc::<Aes128>::new()),
+        Feature::cipher(algorithm, 24, Cbc::<Aes192>::new()),
+        Feature::cipher(algorithm, 32, Cbc::<Aes256>::new()),
     ]
 }

@@ -1,15 +1,12 @@
-//! AES-GCM by the aes-gcm crate.
-
-mod gcm;
+//! AES-GCM (RFC 4106, RFC 5282).
 
 use std::sync::Arc;
 
-use aes_gcm::aes::cipher::consts::{U8, U12, U16};
-use aes_gcm::aes::{Aes128, Aes192, Aes256};
+use aes::cipher::consts::{U8, U12, U16};
+use aes::{Aes128, Aes192, Aes256};
 use iana::EncryptionAlgorithm;
+use modes::Gcm;
 use plugin_api::{Feature, Host};
-
-pub use crate::gcm::{AesBlock, AesGcm};
 
 plugin_api::export_plugin! { name: "gcm", features: features }
 
@@ -21,14 +18,14 @@ pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
         EncryptionAlgorithm::AES_GCM_8,
     );
     vec![
-        Feature::aead(gcm_16, 16, AesGcm::<Aes128, U16>::new()),
-        Feature::aead(gcm_16, 24, AesGcm::<Aes192, U16>::new()),
-        Feature::aead(gcm_16, 32, AesGcm::<Aes256, U16>::new()),
-        Feature::aead(gcm_12, 16, AesGcm::<Aes128, U12>::new()),
-        Feature::aead(gcm_12, 24, AesGcm::<Aes192, U12>::new()),
-        Feature::aead(gcm_12, 32, AesGcm::<Aes256, U12>::new()),
-        Feature::aead(gcm_8, 16, AesGcm::<Aes128, U8>::new()),
-        Feature::aead(gcm_8, 24, AesGcm::<Aes192, U8>::new()),
-        Feature::aead(gcm_8, 32, AesGcm::<Aes256, U8>::new()),
+        Feature::aead(gcm_16, 16, Gcm::<Aes128, U16>::new()),
+        Feature::aead(gcm_16, 24, Gcm::<Aes192, U16>::new()),
+        Feature::aead(gcm_16, 32, Gcm::<Aes256, U16>::new()),
+        Feature::aead(gcm_12, 16, Gcm::<Aes128, U12>::new()),
+        Feature::aead(gcm_12, 24, Gcm::<Aes192, U12>::new()),
+        Feature::aead(gcm_12, 32, Gcm::<Aes256, U12>::new()),
+        Feature::aead(gcm_8, 16, Gcm::<Aes128, U8>::new()),
+        Feature::aead(gcm_8, 24, Gcm::<Aes192, U8>::new()),
+        Feature::aead(gcm_8, 32, Gcm::<Aes256, U8>::new()),
     ]
 }

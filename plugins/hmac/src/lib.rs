@@ -1,16 +1,13 @@
 //! HMAC as pseudo-random function and integrity algorithm.
 
-mod hmac;
-
 use std::sync::Arc;
 
-use ::hmac::EagerHash;
+use ::hmac::{EagerHash, Hmac};
 use ::sha1::Sha1;
 use ::sha2::{Sha256, Sha384, Sha512};
 use iana::{IntegrityAlgorithm, PseudoRandomFunction};
+use modes::{HmacIntegrity, HmacPrf, MacState};
 use plugin_api::{Feature, Host};
-
-pub use crate::hmac::{HmacIntegrity, HmacPrf, HmacState};
 
 plugin_api::export_plugin! { name: "hmac", features: features }
 
@@ -41,7 +38,7 @@ pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
 fn integrity<D>(algorithms: &[IntegrityAlgorithm]) -> Vec<Feature>
 where
     D: EagerHash + 'static,
-    ::hmac::Hmac<D>: HmacState,
+    Hmac<D>: MacState,
 {
     algorithms
         .iter()

@@ -6,27 +6,26 @@
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! |               Security Parameters Index (SPI)                 |
 //! |                      Sequence Number                          |
-//! |          IV: 8 octets for AEADs, 16 for AES-CBC               |
+//! |     IV: 8 octets for AEADs, counter mode and 3DES, 16 for CBC  |
 //! |                        Payload Data                           |
 //! |      Padding 1, 2, 3 …        |  Pad Length   |  Next Header  |
 //! |         Integrity Check Value-ICV   (variable)                |
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 
-mod cbc_hmac;
+mod algorithms;
 mod keys;
 
 use std::ops::Range;
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
-use aws_lc_rs::hmac;
+use plugin_api::{AeadKey, CipherKey, ErrorKind, IntegrityKey, PluginError};
 use subtle::ConstantTimeEq;
 
-use cbc_hmac::{BLOCK_LEN, Cbc};
 pub use keys::Keys;
 
 /// Room to leave before a payload: SPI, sequence number and the longest IV.
-pub const HEADROOM: usize = 8 + 16;
+pub const HEADROOM: usize = 8 + MAX_IV_LEN;
 /// Room to leave after a payload: padding to a block, pad length, next header, and the longest ICV.
 pub const TAILROOM: usize = 15 + 2 + 32;
 
@@ -75,11 +74,15 @@ pub struct Protection {
 
 enum Algorithms {
     /// RFC 4106 and RFC 7634: nonce is salt and IV, additional data is SPI and sequence number.
-    Aead { key: LessSafeKey, salt: [u8; 4] },
-    /// RFC 3602 with the HMACs of RFC 2404 and RFC 4868.
-    CbcHmac {
-        cipher: Cbc,
-        hmac: Box<hmac::Key>,
+    Fast { key: LessSafeKey, salt: [u8; 4] },
+    /// RFC 4543: additional data is the whole packet, nothing is encrypted.
+    Gmac { key: LessSafeKey, salt: [u8; 4] },
+    /// As the first, of another library: RFC 4106 with shorter tags, RFC 4309.
+    Aead(Box<dyn AeadKey>),
+    /// RFC 2451, RFC 3602, RFC 3686 and RFC 2410, where there is no cipher, with an integrity algorithm over the result.
+    Classic {
+        cipher: Option<Box<dyn CipherKey>>,
+        integrity: Box<dyn IntegrityKey>,
         tag_len: usize,
     },
 }
@@ -94,21 +97,44 @@ pub struct Opened {
 }
 
 const AEAD_IV_LEN: usize = 8;
-const AEAD_TAG_LEN: usize = 16;
+const FAST_TAG_LEN: usize = 16;
+/// What the end of a packet's text is aligned to at least (RFC 4303, 2.4).
+const ALIGNMENT: usize = 4;
+/// Octets of the longest IV.
+const MAX_IV_LEN: usize = 16;
 
 impl Protection {
     /// Octets before the payload.
     pub fn header_len(&self) -> usize {
-        8 + match self.algorithms {
-            Algorithms::Aead { .. } => AEAD_IV_LEN,
-            Algorithms::CbcHmac { .. } => BLOCK_LEN,
+        8 + match &self.algorithms {
+            Algorithms::Fast { .. } | Algorithms::Gmac { .. } => AEAD_IV_LEN,
+            Algorithms::Aead(key) => key.iv_len(),
+            Algorithms::Classic { cipher, .. } => cipher.as_ref().map_or(0, |cipher| cipher.iv_len()),
+        }
+    }
+
+    fn tag_len(&self) -> usize {
+        match &self.algorithms {
+            Algorithms::Fast { .. } | Algorithms::Gmac { .. } => FAST_TAG_LEN,
+            Algorithms::Aead(key) => key.tag_len(),
+            Algorithms::Classic { tag_len, .. } => *tag_len,
+        }
+    }
+
+    /// What the text has to be a multiple of.
+    fn block_len(&self) -> usize {
+        match &self.algorithms {
+            Algorithms::Classic {
+                cipher: Some(cipher), ..
+            } => cipher.block_len().max(1),
+            _ => 1,
         }
     }
 
     /// Encrypts `buffer[payload]` in place, puts header and trailer around it, and returns where the packet is.
     ///
-    /// `iv` must not repeat under the key. For AEADs it is the IV itself (RFC 4106, 3.1 allows a counter); for CBC,
-    /// where an IV must not be predictable, the IV is its encryption (NIST SP 800-38A, appendix C).
+    /// `iv` must not repeat under the key. For AEADs and counter mode it is the IV itself (RFC 4106, 3.1 allows a counter); for
+    /// CBC, where an IV must not be predictable, the IV is its encryption (NIST SP 800-38A, appendix C).
     ///
     /// # Errors
     ///
@@ -126,11 +152,8 @@ impl Protection {
             .start
             .checked_sub(self.header_len())
             .ok_or(Error::Length)?;
-        let (alignment, tag_len) = match &self.algorithms {
-            Algorithms::Aead { .. } => (4, AEAD_TAG_LEN),
-            Algorithms::CbcHmac { tag_len, .. } => (BLOCK_LEN, *tag_len),
-        };
-        let padded = (payload.len() + 2).next_multiple_of(alignment);
+        let tag_len = self.tag_len();
+        let padded = (payload.len() + 2).next_multiple_of(self.block_len().max(ALIGNMENT));
         let end = payload.start + padded;
         let packet = buffer.get_mut(start..end + tag_len).ok_or(Error::Length)?;
         let (header, rest) = packet.split_at_mut(payload.start - start);
@@ -146,7 +169,7 @@ impl Protection {
         text[padded - 1] = next_header;
 
         match &self.algorithms {
-            Algorithms::Aead { key, salt } => {
+            Algorithms::Fast { key, salt } => {
                 header[8..].copy_from_slice(&iv.to_be_bytes());
                 let (aad, aad_len) = self.additional_data(spi, sequence);
                 let made = key
@@ -158,12 +181,26 @@ impl Protection {
                     .map_err(|_| Error::Length)?;
                 tag.copy_from_slice(made.as_ref());
             }
-            Algorithms::CbcHmac { cipher, hmac, .. } => {
-                let iv = cipher.unpredictable(iv);
-                header[8..].copy_from_slice(&iv);
-                cipher.encrypt(&iv, text);
-                let made = self.icv(hmac, header, text, sequence);
-                tag.copy_from_slice(&made.as_ref()[..tag_len]);
+            Algorithms::Gmac { key, salt } => {
+                header[8..].copy_from_slice(&iv.to_be_bytes());
+                tag.copy_from_slice(&self.gmac(key, *salt, header, text, sequence)?);
+            }
+            Algorithms::Aead(key) => {
+                header[8..].copy_from_slice(&iv.to_be_bytes());
+                let (aad, aad_len) = self.additional_data(spi, sequence);
+                key.seal(&header[8..], &aad[..aad_len], text, tag)
+                    .map_err(|_| Error::Length)?;
+            }
+            Algorithms::Classic {
+                cipher, integrity, ..
+            } => {
+                if let Some(cipher) = cipher {
+                    encrypt(&**cipher, iv, &mut header[8..], text).map_err(|_| Error::Length)?;
+                }
+                let high = high_half(sequence);
+                integrity
+                    .sign(&[header, text, self.beyond(&high)], tag)
+                    .map_err(|_| Error::Length)?;
             }
         }
         Ok(start..end + tag_len)
@@ -177,38 +214,47 @@ impl Protection {
     pub fn open(&self, sequence: u64, packet: &mut [u8]) -> Result<Opened, Error> {
         let header_len = self.header_len();
         let (header, rest) = packet.split_at_mut_checked(header_len).ok_or(Error::Length)?;
+        let text_len = rest.len().checked_sub(self.tag_len()).ok_or(Error::Length)?;
+        if text_len < 2 || text_len % self.block_len() != 0 {
+            return Err(Error::Length);
+        }
+        let spi = Header::parse(header).ok_or(Error::Length)?.spi;
         let text: &mut [u8] = match &self.algorithms {
-            Algorithms::Aead { key, salt } => {
-                if rest.len() < AEAD_TAG_LEN + 2 {
-                    return Err(Error::Length);
-                }
-                let (spi, iv) = match *header {
-                    [a, b, c, d, _, _, _, _, ref iv @ ..] => (
-                        u32::from_be_bytes([a, b, c, d]),
-                        <[u8; AEAD_IV_LEN]>::try_from(iv).map_err(|_| Error::Length)?,
-                    ),
-                    _ => return Err(Error::Length),
-                };
+            Algorithms::Fast { key, salt } => {
+                let iv = header[8..].try_into().map_err(|_| Error::Length)?;
                 let (aad, aad_len) = self.additional_data(spi, sequence);
                 key.open_in_place(nonce(*salt, iv), Aad::from(&aad[..aad_len]), rest)
                     .map_err(|_| Error::Authentication)?
             }
-            Algorithms::CbcHmac {
-                cipher,
-                hmac,
-                tag_len,
-            } => {
-                let text_len = rest.len().checked_sub(*tag_len).ok_or(Error::Length)?;
-                if text_len == 0 || text_len % BLOCK_LEN != 0 {
-                    return Err(Error::Length);
-                }
+            Algorithms::Gmac { key, salt } => {
                 let (text, tag) = rest.split_at_mut(text_len);
-                let expected = self.icv(hmac, header, text, sequence);
-                if !bool::from(expected.as_ref()[..*tag_len].ct_eq(tag)) {
+                let expected = self.gmac(key, *salt, header, text, sequence)?;
+                if !bool::from(expected.ct_eq(tag)) {
                     return Err(Error::Authentication);
                 }
-                let iv = <[u8; BLOCK_LEN]>::try_from(&header[8..]).map_err(|_| Error::Length)?;
-                cipher.decrypt(&iv, text);
+                text
+            }
+            Algorithms::Aead(key) => {
+                let (text, tag) = rest.split_at_mut(text_len);
+                let (aad, aad_len) = self.additional_data(spi, sequence);
+                key.open(&header[8..], &aad[..aad_len], text, tag)
+                    .map_err(|_| Error::Authentication)?;
+                text
+            }
+            Algorithms::Classic {
+                cipher, integrity, ..
+            } => {
+                let (text, tag) = rest.split_at_mut(text_len);
+                let high = high_half(sequence);
+                integrity
+                    .verify(&[header, text, self.beyond(&high)], tag)
+                    .map_err(|error| match error.kind {
+                        ErrorKind::AuthenticationFailed => Error::Authentication,
+                        _ => Error::Length,
+                    })?;
+                if let Some(cipher) = cipher {
+                    cipher.decrypt(&header[8..], text).map_err(|_| Error::Length)?;
+                }
                 text
             }
         };
@@ -246,15 +292,47 @@ impl Protection {
     }
 
     /// RFC 4303, 2.2.1: the high half of an extended sequence number is authenticated after the packet.
-    fn icv(&self, key: &hmac::Key, header: &[u8], text: &[u8], sequence: u64) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(key);
-        context.update(header);
-        context.update(text);
-        if self.esn {
-            context.update(&((sequence >> 32) as u32).to_be_bytes());
-        }
-        context.sign()
+    fn beyond<'a>(&self, high: &'a [u8; 4]) -> &'a [u8] {
+        if self.esn { high } else { &[] }
     }
+
+    /// RFC 4543, 3.3: SPI, sequence number, IV and text are authenticated.
+    fn gmac(
+        &self,
+        key: &LessSafeKey,
+        salt: [u8; 4],
+        header: &[u8],
+        text: &[u8],
+        sequence: u64,
+    ) -> Result<[u8; FAST_TAG_LEN], Error> {
+        let spi = Header::parse(header).ok_or(Error::Length)?.spi;
+        let iv = header[8..].try_into().map_err(|_| Error::Length)?;
+        let (start, start_len) = self.additional_data(spi, sequence);
+        let aad = [&start[..start_len], &header[8..], text].concat();
+        let tag = key
+            .seal_in_place_separate_tag(nonce(salt, iv), Aad::from(aad), &mut [])
+            .map_err(|_| Error::Length)?;
+        tag.as_ref().try_into().map_err(|_| Error::Length)
+    }
+}
+
+fn high_half(sequence: u64) -> [u8; 4] {
+    ((sequence >> 32) as u32).to_be_bytes()
+}
+
+/// Encrypts with an IV of a number that is used once, and writes the IV.
+fn encrypt(cipher: &dyn CipherKey, number: u64, iv: &mut [u8], text: &mut [u8]) -> Result<(), PluginError> {
+    iv.fill(0);
+    for (octet, value) in iv.iter_mut().rev().zip(number.to_be_bytes().into_iter().rev()) {
+        *octet = value;
+    }
+    if cipher.block_len() > 1 {
+        let zero = [0; MAX_IV_LEN];
+        let zero = zero.get(..iv.len());
+        let zero = zero.ok_or_else(|| PluginError::wrong_length("IV", iv.len(), MAX_IV_LEN))?;
+        cipher.encrypt(zero, iv)?;
+    }
+    cipher.encrypt(iv, text)
 }
 
 fn nonce(salt: [u8; 4], iv: [u8; AEAD_IV_LEN]) -> Nonce {

@@ -27,7 +27,8 @@ pub mod udp;
 
 use std::sync::Arc;
 
-use plugin_api::{Feature, FeatureName, Host, Implementation};
+use iana::{EncryptionAlgorithm, IntegrityAlgorithm, Protocol};
+use plugin_api::{Feature, FeatureName, Host, Implementation, KernelAlgorithms};
 
 plugin_api::export_plugin! { name: "kernel-libipsec", features: features }
 
@@ -40,5 +41,21 @@ pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
     let implementation = Implementation::KernelIpsec(Box::new(constructor));
     // Routes come from there; without it, an operator makes them.
     let routes = FeatureName::Custom("kernel-net".into());
-    vec![Feature::new(FeatureName::Custom("kernel-ipsec".into()), implementation).soft_depends(routes)]
+    vec![
+        Feature::new(FeatureName::Custom("kernel-ipsec".into()), implementation).soft_depends(routes),
+        Feature::kernel_algorithms(Algorithms),
+    ]
+}
+
+/// What [`esp`] can compute.
+struct Algorithms;
+
+impl KernelAlgorithms for Algorithms {
+    fn encrypts(&self, algorithm: EncryptionAlgorithm, key_len: u16) -> bool {
+        esp::Keys::encrypts_with(algorithm, key_len.into())
+    }
+
+    fn authenticates(&self, protocol: Protocol, algorithm: IntegrityAlgorithm) -> bool {
+        protocol == Protocol::ESP && esp::Keys::authenticates_with(algorithm)
+    }
 }

@@ -24,7 +24,7 @@ use plugin_api::{Feature, FeatureName, Host, Implementation, KernelIpsec, Kernel
 plugin_api::export_plugin! { name: "kernel-netlink", features: features }
 
 /// What this plugin offers.
-pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
+pub fn features(host: &Arc<dyn Host>) -> Vec<Feature> {
     let net = |host: Arc<dyn Host>| {
         let net = net::Netlink::new(host)?;
         Ok(Arc::new(net) as Arc<dyn KernelNet>)
@@ -43,5 +43,6 @@ pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
             Implementation::KernelIpsec(Box::new(ipsec)),
         )
         .soft_depends(FeatureName::Custom("kernel-net".into())),
+        Feature::kernel_algorithms(xfrm::Tried::new(Arc::clone(host))),
     ]
 }

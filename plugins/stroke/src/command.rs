@@ -228,7 +228,8 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         let nothing = Message::new();
         match what {
             Listing::Algorithms => {
-                let answer = self.ask("get-algorithms", &nothing).await?;
+                let request = Message::new().flag("stroke", true);
+                let answer = self.ask("get-algorithms", &request).await?;
                 self.output.add(&list::algorithms(&answer)).await?;
             }
             Listing::Plugins => {

@@ -13,7 +13,26 @@ const INDENT: usize = 13;
 
 /// The answer to `get-algorithms` as text.
 pub fn algorithms(answer: &Message) -> String {
-    let headings = [
+    let mut text = String::from("\nList of registered IKE algorithms:\n\n");
+    for (section, heading) in HEADINGS {
+        // There is only one kind of these, and it has no name.
+        let named = section != "nonce-gen";
+        list(&mut text, heading, &answer.get_section(section), named);
+    }
+    let keywords = answer.get_section("keywords");
+    if keywords.sections().next().is_some() {
+        text.push_str("\nList of keywords of ike= and esp=, additional key exchanges with ke1_ to ke7_ before them:\n\n");
+    }
+    for (section, heading) in HEADINGS {
+        let keywords = keywords.get_section(section);
+        if keywords.values().next().is_some() {
+            list(&mut text, heading, &keywords, true);
+        }
+    }
+    text
+}
+
+const HEADINGS: [(&str, &str); 10] = [
         ("encryption", "  encryption:"),
         ("integrity", "  integrity: "),
         ("aead", "  aead:      "),
@@ -24,30 +43,24 @@ pub fn algorithms(answer: &Message) -> String {
         ("ke", "  dh-group:  "),
         ("rng", "  random-gen:"),
         ("nonce-gen", "  nonce-gen: "),
-    ];
-    let mut text = String::from("\nList of registered IKE algorithms:\n\n");
-    for (section, heading) in headings {
-        text.push_str(heading);
-        let mut width = heading.len();
-        for (name, plugin) in answer.get_section(section).values() {
-            // There is only one kind of these, and it has no name.
-            let name = if section == "nonce-gen" {
-                String::new()
-            } else {
-                clean(name)
-            };
-            let item = format!(" {name}[{}]", clean(plugin));
-            if width + item.len() > LINE {
-                text.push('\n');
-                text.push_str(&" ".repeat(INDENT));
-                width = INDENT;
-            }
-            width += item.len();
-            text.push_str(&item);
+];
+
+/// A line of algorithms with their plugins, wrapped.
+fn list(text: &mut String, heading: &str, algorithms: &Message, named: bool) {
+    text.push_str(heading);
+    let mut width = heading.len();
+    for (name, plugin) in algorithms.values() {
+        let name = if named { clean(name) } else { String::new() };
+        let item = format!(" {name}[{}]", clean(plugin));
+        if width + item.len() > LINE {
+            text.push('\n');
+            text.push_str(&" ".repeat(INDENT));
+            width = INDENT;
         }
-        text.push('\n');
+        width += item.len();
+        text.push_str(&item);
     }
-    text
+    text.push('\n');
 }
 
 /// The events of `list-plugins` as text: each `PLUGIN { FEATURE { loaded = yes|no, depends[], soft-depends[] } }`.
@@ -108,6 +121,17 @@ List of registered IKE algorithms:
   nonce-gen:  [nonce]
 ";
         assert_eq!(algorithms(&message), expected);
+        let keywords = Message::new().section("encryption", |s| s.value("aes128", "aes"));
+        let message = message.section("keywords", |s| {
+            s.section("encryption", |_| keywords.get_section("encryption"))
+                .section("aead", |s| s)
+        });
+        let below = "
+List of keywords of ike= and esp=, additional key exchanges with ke1_ to ke7_ before them:
+
+  encryption: aes128[aes]
+";
+        assert_eq!(algorithms(&message), format!("{expected}{below}"));
     }
 
     #[test]

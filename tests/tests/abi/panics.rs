@@ -92,6 +92,10 @@ fn call_everything(feature: Feature) {
         Implementation::Random(random) => panicked(random.fill(&mut octets)),
         Implementation::NonceGenerator(generator) => panicked(generator.nonce(&mut octets)),
         Implementation::KernelIpsec(make) => panicked(make(host())),
+        Implementation::KernelAlgorithms(algorithms) => {
+            assert!(!algorithms.encrypts(iana::EncryptionAlgorithm::AES_CBC, 16));
+            assert!(!algorithms.authenticates(iana::Protocol::ESP, iana::IntegrityAlgorithm::HMAC_SHA1_96));
+        }
         Implementation::KernelNet(make) => panicked(make(host())),
         Implementation::Control(make) => panicked(ok(make(host())).start(host())),
         Implementation::Listener(make) => {

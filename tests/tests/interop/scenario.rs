@@ -12,7 +12,7 @@ use xtask::peers::{Peer, SUITES};
 use super::cells;
 use super::matrix::{Column, Outcome, failures, table};
 use super::pair::{Pair, Side, has_ml};
-use super::setup::{OUR_PSK, Setup, long, long_offer, proposals};
+use super::setup::{ALGORITHMS, ESP_ALONE, OUR_PSK, Setup, long, long_offer, proposals};
 
 /// One table after the other: each is six pairs of hosts.
 static TURN: Mutex<()> = Mutex::new(());
@@ -25,6 +25,11 @@ fn every_cell_is_green() {
 #[test]
 fn every_cell_of_extensions_is_green() {
     fill("interop-extensions", |run| run.extensions());
+}
+
+#[test]
+fn every_cell_of_algorithms_is_green() {
+    fill("interop-algorithms", |run| run.algorithms());
 }
 
 /// Takes every peer in both roles through cells, at once, and prints the table.
@@ -129,6 +134,22 @@ impl<'p> Run<'p> {
         self.renew("");
         for proposal in list {
             self.proposal(proposal);
+        }
+    }
+
+    fn algorithms(&mut self) {
+        let alone = ESP_ALONE.iter().map(|esp| Setup {
+            our_esp: (*esp).to_owned(),
+            their_esp: (*esp).to_owned(),
+            ..Setup::new("aes256gcm16-sha512-x25519")
+        });
+        let side = self.initiator;
+        for setup in ALGORITHMS.iter().map(|both| Setup::new(both)).chain(alone) {
+            let name = setup.our_esp.clone();
+            self.fresh(&format!("{name}: establish, ping"), &setup, cells::establish);
+            self.cell(&format!("{name}: rekey both"), &setup, |pair| {
+                cells::rekey_ike(pair, side)
+            });
         }
     }
 

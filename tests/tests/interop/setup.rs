@@ -30,6 +30,26 @@ pub(crate) fn proposals(suite: &str) -> &'static [&'static str] {
     }
 }
 
+/// What protects IKE_SAs and CHILD_SAs besides, of both ends' plugins: encryption, integrity, pseudo-random functions.
+pub(crate) const ALGORITHMS: &[&str] = &[
+    "aes256ctr-aesxcbc-x25519",
+    "aes128ctr-aescmac-x25519",
+    "aes256ccm16-prfaesxcbc-x25519",
+    "aes192ccm12-prfaescmac-x25519",
+    "aes128ccm8-prfsha256-x25519",
+    "aes256gcm12-prfsha384-x25519",
+    "aes128gcm8-prfmd5-x25519",
+    "chacha20poly1305-prfsha512-x25519",
+    "3des-md5-modp2048",
+    "3des-sha1-modp1024",
+    "camellia256-sha512-x25519",
+    "camellia128ctr-sha256-x25519",
+    "camellia256ccm16-prfsha256-x25519",
+];
+
+/// Those of ESP alone.
+pub(crate) const ESP_ALONE: &[&str] = &["null-sha256", "null-aesxcbc", "aes256-md5"];
+
 /// A proposal whose messages are longer than a packet of `size` octets, as far as the peer's key exchanges allow.
 pub(crate) fn long(suite: &str, size: u16, ml: bool) -> &'static str {
     match (suite, size) {

@@ -12,7 +12,7 @@ use xtask::peers::Peer;
 use xtask::watch;
 
 /// Without the plugins that need files of the system; `openssl` brings the algorithms, ML-KEM where it has it.
-const PLUGINS: &str = "random x509 pubkey pkcs1 pkcs8 pem openssl nonce kdf hmac kernel-libipsec kernel-netlink socket-default vici updown counters";
+const PLUGINS: &str = "random x509 pubkey pkcs1 pkcs8 pem openssl des md5 xcbc cmac ctr ccm chapoly nonce kdf hmac kernel-libipsec kernel-netlink socket-default vici updown counters";
 
 /// A running charon. It ends with this.
 pub(crate) struct StrongSwan {

@@ -6,7 +6,7 @@ use pqswan_tests::puppet::Puppet;
 use wire::payload::{Notify, Payload};
 
 const ESP: &str = "aes256gcm16-x25519-ke1_kyber3-ke2_ntrup3";
-const TWICE: &str = "aes256gcm16-x25519-ke1_kyber3-ke2_kyber3";
+const TWICE: &str = "aes256gcm16-x25519-ke1_mlkem768-ke2_mlkem768";
 const IKE: &str = "aes256gcm16-sha512-x25519-ke1_kyber3";
 const SPI: [u8; 4] = [0xc1, 0, 0, 1];
 
@@ -139,7 +139,7 @@ fn another_request_in_between_takes_the_place_of_what_was_begun() {
 }
 
 #[test]
-fn the_same_method_twice_is_not_chosen() {
+fn the_same_method_twice_is_not_chosen_by_the_rfc() {
     let mut puppet = Puppet::established(&format!("{TWICE}!"));
     let request = creation(&puppet, TWICE, None);
     let answer = puppet.ask(ExchangeType::CREATE_CHILD_SA, request);

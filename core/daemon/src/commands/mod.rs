@@ -60,7 +60,7 @@ impl Daemon {
             "reset-counters" => self.reset_counters(&message),
             "get-metrics" => self.get_metrics(),
             "list-traffic" => Ok(self.list_traffic(&message, reply.as_ref())),
-            "get-algorithms" => Ok(self.algorithms()),
+            "get-algorithms" => Ok(self.algorithms(&message)),
             "list-plugins" => Ok(self.list_plugins(reply.as_ref())),
             "reload-settings" => self.reload_settings(),
             "initiate" => return self.start_initiate(&message, reply),

@@ -6,8 +6,8 @@ use config::settings::Settings;
 /// so the fast ones of aws-lc come before the others (ml's ML-KEM takes five to ten times as long as its); FrodoKEM in
 /// Rust comes before liboqs's, which is faster, but C. The kernel's IPsec comes before that of user space, which serves where
 /// the kernel has none.
-pub const DEFAULT_LOAD: &str = "aws-lc aes sha2 sha1 random nonce gmp curve25519 curve448 brainpool ml hmac gcm \
-                                frodo oqs kyber-round2 ntru saber kernel-netlink kernel-libipsec attr resolve socket-default \
+pub const DEFAULT_LOAD: &str = "aws-lc aes des sha2 sha1 md5 random nonce gmp curve25519 curve448 brainpool ml \
+                                xcbc cmac hmac ctr ccm gcm chapoly camellia frodo oqs kyber-round2 ntru saber kernel-netlink kernel-libipsec attr resolve socket-default \
                                 stroke vici updown counters";
 
 /// Parts of the daemon that the list names like plugins.

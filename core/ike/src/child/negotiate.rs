@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::connection::{ChildConfig, Mode, PeerConfig};
 use crypto::proposal::Proposal;
-use crypto::select::Selection;
+use crypto::select::{NoMatch, Selection};
 use iana::TrafficSelector;
 
 use crate::child::transport::Transport;
@@ -30,6 +30,17 @@ pub(crate) fn proposals(
     (proposals, messages)
 }
 
+/// What is accepted of a peer, likewise.
+fn accepted(shared: &Shared, config: &ChildConfig, in_ike_auth: bool) -> Vec<Proposal> {
+    let (mut proposals, _) = Arc::unwrap_or_clone(crate::proposals::accepted_by_child(shared, config));
+    if in_ike_auth {
+        proposals
+            .iter_mut()
+            .for_each(|proposal| *proposal = proposal.without_key_exchanges());
+    }
+    proposals
+}
+
 /// The selectors that the peer wants of an end, and the addresses that stand for `dynamic` there.
 pub(crate) type Supplied<'a> = (&'a [TrafficSelector], &'a [IpAddr]);
 
@@ -49,7 +60,7 @@ pub(crate) enum Refusal {
     /// One has, but no such algorithms.
     Proposals {
         configured: Vec<Proposal>,
-        private_skipped: bool,
+        reasons: NoMatch,
     },
 }
 
@@ -88,7 +99,7 @@ pub(crate) fn choose_for(
     if local_ts.is_empty() || remote_ts.is_empty() {
         return Err(Refusal::Selectors);
     }
-    let (configured, _) = proposals(shared, config, 0, how.skip_key_exchanges);
+    let configured = accepted(shared, config, how.skip_key_exchanges);
     match crypto::select::select(&configured, supplied, how) {
         Ok(proposal) => Ok(Choice {
             config: Arc::clone(config),
@@ -97,9 +108,6 @@ pub(crate) fn choose_for(
             remote_ts,
             transport: Transport::default(),
         }),
-        Err(no_match) => Err(Refusal::Proposals {
-            configured,
-            private_skipped: no_match.private_skipped,
-        }),
+        Err(reasons) => Err(Refusal::Proposals { configured, reasons }),
     }
 }

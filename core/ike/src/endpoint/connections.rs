@@ -51,7 +51,7 @@ impl Endpoint {
     pub fn check_proposals(&self, peer: &PeerConfig) -> Result<Vec<String>, BadProposals> {
         let registry = &self.shared.registry;
         let check = |list: &ProposalList, protocol| {
-            Proposal::check(&list.entries, protocol, registry).map_err(|error| BadProposals {
+            Proposal::check_for(peer.profile, &list.entries, protocol, registry).map_err(|error| BadProposals {
                 of_child: protocol == Protocol::ESP,
                 text: proposals::explained(&error, registry, &peer.source),
             })
@@ -59,7 +59,11 @@ impl Endpoint {
         let mut notes = check(&peer.proposals, Protocol::IKE)?;
         self.check_generation(peer, &peer.proposals, false)?;
         for child in &peer.children {
-            notes.extend(check(&child.proposals, Protocol::ESP)?);
+            for note in check(&child.proposals, Protocol::ESP)? {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
             self.check_generation(peer, &child.proposals, true)?;
         }
         Ok(notes)

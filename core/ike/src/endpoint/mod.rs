@@ -156,13 +156,23 @@ impl Endpoint {
         &self.shared.registry
     }
 
-    /// What a connection proposes for IKE_SAs.
+    /// The proposals for IKE_SAs that a connection has, whether they can be offered or not.
     pub fn ike_proposals(&self, config: &PeerConfig) -> Vec<Proposal> {
+        proposals::listed(&self.shared, config).0.clone()
+    }
+
+    /// The proposals that a CHILD_SA's configuration has, likewise.
+    pub fn child_proposals(&self, config: &ChildConfig) -> Vec<Proposal> {
+        proposals::listed_of_child(&self.shared, config).0.clone()
+    }
+
+    /// What a connection offers for IKE_SAs: of its proposals what plugins implement.
+    pub fn offered_proposals(&self, config: &PeerConfig) -> Vec<Proposal> {
         proposals::of_connection(&self.shared, config).0.clone()
     }
 
-    /// What a CHILD_SA's configuration proposes.
-    pub fn child_proposals(&self, config: &ChildConfig) -> Vec<Proposal> {
+    /// What a CHILD_SA's configuration offers: of its proposals what plugins and the back end implement.
+    pub fn offered_child_proposals(&self, config: &ChildConfig) -> Vec<Proposal> {
         proposals::of_child(&self.shared, config).0.clone()
     }
 

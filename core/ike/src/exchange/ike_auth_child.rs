@@ -139,10 +139,8 @@ impl IkeSa {
         let [proposal] = &proposals::from_wire(sa, Protocol::ESP, 4)[..] else {
             return Err(Error::NoProposalChosen);
         };
-        let how = proposals::selection(shared, self.peer.strongswan, true, true);
-        if crypto::select::acceptable(offered, proposal, &how).is_err() {
-            return Err(Error::NoProposalChosen);
-        }
+        let how = proposals::selection(shared, self.pinned_profile(), self.peer.strongswan, true, true);
+        crypto::select::acceptable(offered, proposal, &how)?;
         if !selectors::within(&tsi, local_ts) || !selectors::within(&tsr, remote_ts) {
             return Err(Error::TsUnacceptable);
         }
@@ -222,7 +220,7 @@ impl IkeSa {
         };
         let Some(config) = self.config.clone() else { return };
         let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
-        let how = proposals::selection(shared, self.peer.strongswan, true, true);
+        let how = proposals::selection(shared, config.profile, self.peer.strongswan, true, true);
         let (own, peers) = (self.own_hosts(), self.peer_hosts());
         let (ours, theirs) = ((&tsr[..], &own[..]), (&tsi[..], &peers[..]));
         let choice = self.choose_mode(&inbound.payloads, ours, theirs, |ours, theirs| {
@@ -275,9 +273,9 @@ impl IkeSa {
             }
             Refusal::Proposals {
                 configured,
-                private_skipped,
+                reasons,
             } => {
-                if private_skipped {
+                if reasons.private_skipped {
                     log!(
                         shared,
                         self,
@@ -285,6 +283,10 @@ impl IkeSa {
                         1,
                         "an algorithm from private space would match, but peer implementation is unknown, skipped"
                     );
+                }
+                let protocol = configured.first().map_or(Protocol::ESP, |it| it.protocol);
+                if let Some(text) = proposals::lacking(&shared.registry, protocol, &reasons.unimplemented) {
+                    log!(shared, self, Cfg, 1, "{text}");
                 }
                 let received = crypto::select::list(supplied, &shared.registry);
                 let configured = crypto::select::list(&configured, &shared.registry);

@@ -183,6 +183,20 @@ impl IkeSa {
         self.destroy();
     }
 
+    /// The peer goes on to IKE_AUTH although a key exchange is due that both ends agreed on: without its secret there must be
+    /// no IKE_SA.
+    pub(crate) fn refuse_early_auth(&mut self, shared: &mut Shared) {
+        let next = self.negotiation.as_ref();
+        let Some((number, method)) = next.and_then(|negotiation| negotiation.plan.front().copied()) else {
+            return;
+        };
+        let error = Error::Skipped(number, shared.registry.method_name(method));
+        log!(shared, self, Ike, 1, "IKE_AUTH request refused: {error}");
+        let kind = error.notify().unwrap_or(NotifyType::INVALID_SYNTAX);
+        self.respond_notify(shared, ExchangeType::IKE_AUTH, kind, Vec::new());
+        self.destroy();
+    }
+
     fn derive_next(&mut self, shared: &mut Shared, secret: &Secret) -> Result<(), Error> {
         let (Some(suite), Some(sk), Some(negotiation)) = (self.suite.clone(), self.sk(), &self.negotiation)
         else {

@@ -297,10 +297,9 @@ impl IkeSa {
         let [proposal] = &proposals::from_wire(sa, Protocol::IKE, 0)[..] else {
             return Err(Error::NoProposalChosen);
         };
-        let how = proposals::selection(shared, self.peer.strongswan, true, false);
-        if crypto::select::acceptable(&offer.proposals, proposal, &how).is_err() {
-            return Err(Error::NoProposalChosen);
-        }
+        let config = self.config.clone().ok_or(Error::NoProposalChosen)?;
+        let how = proposals::selection(shared, config.profile, self.peer.strongswan, true, false);
+        proposals::check_ike_choice(shared, &config, &offer.proposals, proposal, &how)?;
         let ke = find!(inbound.payloads, Payload::Ke(ke) => ke).ok_or(Error::Missing("KE"))?;
         let nonce = find!(inbound.payloads, Payload::Nonce(nonce) => nonce).ok_or(Error::Missing("Nonce"))?;
         self.natt.evaluate(

@@ -113,7 +113,8 @@ impl IkeSa {
         supplied: &[Proposal],
     ) -> Result<(Arc<PeerConfig>, Proposal), Error> {
         let (local, remote) = (self.local.ip(), self.remote.ip());
-        let how = proposals::selection(shared, self.peer.strongswan, self.peer.intermediate, false);
+        let (strongswan, intermediate) = (self.peer.strongswan, self.peer.intermediate);
+        let how = proposals::selection(shared, None, strongswan, intermediate, false);
         match connections::choose(shared, (local, remote), supplied, &how) {
             Ok(chosen) => Ok(chosen),
             Err(refused) => Err(self.log_refused(shared, supplied, refused)),
@@ -157,6 +158,9 @@ impl IkeSa {
                 1,
                 "an algorithm from private space would match, but peer implementation is unknown, skipped"
             );
+        }
+        if let Some(text) = proposals::lacking(&shared.registry, Protocol::IKE, &reasons.unimplemented) {
+            log!(shared, self, Cfg, 1, "{text}");
         }
         if let Some(method) = costly(supplied) {
             log!(

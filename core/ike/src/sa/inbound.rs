@@ -435,6 +435,10 @@ impl IkeSa {
                 self.take_on();
                 self.on_auth_request(shared, inbound);
             }
+            ExchangeType::IKE_AUTH if self.awaits_intermediate() => {
+                self.take_on();
+                self.refuse_early_auth(shared);
+            }
             ExchangeType::INFORMATIONAL if self.is_established() => {
                 self.take_on();
                 self.on_informational_request(shared, inbound);

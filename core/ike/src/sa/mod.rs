@@ -386,6 +386,11 @@ impl IkeSa {
         (self.unique_id, Arc::clone(&self.name))
     }
 
+    /// The profile that the connection demands.
+    pub(crate) fn pinned_profile(&self) -> Option<Profile> {
+        self.config.as_ref().and_then(|config| config.profile)
+    }
+
     /// As log lines name it: `Tunnel1[1]`.
     pub(crate) fn label(&self) -> String {
         format!("{}[{}]", self.name, self.unique_id)

@@ -119,9 +119,12 @@ impl Protection for Keys {
             ProtectionKey::Classic {
                 cipher, integrity, ..
             } => {
-                // An encrypted counter is as unpredictable as CBC needs it (NIST SP 800-38A, appendix C).
                 write_counter(iv, count);
-                cipher.encrypt(&vec![0; iv_len], iv).map_err(|_| ProtectError)?;
+                if cipher.block_len() > 1 {
+                    // An encrypted counter is as unpredictable as CBC needs it (NIST SP 800-38A, appendix C). In counter mode
+                    // the counter itself is unique (RFC 5930, 2.1).
+                    cipher.encrypt(&vec![0; iv_len], iv).map_err(|_| ProtectError)?;
+                }
                 cipher.encrypt(iv, data).map_err(|_| ProtectError)?;
                 integrity.sign(&[before, iv, data], icv).map_err(|_| ProtectError)
             }

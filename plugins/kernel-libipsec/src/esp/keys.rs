@@ -1,45 +1,22 @@
 //! The keys of an SA as the daemon gives them. Most SAs carry nothing most of the time, so this is all that is kept of them
 //! then.
 
-use aws_lc_rs::aead::{self, LessSafeKey, UnboundKey};
-use aws_lc_rs::hmac;
+use aws_lc_rs::aead::{Algorithm, LessSafeKey, UnboundKey};
 use iana::{EncryptionAlgorithm, IntegrityAlgorithm};
-use plugin_api::{ErrorKind, PluginError};
+use plugin_api::PluginError;
 use zeroize::Zeroizing;
 
-use super::cbc_hmac::Cbc;
+use super::algorithms::{self, Encryption, wrong_key};
 use super::{Algorithms, Error, Protection};
 
 /// Algorithms and keys.
 pub struct Keys {
-    /// The key of the encryption, then that of the integrity protection.
+    /// The key of the encryption, salt included, then that of the integrity protection.
     octets: Zeroizing<Box<[u8]>>,
-    kind: Kind,
+    encryption: EncryptionAlgorithm,
+    encryption_len: u16,
+    integrity: Option<IntegrityAlgorithm>,
     esn: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    /// With a salt of four octets after the key.
-    Aead(Aead),
-    /// AES-CBC.
-    Cbc(Hash),
-}
-
-#[derive(Clone, Copy)]
-enum Aead {
-    Aes128Gcm,
-    Aes192Gcm,
-    Aes256Gcm,
-    ChaCha20Poly1305,
-}
-
-#[derive(Clone, Copy)]
-enum Hash {
-    Sha1,
-    Sha256,
-    Sha384,
-    Sha512,
 }
 
 impl Keys {
@@ -47,7 +24,8 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotSupported`] for other algorithms, [`ErrorKind::InvalidArgument`] for keys of other lengths.
+    /// [`NotSupported`](plugin_api::ErrorKind::NotSupported) for other algorithms,
+    /// [`InvalidArgument`](plugin_api::ErrorKind::InvalidArgument) for keys of other lengths.
     pub fn new(
         encryption: EncryptionAlgorithm,
         encryption_key: &[u8],
@@ -55,37 +33,40 @@ impl Keys {
         integrity_key: &[u8],
         esn: bool,
     ) -> Result<Self, PluginError> {
-        let (kind, octets): (_, Box<[u8]>) = match encryption {
-            EncryptionAlgorithm::AES_GCM_16 | EncryptionAlgorithm::CHACHA20_POLY1305 => {
-                let kind = Kind::Aead(Aead::of(encryption, encryption_key)?);
-                (kind, encryption_key.into())
+        let wrong_encryption_key = || wrong_key(encryption, encryption_key.len());
+        let found = Encryption::of(encryption, encryption_key.len())?;
+        let needs_integrity = matches!(found, Encryption::Cipher(_) | Encryption::Null);
+        let (integrity, integrity_key) = if needs_integrity {
+            let found = algorithms::integrity(integrity)?;
+            if found.key_len() != integrity_key.len() {
+                let name = integrity.map(|integrity| integrity.to_string());
+                return Err(wrong_key(name.unwrap_or_default(), integrity_key.len()));
             }
-            EncryptionAlgorithm::AES_CBC => {
-                let hash = Hash::of(integrity, integrity_key)?;
-                if !matches!(encryption_key.len(), 16 | 24 | 32) {
-                    return Err(wrong_key(encryption, encryption_key.len()));
-                }
-                // Room for all of them, or what is left behind in growing would not be zeroized.
-                let mut both = Vec::with_capacity(encryption_key.len() + integrity_key.len());
-                both.extend_from_slice(encryption_key);
-                both.extend_from_slice(integrity_key);
-                (Kind::Cbc(hash), both.into_boxed_slice())
-            }
-            _ => {
-                return Err(PluginError::new(
-                    ErrorKind::NotSupported,
-                    format!(
-                        "ESP in user space does not know {encryption}; put aes256gcm16, chacha20poly1305 or \
-                         aes256-sha256 into the esp proposal"
-                    ),
-                ));
-            }
+            (integrity, integrity_key)
+        } else {
+            (None, &[][..])
         };
+        // Room for all of them, or what is left behind in growing would not be zeroized.
+        let mut octets = Vec::with_capacity(encryption_key.len() + integrity_key.len());
+        octets.extend_from_slice(encryption_key);
+        octets.extend_from_slice(integrity_key);
         Ok(Self {
-            octets: Zeroizing::new(octets),
-            kind,
+            octets: Zeroizing::new(octets.into_boxed_slice()),
+            encryption,
+            encryption_len: u16::try_from(encryption_key.len()).map_err(|_| wrong_encryption_key())?,
+            integrity,
             esn,
         })
+    }
+
+    /// Whether an encryption algorithm is known with a key of so many octets, salt left out.
+    pub fn encrypts_with(algorithm: EncryptionAlgorithm, key_len: usize) -> bool {
+        Encryption::of(algorithm, key_len + algorithm.salt_len()).is_ok()
+    }
+
+    /// Whether an integrity algorithm is known.
+    pub fn authenticates_with(algorithm: IntegrityAlgorithm) -> bool {
+        algorithms::integrity(Some(algorithm)).is_ok()
     }
 
     /// Whether sequence numbers have 64 bits.
@@ -99,100 +80,47 @@ impl Keys {
     ///
     /// [`Error::Key`] if the library refuses the key.
     pub fn expand(&self) -> Result<Protection, Error> {
-        let octets = &**self.octets;
-        let algorithms = match self.kind {
-            Kind::Aead(aead) => {
-                let (key, salt) = octets.split_last_chunk().ok_or(Error::Key)?;
-                let key = UnboundKey::new(aead.algorithm(), key).map_err(|_| Error::Key)?;
-                Algorithms::Aead {
-                    key: LessSafeKey::new(key),
-                    salt: *salt,
-                }
+        let encryption_len = usize::from(self.encryption_len);
+        let (key, integrity_key) = self.octets.split_at(encryption_len);
+        let refused = |_: PluginError| Error::Key;
+        let algorithms = match Encryption::of(self.encryption, encryption_len).map_err(refused)? {
+            Encryption::Fast(algorithm) => {
+                let (key, salt) = fast(algorithm, key)?;
+                Algorithms::Fast { key, salt }
             }
-            Kind::Cbc(hash) => {
-                let (algorithm, key_len, tag_len) = hash.algorithm();
-                let encryption_len = octets.len().checked_sub(key_len).ok_or(Error::Key)?;
-                let (encryption_key, integrity_key) = octets.split_at(encryption_len);
-                Algorithms::CbcHmac {
-                    cipher: Cbc::new(encryption_key).ok_or(Error::Key)?,
-                    hmac: Box::new(hmac::Key::new(algorithm, integrity_key)),
-                    tag_len,
-                }
+            Encryption::Gmac(algorithm) => {
+                let (key, salt) = fast(algorithm, key)?;
+                Algorithms::Gmac { key, salt }
             }
+            Encryption::Aead(aead) => Algorithms::Aead(aead.create(key).map_err(refused)?),
+            Encryption::Cipher(cipher) => {
+                self.classic(Some(cipher.create(key).map_err(refused)?), integrity_key)?
+            }
+            Encryption::Null => self.classic(None, integrity_key)?,
         };
         Ok(Protection {
             algorithms,
             esn: self.esn,
         })
     }
-}
 
-impl Aead {
-    fn of(algorithm: EncryptionAlgorithm, key: &[u8]) -> Result<Self, PluginError> {
-        match (algorithm, key.len()) {
-            (EncryptionAlgorithm::CHACHA20_POLY1305, 36) => Ok(Self::ChaCha20Poly1305),
-            (EncryptionAlgorithm::AES_GCM_16, 20) => Ok(Self::Aes128Gcm),
-            (EncryptionAlgorithm::AES_GCM_16, 28) => Ok(Self::Aes192Gcm),
-            (EncryptionAlgorithm::AES_GCM_16, 36) => Ok(Self::Aes256Gcm),
-            (_, octets) => Err(wrong_key(algorithm, octets)),
-        }
-    }
-
-    fn algorithm(self) -> &'static aead::Algorithm {
-        match self {
-            Self::Aes128Gcm => &aead::AES_128_GCM,
-            Self::Aes192Gcm => &aead::AES_192_GCM,
-            Self::Aes256Gcm => &aead::AES_256_GCM,
-            Self::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
-        }
+    fn classic(
+        &self,
+        cipher: Option<Box<dyn plugin_api::CipherKey>>,
+        integrity_key: &[u8],
+    ) -> Result<Algorithms, Error> {
+        let refused = |_: PluginError| Error::Key;
+        let integrity = algorithms::integrity(self.integrity).map_err(refused)?;
+        Ok(Algorithms::Classic {
+            tag_len: integrity.tag_len(),
+            integrity: integrity.create(integrity_key).map_err(refused)?,
+            cipher,
+        })
     }
 }
 
-impl Hash {
-    fn of(integrity: Option<IntegrityAlgorithm>, key: &[u8]) -> Result<Self, PluginError> {
-        let Some(integrity) = integrity else {
-            return Err(PluginError::new(
-                ErrorKind::NotSupported,
-                "ESP without integrity protection is refused; add sha256 or better to the esp proposal",
-            ));
-        };
-        let hash = match integrity {
-            IntegrityAlgorithm::HMAC_SHA1_96 => Self::Sha1,
-            IntegrityAlgorithm::HMAC_SHA2_256_128 => Self::Sha256,
-            IntegrityAlgorithm::HMAC_SHA2_384_192 => Self::Sha384,
-            IntegrityAlgorithm::HMAC_SHA2_512_256 => Self::Sha512,
-            _ => {
-                return Err(PluginError::new(
-                    ErrorKind::NotSupported,
-                    format!(
-                        "ESP in user space does not know {integrity}; put sha1, sha256, sha384 or sha512 into the esp \
-                         proposal"
-                    ),
-                ));
-            }
-        };
-        let (_, key_len, _) = hash.algorithm();
-        if key.len() == key_len {
-            Ok(hash)
-        } else {
-            Err(wrong_key(integrity, key.len()))
-        }
-    }
-
-    /// The HMAC, and octets of its key and of what is sent of its result.
-    fn algorithm(self) -> (hmac::Algorithm, usize, usize) {
-        match self {
-            Self::Sha1 => (hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 20, 12),
-            Self::Sha256 => (hmac::HMAC_SHA256, 32, 16),
-            Self::Sha384 => (hmac::HMAC_SHA384, 48, 24),
-            Self::Sha512 => (hmac::HMAC_SHA512, 64, 32),
-        }
-    }
-}
-
-fn wrong_key(algorithm: impl std::fmt::Display, octets: usize) -> PluginError {
-    PluginError::new(
-        ErrorKind::InvalidArgument,
-        format!("a key of {octets} octets does not fit {algorithm}"),
-    )
+fn fast(algorithm: &'static Algorithm, key: &[u8]) -> Result<(LessSafeKey, [u8; 4]), Error> {
+    let (key, salt) = key.split_last_chunk().ok_or(Error::Key)?;
+    let key = UnboundKey::new(algorithm, key).map_err(|_| Error::Key)?;
+    Ok((LessSafeKey::new(key), *salt))
 }

@@ -22,6 +22,38 @@ fn every_protection(esn: bool) -> Vec<Protection> {
             esn,
         )])
         .collect();
+    for (algorithm, salt_len) in [
+        (EncryptionAlgorithm::AES_GCM_8, 4),
+        (EncryptionAlgorithm::AES_GCM_12, 4),
+        (EncryptionAlgorithm::AES_CCM_8, 3),
+        (EncryptionAlgorithm::AES_CCM_12, 3),
+        (EncryptionAlgorithm::AES_CCM_16, 3),
+        (EncryptionAlgorithm::CAMELLIA_CCM_16, 3),
+        (EncryptionAlgorithm::NULL_AES_GMAC, 4),
+    ] {
+        for len in [16, 24, 32] {
+            all.push(Keys::new(algorithm, &aead_key(len + salt_len), None, &[], esn));
+        }
+    }
+    for (integrity, len) in [
+        (IntegrityAlgorithm::AES_XCBC_96, 16),
+        (IntegrityAlgorithm::AES_CMAC_96, 16),
+        (IntegrityAlgorithm::CAMELLIA_XCBC_96, 16),
+        (IntegrityAlgorithm::HMAC_MD5_96, 16),
+        (IntegrityAlgorithm::HMAC_SHA2_256_96, 32),
+    ] {
+        for (encryption, key_len) in [
+            (EncryptionAlgorithm::AES_CTR, 16 + 4),
+            (EncryptionAlgorithm::AES_CTR, 32 + 4),
+            (EncryptionAlgorithm::CAMELLIA_CBC, 24),
+            (EncryptionAlgorithm::CAMELLIA_CTR, 16 + 4),
+            (EncryptionAlgorithm::TRIPLE_DES_CBC, 24),
+            (EncryptionAlgorithm::NULL, 0),
+        ] {
+            let (key, integrity_key) = (aead_key(key_len), vec![7; len]);
+            all.push(Keys::new(encryption, &key, Some(integrity), &integrity_key, esn));
+        }
+    }
     for key_len in [16, 24, 32] {
         for (integrity, len) in [
             (IntegrityAlgorithm::HMAC_SHA1_96, 20),
@@ -58,17 +90,21 @@ fn seal(protection: &Protection, sequence: u64, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn algorithms_that_are_not_there_say_what_to_take_instead() {
-    for algorithm in [EncryptionAlgorithm::AES_GCM_8, EncryptionAlgorithm::NULL] {
+    for algorithm in [EncryptionAlgorithm::DES_CBC, EncryptionAlgorithm::SERPENT_CBC] {
         let error = Keys::new(algorithm, &[0; 36], None, &[], false)
             .err()
             .expect("refused");
         assert_eq!(error.kind, ErrorKind::NotSupported);
         assert!(error.message.contains("aes256gcm16"), "{}", error.message);
     }
-    let error = Keys::new(EncryptionAlgorithm::AES_CBC, &[0; 32], None, &[], false)
-        .err()
-        .expect("refused");
-    assert_eq!(error.kind, ErrorKind::NotSupported);
+    for (algorithm, len) in [
+        (EncryptionAlgorithm::AES_CBC, 32),
+        (EncryptionAlgorithm::AES_CTR, 36),
+        (EncryptionAlgorithm::NULL, 0),
+    ] {
+        let error = Keys::new(algorithm, &vec![0; len], None, &[], false);
+        assert_eq!(error.err().expect("refused").kind, ErrorKind::NotSupported);
+    }
 }
 
 #[test]
@@ -96,7 +132,15 @@ fn keys_of_the_wrong_length_are_refused() {
 
 #[test]
 fn two_cbc_packets_of_equal_content_differ_in_iv_and_text() {
-    let protection = every_protection(false).remove(4);
+    let integrity = (IntegrityAlgorithm::HMAC_SHA1_96, [7; 20]);
+    let keys = Keys::new(
+        EncryptionAlgorithm::AES_CBC,
+        &aead_key(16),
+        Some(integrity.0),
+        &integrity.1,
+        false,
+    );
+    let protection = keys.expect("known").expand().expect("taken");
     let (one, two) = (seal(&protection, 1, &[5; 32]), seal(&protection, 2, &[5; 32]));
     assert_ne!(one[8..24], two[8..24]);
     assert_ne!(one[24..56], two[24..56]);
@@ -148,12 +192,13 @@ proptest! {
     fn what_was_sealed_opens_and_nothing_else_does(
         payload in proptest::collection::vec(any::<u8>(), 0..200),
         sequence in 1u64..1 << 40,
-        which in 0usize..16,
+        which in any::<proptest::sample::Index>(),
         flip in any::<proptest::sample::Index>(),
         bit in 0u8..8,
         esn in any::<bool>(),
     ) {
-        let protection = &every_protection(esn)[which];
+        let all = every_protection(esn);
+        let protection = which.get(&all);
         let packet = seal(protection, sequence, &payload);
         prop_assert!(packet.len() <= HEADROOM + payload.len() + TAILROOM);
         prop_assert_eq!((packet.len() - 8) % 4, 0);
@@ -172,8 +217,8 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..120), which in 0usize..16) {
+    fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..120), which in any::<proptest::sample::Index>()) {
         let mut packet = octets;
-        prop_assert!(every_protection(false)[which].open(1, &mut packet).is_err());
+        prop_assert!(which.get(&every_protection(false)).open(1, &mut packet).is_err());
     }
 }

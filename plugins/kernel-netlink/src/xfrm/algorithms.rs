@@ -43,6 +43,16 @@ pub(super) fn attributes(sa: &SaParameters) -> Result<Vec<XfrmAttrs>, PluginErro
     Ok(attributes)
 }
 
+/// Whether Linux has a name for an encryption algorithm.
+pub(super) fn has_encryption(algorithm: Encryption) -> bool {
+    aead(algorithm).is_some() || cipher(algorithm).is_some()
+}
+
+/// Whether Linux has a name for an integrity algorithm.
+pub(super) fn has_integrity(algorithm: Integrity) -> bool {
+    integrity(algorithm).is_some()
+}
+
 /// Name and length of the ICV in octets.
 fn aead(algorithm: Encryption) -> Option<(&'static str, usize)> {
     const GCM: &str = "rfc4106(gcm(aes))";

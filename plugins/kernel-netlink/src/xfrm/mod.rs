@@ -2,7 +2,7 @@
 //!
 //! [`Xfrm`] is what the daemon sees. [`sa`], [`policy`] and [`selector`] make messages, [`algorithms`] knows names; [`spd`] is
 //! the table of policies and their users, [`sad`] that of SAs and what the daemon was told about them; [`events`] listens;
-//! [`install`] has the kernel do it, [`offload`] hands both to network devices, and [`bypass`] exempts ports.
+//! [`install`] has the kernel do it, [`tried`] asks what it can compute, [`offload`] hands both to network devices, and [`bypass`] exempts ports.
 //! The kernel decrypts and encrypts by itself, so no packet passes here.
 
 mod algorithms;
@@ -20,6 +20,7 @@ mod sad;
 mod selector;
 mod socket;
 mod spd;
+mod tried;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -49,6 +50,8 @@ use refusal::refused;
 use routes::PolicyRoutes;
 use sad::Sad;
 use spd::{Outcome, Side, Spd};
+
+pub use tried::Tried;
 
 impl connection::Protocol for Message {
     const NUMBER: isize = NETLINK_XFRM;

@@ -48,33 +48,8 @@ fn has_esp(
         ),
         (EncryptionAlgorithm::AES_GCM_16, 20, None),
     ] {
-        let probe = SaParameters {
-            id: SaId {
-                src: address,
-                dst: address,
-                spi,
-                protocol: Protocol::ESP,
-            },
-            inbound: true,
-            reqid: 0,
-            mode: SaMode::Tunnel,
-            src_ts: Vec::new(),
-            dst_ts: Vec::new(),
-            encryption,
-            encryption_key: Secret::zeroed(len),
-            integrity,
-            integrity_key: Secret::zeroed(integrity.map_or(0, |_| 32)),
-            encap: None,
-            esn: false,
-            replay_window: 0,
-            lifetime: SaLifetime {
-                hard_time: Duration::from_secs(2),
-                ..SaLifetime::default()
-            },
-            tfc: 0,
-            mark: None,
-            options: SaOptions::default(),
-        };
+        let id = named(address, spi, Protocol::ESP);
+        let probe = trial(id, encryption, len, integrity);
         let message = XfrmMessage::AddSa(sa::install(&probe, false)?);
         match connection.ask(message, NLM_F_CREATE | NLM_F_EXCL) {
             Ok(_) => {
@@ -93,4 +68,46 @@ fn has_esp(
     }
     let none = || std::io::Error::from_raw_os_error(libc::EPROTONOSUPPORT).into();
     Ok(Err(last.unwrap_or_else(none)))
+}
+
+/// The SA between loopback addresses that is tried.
+pub(super) fn named(address: IpAddr, spi: u32, protocol: Protocol) -> SaId {
+    SaId {
+        src: address,
+        dst: address,
+        spi,
+        protocol,
+    }
+}
+
+/// An SA that carries nothing, with keys of zeros: `key_len` octets of key and salt.
+pub(super) fn trial(
+    id: SaId,
+    encryption: EncryptionAlgorithm,
+    key_len: usize,
+    integrity: Option<IntegrityAlgorithm>,
+) -> SaParameters {
+    let lengths = integrity.and_then(IntegrityAlgorithm::key_and_tag_len);
+    SaParameters {
+        id,
+        inbound: true,
+        reqid: 0,
+        mode: SaMode::Tunnel,
+        src_ts: Vec::new(),
+        dst_ts: Vec::new(),
+        encryption,
+        encryption_key: Secret::zeroed(key_len),
+        integrity,
+        integrity_key: Secret::zeroed(lengths.map_or(0, |(key_len, _)| key_len)),
+        encap: None,
+        esn: false,
+        replay_window: 0,
+        lifetime: SaLifetime {
+            hard_time: Duration::from_secs(2),
+            ..SaLifetime::default()
+        },
+        tfc: 0,
+        mark: None,
+        options: SaOptions::default(),
+    }
 }

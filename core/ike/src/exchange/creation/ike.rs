@@ -137,14 +137,14 @@ impl IkeSa {
         let mut supplied = proposals::from_wire(sa, Protocol::IKE, 8);
         supplied.retain(|proposal| proposal.spi.iter().any(|octet| *octet != 0));
         let configured = match self.chooses_as(Role::Responder) {
-            Role::Initiator => proposals::of_connection(shared, &config),
+            Role::Initiator => proposals::verified_for(shared, &config),
             Role::Responder => proposals::accepted_by(shared, &config),
         };
-        let how = proposals::selection(shared, self.peer.strongswan, true, false);
-        let proposal = crypto::select::select(&configured.0, &supplied, &how).map_err(|no_match| {
+        let how = proposals::selection(shared, config.profile, self.peer.strongswan, true, false);
+        let proposal = crypto::select::select(&configured.0, &supplied, &how).map_err(|reasons| {
             let refusal = crate::child::negotiate::Refusal::Proposals {
                 configured: configured.0.clone(),
-                private_skipped: no_match.private_skipped,
+                reasons,
             };
             Refusal::of(self.log_refusal(shared, refusal, &supplied, (&[], &[])))
         })?;

@@ -168,9 +168,12 @@ impl IkeSa {
         let [proposal] = &proposals::from_wire(sa, creation.protocol(), creation.spi_len())[..] else {
             return Err(Error::NoProposalChosen);
         };
-        let how = proposals::selection(shared, self.peer.strongswan, true, false);
-        if crypto::select::acceptable(&creation.offered, proposal, &how).is_err() {
-            return Err(Error::NoProposalChosen);
+        let how = proposals::selection(shared, self.pinned_profile(), self.peer.strongswan, true, false);
+        match (&creation.subject, self.config.as_deref()) {
+            (Subject::Ike(_), Some(config)) => {
+                proposals::check_ike_choice(shared, config, &creation.offered, proposal, &how)?;
+            }
+            _ => crypto::select::acceptable(&creation.offered, proposal, &how)?,
         }
         match &mut creation.subject {
             Subject::Child(draft) => draft.accept_selectors(payloads)?,

@@ -58,7 +58,10 @@ impl IkeSa {
         let secrets = secrets.unwrap_or_default();
         let expected =
             usize::from(proposal.key_exchange().is_some()) + proposal.additional_key_exchanges().len();
-        if secrets.len() != expected || !proposals::is_of_child(shared, config, proposal, in_ike_auth) {
+        let profile = self.pinned_profile();
+        if secrets.len() != expected
+            || !proposals::is_of_child(shared, profile, config, proposal, in_ike_auth)
+        {
             let selected = proposal.to_log(&shared.registry);
             log!(
                 shared,

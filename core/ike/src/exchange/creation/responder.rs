@@ -141,7 +141,7 @@ impl IkeSa {
             return Err(Refusal::of(NotifyType::TEMPORARY_FAILURE));
         };
         let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
-        let how = proposals::selection(shared, self.peer.strongswan, true, false);
+        let how = proposals::selection(shared, peer.profile, self.peer.strongswan, true, false);
         let (own, peers) = (self.own_hosts(), self.peer_hosts());
         let (ours, theirs) = ((tsr, &own[..]), (tsi, &peers[..]));
         let choice = match rekeys.and_then(|id| self.children.iter().find(|child| child.unique_id == id)) {

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, PseudoRandomFunction};
+use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, Protocol, PseudoRandomFunction};
 use plugin_api::{
     Aead, AeadKey, Cipher, CipherKey, Control, Feature, FeatureName, Hasher, Host, Implementation, Integrity,
-    IntegrityKey, KernelIpsec, KernelNet, KeyExchange, Listener, NonceGenerator, PendingKeyExchange,
+    IntegrityKey, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange, Listener, NonceGenerator, PendingKeyExchange,
     PluginError, Prf, PrfKey, Random, RandomQuality, Running, Secret,
 };
 
@@ -36,6 +36,7 @@ fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
             Implementation::NonceGenerator(Arc::new(Panics)),
         ),
         custom("kernel-ipsec", Implementation::KernelIpsec(Box::new(|_| ipsec()))),
+        Feature::kernel_algorithms(Panics),
         custom("kernel-net", Implementation::KernelNet(Box::new(|_| net()))),
         custom(
             "control",
@@ -49,6 +50,16 @@ fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
 }
 
 struct Panics;
+
+impl KernelAlgorithms for Panics {
+    fn encrypts(&self, _: EncryptionAlgorithm, _: u16) -> bool {
+        panic!("asked for ciphers")
+    }
+
+    fn authenticates(&self, _: Protocol, _: IntegrityAlgorithm) -> bool {
+        panic!("asked for integrity algorithms")
+    }
+}
 
 struct Later;
 

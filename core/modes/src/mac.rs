@@ -1,23 +1,31 @@
-//! HMAC (RFC 2104) by the hmac crate.
+//! Message authentication codes of RustCrypto as pseudo-random functions and integrity algorithms: HMAC (RFC 2104) and CMAC.
 //!
-//! A key is hashed into the inner and outer state once; every computation starts from a copy of both. The crates zeroize
-//! the states and the copies on drop (their `zeroize` features).
+//! A key is made into a state once; every computation starts from a copy of it. The crates zeroize the states and the copies
+//! on drop (their `zeroize` features).
 
 use std::marker::PhantomData;
 
 use ::hmac::digest::{FixedOutput, OutputSizeUser};
-use ::hmac::{EagerHash, Hmac, KeyInit, Mac};
+use ::hmac::{Hmac, KeyInit, Mac};
 use plugin_api::{ErrorKind, Integrity, IntegrityKey, PluginError, Prf, PrfKey};
 
-/// What is needed of a keyed HMAC; every `Hmac` over SHA-1 or SHA-2 has it.
-pub trait HmacState: Mac + KeyInit + FixedOutput + Clone + Send + Sync + 'static {}
+use crate::check_len;
 
-impl<M: Mac + KeyInit + FixedOutput + Clone + Send + Sync + 'static> HmacState for M {}
+/// What is needed of a keyed code.
+pub trait MacState: Mac + KeyInit + FixedOutput + Clone + Send + Sync + 'static {}
+
+impl<M: Mac + KeyInit + FixedOutput + Clone + Send + Sync + 'static> MacState for M {}
 
 /// HMAC as pseudo-random function (RFC 2104, RFC 4868).
-pub struct HmacPrf<D>(PhantomData<fn() -> D>);
+pub type HmacPrf<D> = MacPrf<Hmac<D>>;
 
-impl<D> HmacPrf<D> {
+/// HMAC as integrity algorithm, its tag truncated (RFC 2403, RFC 2404, RFC 4868).
+pub type HmacIntegrity<D> = MacIntegrity<Hmac<D>>;
+
+/// A code with keys of any length as pseudo-random function.
+pub struct MacPrf<M>(PhantomData<fn() -> M>);
+
+impl<M> MacPrf<M> {
     /// The function.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
@@ -25,47 +33,39 @@ impl<D> HmacPrf<D> {
     }
 }
 
-impl<D> Prf for HmacPrf<D>
-where
-    D: EagerHash + 'static,
-    Hmac<D>: HmacState,
-{
+impl<M: MacState> Prf for MacPrf<M> {
     fn key_len(&self) -> usize {
-        <Hmac<D> as OutputSizeUser>::output_size()
+        <M as OutputSizeUser>::output_size()
     }
 
     fn output_len(&self) -> usize {
-        <Hmac<D> as OutputSizeUser>::output_size()
+        <M as OutputSizeUser>::output_size()
     }
 
     fn create(&self, key: &[u8]) -> Result<Box<dyn PrfKey>, PluginError> {
-        Ok(Box::new(Keyed(keyed::<Hmac<D>>(key)?)))
+        Ok(Box::new(Keyed(keyed::<M>(key)?)))
     }
 }
 
-/// HMAC as integrity algorithm, its tag truncated (RFC 2404, RFC 4868).
-pub struct HmacIntegrity<D> {
+/// A code as integrity algorithm, its tag truncated.
+pub struct MacIntegrity<M> {
     key_len: usize,
     tag_len: usize,
-    hash: PhantomData<fn() -> D>,
+    code: PhantomData<fn() -> M>,
 }
 
-impl<D> HmacIntegrity<D> {
+impl<M> MacIntegrity<M> {
     /// The algorithm with the lengths of its key and of its tag.
     pub const fn new(key_len: usize, tag_len: usize) -> Self {
         Self {
             key_len,
             tag_len,
-            hash: PhantomData,
+            code: PhantomData,
         }
     }
 }
 
-impl<D> Integrity for HmacIntegrity<D>
-where
-    D: EagerHash + 'static,
-    Hmac<D>: HmacState,
-{
+impl<M: MacState> Integrity for MacIntegrity<M> {
     fn key_len(&self) -> usize {
         self.key_len
     }
@@ -77,31 +77,20 @@ where
     fn create(&self, key: &[u8]) -> Result<Box<dyn IntegrityKey>, PluginError> {
         check_len("key", key.len(), self.key_len)?;
         Ok(Box::new(Truncated {
-            keyed: Keyed(keyed::<Hmac<D>>(key)?),
+            keyed: Keyed(keyed::<M>(key)?),
             tag_len: self.tag_len,
         }))
     }
 }
 
-fn keyed<M: HmacState>(key: &[u8]) -> Result<M, PluginError> {
+pub(crate) fn keyed<M: MacState>(key: &[u8]) -> Result<M, PluginError> {
     <M as KeyInit>::new_from_slice(key)
-        .map_err(|error| PluginError::new(ErrorKind::InvalidArgument, format!("HMAC key: {error}")))
+        .map_err(|error| PluginError::new(ErrorKind::InvalidArgument, format!("key of {} octets: {error}", key.len())))
 }
 
-fn check_len(what: &str, got: usize, expected: usize) -> Result<(), PluginError> {
-    if got == expected {
-        Ok(())
-    } else {
-        Err(PluginError::new(
-            ErrorKind::InvalidArgument,
-            format!("the {what} of this HMAC has {expected} octets, not {got}"),
-        ))
-    }
-}
+pub(crate) struct Keyed<M>(pub(crate) M);
 
-struct Keyed<M>(M);
-
-impl<M: HmacState> Keyed<M> {
+impl<M: MacState> Keyed<M> {
     fn over(&self, parts: &[&[u8]]) -> M {
         let mut state = self.0.clone();
         parts.iter().for_each(|part| Mac::update(&mut state, part));
@@ -109,9 +98,9 @@ impl<M: HmacState> Keyed<M> {
     }
 }
 
-impl<M: HmacState> PrfKey for Keyed<M> {
+impl<M: MacState> PrfKey for Keyed<M> {
     fn compute(&self, parts: &[&[u8]], out: &mut [u8]) -> Result<(), PluginError> {
-        check_len("output", out.len(), M::output_size())?;
+        check_len("room for the output", out.len(), M::output_size())?;
         if let Ok(out) = out.try_into() {
             self.over(parts).finalize_into(out);
         }
@@ -124,9 +113,9 @@ struct Truncated<M> {
     tag_len: usize,
 }
 
-impl<M: HmacState> IntegrityKey for Truncated<M> {
+impl<M: MacState> IntegrityKey for Truncated<M> {
     fn sign(&self, parts: &[&[u8]], tag: &mut [u8]) -> Result<(), PluginError> {
-        check_len("tag", tag.len(), self.tag_len)?;
+        check_len("room for the tag", tag.len(), self.tag_len)?;
         let whole = self.keyed.over(parts).finalize_fixed();
         for (octet, value) in tag.iter_mut().zip(whole) {
             *octet = value;

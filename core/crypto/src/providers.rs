@@ -1,0 +1,179 @@
+//! Which plugin brings which algorithm: what is said of one that no loaded plugin has.
+
+use iana::keyword::Transform;
+use iana::{
+    EncryptionAlgorithm as Encr, IntegrityAlgorithm as Integ, KeyExchangeMethod as Ke,
+    PseudoRandomFunction as Prf, TransformType,
+};
+
+/// The plugin of this project that implements a transform for IKE; of several the one that has the fewest others.
+pub fn plugin_of(transform: Transform) -> Option<&'static str> {
+    let Transform { kind, id, .. } = transform;
+    match kind {
+        TransformType::ENCR => find(ENCRYPTION, &Encr(id)),
+        TransformType::INTEG => find(INTEGRITY, &Integ(id)),
+        TransformType::PRF => find(PRFS, &Prf(id)),
+        kind if kind.is_key_exchange() => find(KEY_EXCHANGES, &Ke(id)),
+        _ => None,
+    }
+}
+
+/// Every transform of the tables, encryption algorithms without key lengths.
+pub fn known() -> impl Iterator<Item = Transform> {
+    let of = |kind, ids: Vec<u16>| ids.into_iter().map(move |id| Transform::new(kind, id));
+    of(TransformType::ENCR, ids(ENCRYPTION, |it| it.0))
+        .chain(of(TransformType::INTEG, ids(INTEGRITY, |it| it.0)))
+        .chain(of(TransformType::PRF, ids(PRFS, |it| it.0)))
+        .chain(of(TransformType::KE, ids(KEY_EXCHANGES, |it| it.0)))
+}
+
+type Table<T> = &'static [(&'static str, &'static [T])];
+
+fn find<T: PartialEq>(table: Table<T>, wanted: &T) -> Option<&'static str> {
+    let found = table.iter().find(|(_, algorithms)| algorithms.contains(wanted));
+    found.map(|(plugin, _)| *plugin)
+}
+
+fn ids<T>(table: Table<T>, id: fn(&T) -> u16) -> Vec<u16> {
+    table.iter().flat_map(|(_, algorithms)| *algorithms).map(id).collect()
+}
+
+const ENCRYPTION: Table<Encr> = &[
+    ("aes", &[Encr::AES_CBC]),
+    ("ctr", &[Encr::AES_CTR]),
+    ("gcm", &[Encr::AES_GCM_8, Encr::AES_GCM_12, Encr::AES_GCM_16]),
+    ("ccm", &[Encr::AES_CCM_8, Encr::AES_CCM_12, Encr::AES_CCM_16]),
+    ("chapoly", &[Encr::CHACHA20_POLY1305]),
+    ("des", &[Encr::TRIPLE_DES_CBC]),
+    (
+        "camellia",
+        &[
+            Encr::CAMELLIA_CBC,
+            Encr::CAMELLIA_CTR,
+            Encr::CAMELLIA_CCM_8,
+            Encr::CAMELLIA_CCM_12,
+            Encr::CAMELLIA_CCM_16,
+        ],
+    ),
+];
+
+const INTEGRITY: Table<Integ> = &[
+    (
+        "hmac",
+        &[
+            Integ::HMAC_SHA1_96,
+            Integ::HMAC_SHA1_128,
+            Integ::HMAC_SHA1_160,
+            Integ::HMAC_SHA2_256_96,
+            Integ::HMAC_SHA2_256_128,
+            Integ::HMAC_SHA2_384_192,
+            Integ::HMAC_SHA2_512_256,
+        ],
+    ),
+    ("md5", &[Integ::HMAC_MD5_96, Integ::HMAC_MD5_128]),
+    ("xcbc", &[Integ::AES_XCBC_96]),
+    ("cmac", &[Integ::AES_CMAC_96]),
+    ("camellia", &[Integ::CAMELLIA_XCBC_96]),
+];
+
+const PRFS: Table<Prf> = &[
+    (
+        "hmac",
+        &[
+            Prf::HMAC_SHA1,
+            Prf::HMAC_SHA2_256,
+            Prf::HMAC_SHA2_384,
+            Prf::HMAC_SHA2_512,
+        ],
+    ),
+    ("md5", &[Prf::HMAC_MD5]),
+    ("xcbc", &[Prf::AES128_XCBC]),
+    ("cmac", &[Prf::AES128_CMAC]),
+    ("camellia", &[Prf::CAMELLIA128_XCBC]),
+];
+
+const KEY_EXCHANGES: Table<Ke> = &[
+    ("curve25519", &[Ke::CURVE_25519]),
+    ("curve448", &[Ke::CURVE_448]),
+    ("aws-lc", &[Ke::ECP_256, Ke::ECP_384, Ke::ECP_521]),
+    ("brainpool", &[Ke::ECP_256_BP, Ke::ECP_384_BP]),
+    (
+        "gmp",
+        &[
+            Ke::MODP_768,
+            Ke::MODP_1024,
+            Ke::MODP_1536,
+            Ke::MODP_2048,
+            Ke::MODP_3072,
+            Ke::MODP_4096,
+            Ke::MODP_6144,
+            Ke::MODP_8192,
+            Ke::MODP_1024_160,
+            Ke::MODP_2048_224,
+            Ke::MODP_2048_256,
+        ],
+    ),
+    ("ml", &[Ke::ML_KEM_512, Ke::ML_KEM_768, Ke::ML_KEM_1024]),
+    (
+        "oqs",
+        &[
+            Ke::KYBER_L1,
+            Ke::KYBER_L3,
+            Ke::KYBER_L5,
+            Ke::BIKE_L1,
+            Ke::BIKE_L3,
+            Ke::BIKE_L5,
+            Ke::HQC_L1,
+            Ke::HQC_L3,
+            Ke::HQC_L5,
+            Ke::SNTRUP_761,
+        ],
+    ),
+    (
+        "ntru",
+        &[
+            Ke::NTRU_HPS_L1,
+            Ke::NTRU_HPS_L3,
+            Ke::NTRU_HPS_L5,
+            Ke::NTRU_HRSS_L3,
+        ],
+    ),
+    ("saber", &[Ke::SABER_L1, Ke::SABER_L3, Ke::SABER_L5]),
+    (
+        "frodo",
+        &[
+            Ke::FRODO_AES_L1,
+            Ke::FRODO_AES_L3,
+            Ke::FRODO_AES_L5,
+            Ke::FRODO_SHAKE_L1,
+            Ke::FRODO_SHAKE_L3,
+            Ke::FRODO_SHAKE_L5,
+        ],
+    ),
+    ("sike", &[Ke::SIKE_L1, Ke::SIKE_L2, Ke::SIKE_L3, Ke::SIKE_L5]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_additional_key_exchange_comes_from_the_plugin_of_its_method() {
+        let additional = Transform::new(TransformType::ADDITIONAL_KE_3, Ke::SIKE_L1.0);
+        assert_eq!(plugin_of(additional), Some("sike"));
+        let sized = Transform::encryption(Encr::AES_CCM_8, Some(192));
+        assert_eq!(plugin_of(sized), Some("ccm"));
+        assert_eq!(
+            plugin_of(Transform::encryption(Encr::SERPENT_CBC, Some(128))),
+            None
+        );
+    }
+
+    #[test]
+    fn no_algorithm_is_listed_twice() {
+        let all: Vec<_> = known().collect();
+        for (place, transform) in all.iter().enumerate() {
+            assert!(!all[..place].contains(transform), "{transform}");
+        }
+    }
+}
