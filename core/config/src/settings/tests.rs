@@ -165,7 +165,7 @@ fn a_section_is_laid_over_another() {
     assert_eq!(settings.get("charon.filelog.a.ike"), Some("4"));
     assert_eq!(settings.get("charon.filelog.a.default"), Some("1"));
     assert_eq!(settings.sections("charon.filelog"), ["a", "b"]);
-    assert_eq!(settings.place("charon.port"), Some("x:5"));
+    assert_eq!(settings.place("charon.port"), Some("x:6"));
 }
 
 #[test]

@@ -294,6 +294,30 @@ mod tests {
         assert!(KEYS.is_sorted_by(|one, other| one.0 < other.0));
     }
 
+    /// All settings of a document whose settings are comments.
+    fn uncommented(document: &str) -> String {
+        let lines = document.lines().map(|line| line.trim_start_matches([' ', '#']));
+        let is_setting = |line: &&str| {
+            let name = line.split([' ', '.']).next().unwrap_or_default();
+            let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+            *line == "}" || name.chars().all(lower) && (line.ends_with(" {") || line.contains(" = "))
+        };
+        // Their names have dots in the document, which a file must not have.
+        let lines: Vec<_> = lines
+            .filter(is_setting)
+            .filter(|line| !line.starts_with("spdh_"))
+            .collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn all_settings_that_are_documented_are_in_the_table_and_work() {
+        let text = uncommented(include_str!("../../../../etc/strongswan.d/charon.conf"));
+        let settings = Settings::parse(&text, "charon.conf").expect("it parses");
+        assert!(settings.keys("charon").len() > 50 && settings.sections("charon.plugins").len() > 5);
+        assert_eq!(found(&text), [] as [&str; 0]);
+    }
+
     #[test]
     fn unknown_keys_and_sections_are_named_with_place_and_nearest_word() {
         let text = "charon {\n prot = 500\n send_vendor_idd = yes\n filelgo { x { default = 1\n } }\n filelog {\n x {\n pth = /x\n } } }\nchraon { port = 1\n }\nport = 7";

@@ -316,7 +316,7 @@ pub const KEYS: &[Key] = &[
     ("charon.send_delay_request", Flag, "yes", Idle("messages are not delayed on purpose")),
     ("charon.send_delay_response", Flag, "yes", Idle("messages are not delayed on purpose")),
     ("charon.send_delay_type", Number, "0", Idle("messages are not delayed on purpose")),
-    ("charon.send_vendor_id", Text, "if needed", Works),
+    ("charon.send_vendor_id", Flag, "", Works),
     ("charon.signature_authentication", Flag, "yes", Idle("no peer is authenticated by certificate")),
     ("charon.signature_authentication_constraints", Flag, "yes", Idle("no peer is authenticated by certificate")),
     ("charon.spi_label", Number, "0x0000000000000000", Idle("IKE SPIs are random")),

@@ -140,7 +140,8 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Where only one of the plugins that reach the kernel is named, adds the other behind it, for what the first cannot do.
+    /// Where only one of the plugins that reach the kernel is named, adds the other behind it, for what the first cannot do. Files
+    /// that come with strongSwan switch `kernel-libipsec` off, which is no reason to do without IPsec.
     pub(super) fn add_other_kernel_interface(&mut self) {
         let has = |name: &str| self.candidates.iter().any(|candidate| candidate.name() == name);
         let other = match KERNEL.map(has) {
@@ -148,7 +149,7 @@ impl<'a> Loader<'a> {
             [false, true] => KERNEL[0],
             _ => return,
         };
-        if !self.is_installed(other) || !list::is_allowed(self.settings, other) {
+        if !self.is_installed(other) {
             return;
         }
         if let Err(refusal) = self.open(other, false, true) {
