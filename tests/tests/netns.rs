@@ -13,6 +13,7 @@ mod netns {
     mod chaos;
     mod daemon;
     mod demands;
+    mod drop_in;
     mod failures;
     mod families;
     mod inactivity;

@@ -1,7 +1,7 @@
 //! The installed tree: `usr/sbin/ipsec`, `usr/libexec/ipsec/charon`, `usr/lib/ipsec/plugins/*.so`, `etc/ipsec.conf`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -35,6 +35,7 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         copy(&built.join(name), &target, 0o644)?;
     }
     tree(&root.join("etc"), &directory.join("etc"))?;
+    service(directory)?;
     // It is no configuration of ours.
     let dashboard = root.join("etc/grafana/pqswan.json");
     copy(
@@ -64,6 +65,24 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         plugins.len()
     );
     Ok(())
+}
+
+/// The daemon by the name that services start it by, and the service.
+fn service(directory: &Path) -> Result<(), String> {
+    let program = directory.join("usr/sbin/charon-systemd");
+    let linked = if program.symlink_metadata().is_ok() {
+        fs::remove_file(&program)
+    } else {
+        Ok(())
+    };
+    linked
+        .and_then(|()| symlink("../libexec/ipsec/charon", &program))
+        .map_err(|error| format!("{}: {error}", program.display()))?;
+    copy(
+        &xtask::root().join("etc/systemd/strongswan.service"),
+        &directory.join("usr/lib/systemd/system/strongswan.service"),
+        0o644,
+    )
 }
 
 /// Copies programs and plugins of a build into one folder, without what only debuggers read. In a guest each page that a
@@ -113,11 +132,13 @@ fn tree(from: &Path, to: &Path) -> Result<(), String> {
     for path in files(from)? {
         let target = to.join(path.file_name().unwrap_or_default());
         if path.is_dir() {
-            if !path.ends_with("grafana") {
+            if !path.ends_with("grafana") && !path.ends_with("systemd") {
                 tree(&path, &target)?;
             }
         } else if !target.exists() {
-            let secret = target.extension().is_some_and(|extension| extension == "secrets");
+            // Both have secrets in them.
+            let secret = ["ipsec.secrets", "swanctl.conf"].map(Path::new);
+            let secret = secret.iter().any(|name| target.ends_with(name));
             copy(&path, &target, if secret { 0o600 } else { 0o644 })?;
         }
     }

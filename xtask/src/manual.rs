@@ -13,11 +13,38 @@ const SHELLS: [(Shell, &str); 3] = [
     (Shell::Zsh, "zsh/vendor-completions/_swanctl"),
 ];
 
+/// Completes the names of connections and of their children, which the daemon knows.
+const NAMES_IN_BASH: &str = r#"
+_swanctl_names() {
+    local expression
+    case "${COMP_WORDS[COMP_CWORD-1]}" in
+        --child) expression='s/^  \([^ ].*\): \(TUNNEL\|TRANSPORT\|BEET\|PASS\|DROP\).*/\1/p' ;;
+        --ike) expression='s/^\([^ ].*\): IKEv.*/\1/p' ;;
+        *) _swanctl "$@"; return ;;
+    esac
+    local names
+    names=$(swanctl --list-conns 2>/dev/null | sed -n "$expression")
+    COMPREPLY=($(compgen -W "$names" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -F _swanctl_names swanctl
+"#;
+
+/// The same.
+const NAMES_IN_FISH: &str = r#"
+complete -c swanctl -l child -x -a "(swanctl --list-conns 2>/dev/null | sed -n 's/^  \([^ ].*\): \(TUNNEL\|TRANSPORT\|BEET\|PASS\|DROP\).*/\1/p')"
+complete -c swanctl -l ike -x -a "(swanctl --list-conns 2>/dev/null | sed -n 's/^\([^ ].*\): IKEv.*/\1/p')"
+"#;
+
 /// Writes all of it below `usr/share`.
 pub(crate) fn write(share: &Path) -> Result<(), String> {
     for (shell, name) in SHELLS {
         let mut text = Vec::new();
         clap_complete::generate(shell, &mut swanctl::completed(), "swanctl", &mut text);
+        text.extend_from_slice(match shell {
+            Shell::Bash => NAMES_IN_BASH.as_bytes(),
+            Shell::Fish => NAMES_IN_FISH.as_bytes(),
+            _ => &[],
+        });
         put(&share.join(name), &text)?;
     }
     put(&share.join("man/man8/swanctl.8"), &page()?)
@@ -88,5 +115,24 @@ mod tests {
         };
         assert_eq!(complete("swanctl", "--mon"), "--monitor-sa\n");
         assert_eq!(complete("swanctl --list-sas", "--i"), "--ike --ike-id\n");
+    }
+
+    #[test]
+    fn bash_completes_the_names_that_the_daemon_has() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path()).expect("written");
+        let script = folder.path().join(SHELLS[0].1);
+        let complete = |option: &str| {
+            let line = format!(
+                "swanctl() {{ printf 'gw: IKEv2, no reauthentication\\n  local:  %%any\\n  net: TUNNEL, rekeying every 3600s\\n  nat: \
+                 PASS, no rekeying\\n'; }}; source {}; COMP_WORDS=(swanctl --initiate {option} n); COMP_CWORD=3; _swanctl_names swanctl n \
+                 {option}; echo ${{COMPREPLY[@]}}",
+                script.display()
+            );
+            let output = std::process::Command::new("bash").arg("-c").arg(line).output();
+            String::from_utf8_lossy(&output.expect("bash").stdout).into_owned()
+        };
+        assert_eq!(complete("--child"), "net nat\n");
+        assert_eq!(complete("--ike"), "\n", "none begins with n");
     }
 }

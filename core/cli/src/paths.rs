@@ -74,9 +74,16 @@ impl Paths {
     ///
     /// # Errors
     ///
-    /// With file and line, if it cannot be read.
+    /// With file and line, if it cannot be read; also if it is missing and the environment names it.
     pub fn with_settings(mut self) -> Result<(Self, Settings), String> {
         let path = self.strongswan_conf();
+        let named = std::env::var_os("STRONGSWAN_CONF").is_some_and(|path| !path.is_empty());
+        if named && path.try_exists().is_ok_and(|exists| !exists) {
+            return Err(format!(
+                "there is no file '{}', which the environment variable STRONGSWAN_CONF names",
+                path.display()
+            ));
+        }
         let settings = match Settings::load(&path) {
             Ok(settings) => settings,
             Err(_) if !path.exists() => Settings::default(),

@@ -17,5 +17,6 @@ pub mod secret;
 pub mod selector;
 pub mod settings;
 pub mod spelling;
+pub mod strongswan_conf;
 pub mod swanctl_conf;
 pub mod time;

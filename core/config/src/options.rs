@@ -15,6 +15,8 @@ pub struct Options {
     pub fragment_size: usize,
     pub max_packet: usize,
     pub send_vendor_id: bool,
+    /// Send the vendor ID where private-use numbers need it: `send_vendor_id` is not set.
+    pub announce_private: bool,
     pub accept_private_algs: bool,
     /// Whether Kyber is that of NIST's third or second round where a connection does not say.
     pub draft: Profile,
@@ -61,6 +63,7 @@ impl Options {
             fragment_size: count(settings, "charon.fragment_size", 1280, 65_535, &mut warnings),
             max_packet: count(settings, "charon.max_packet", 10_000, 1 << 20, &mut warnings),
             send_vendor_id: settings.get_bool("charon.send_vendor_id", false, &mut warnings),
+            announce_private: settings.get("charon.send_vendor_id").is_none(),
             accept_private_algs: settings.get_bool("charon.accept_private_algs", false, &mut warnings),
             draft: kyber_generation(settings, &mut warnings),
             retransmit_timeout: settings.get_float("charon.retransmit_timeout", 4.0, &mut warnings),

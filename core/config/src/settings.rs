@@ -107,6 +107,12 @@ impl Section {
         &mut self.sections[index].1
     }
 
+    /// Whether it, or a section in it, takes values from a section at the root or in that.
+    fn refers_to(&self, root: &str) -> bool {
+        let first = |reference: &String| reference.split('.').next() == Some(root);
+        self.references.iter().any(first) || self.sections.iter().any(|(_, section)| section.refers_to(root))
+    }
+
     fn set(&mut self, key: String, value: Value) {
         match self.values.iter_mut().find(|(name, _)| *name == key) {
             Some((_, old)) => *old = value,
@@ -183,6 +189,38 @@ impl Settings {
     /// The keys within a section, own ones first, inherited ones after them. Those set to nothing are among them.
     pub fn keys(&self, key: &str) -> Vec<String> {
         self.names(key, |section| section.values.iter().map(|(name, _)| name))
+    }
+
+    /// Whether another section takes values from this one, or from a section in it.
+    pub fn is_referenced(&self, root: &str) -> bool {
+        self.root.refers_to(root)
+    }
+
+    /// What `upper` sets, and where it sets nothing, what `lower` does, both under the name `lower`.
+    #[must_use]
+    pub fn overlaid(mut self, upper: &str, lower: &str) -> Self {
+        let sections = &mut self.root.sections;
+        let Some(at) = sections.iter().position(|(name, _)| name == upper) else {
+            return self;
+        };
+        let (_, mut above) = sections.remove(at);
+        if let Some((name, _)) = sections.iter_mut().find(|(name, _)| name == lower) {
+            // No section of a file is named so.
+            *name = format!("{lower}\0");
+            above.references.push(name.clone());
+        }
+        sections.push((lower.to_owned(), above));
+        self
+    }
+
+    /// Has a section take from another what it does not set itself.
+    #[must_use]
+    pub fn inheriting(mut self, name: &str, from: &str) -> Self {
+        if self.root.section(from).is_some() {
+            let section = self.root.section_mut(name, String::new);
+            section.references.push(from.to_owned());
+        }
+        self
     }
 
     fn names<'a, I>(&'a self, key: &str, of: impl Fn(&'a Section) -> I) -> Vec<String>

@@ -3,6 +3,7 @@
 use std::os::fd::RawFd;
 
 use crate::log::targets::Legacy;
+use crate::program::Program;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,10 +25,21 @@ pub struct Options {
     pub ready_fd: Option<RawFd>,
 }
 
+impl Options {
+    /// Those of a program.
+    #[must_use]
+    pub fn of(mut self, program: Program) -> Self {
+        self.log.program = program;
+        self
+    }
+}
+
 /// The usage.
-pub const USAGE: &str = "\
-Usage: charon
-         [--help]
+pub fn usage(program: Program) -> String {
+    format!("Usage: {}\n{OPTIONS}", program.name())
+}
+
+const OPTIONS: &str = "         [--help]
          [--version]
          [--use-syslog]            log to syslog only, unless strongswan.conf has loggers
          [--debug-<type> <level>]  log level of a group, unless strongswan.conf has loggers

@@ -159,6 +159,7 @@ impl Daemon {
             plugins: Default::default(),
             paths: crate::paths::Paths::of(Path::new("/usr/libexec/ipsec/charon")),
             legacy: Default::default(),
+            supervisor: Default::default(),
             threads: 16,
             started: (Instant::now(), SystemTime::now()),
             input,

@@ -13,6 +13,8 @@ use plugin_api::{
 
 use crate::host::DaemonHost;
 use crate::log::Logger;
+use crate::plugins::{Asked, List};
+use crate::program::Program;
 
 /// A plugin with all that it offers.
 pub struct Plugin {
@@ -20,6 +22,8 @@ pub struct Plugin {
     pub name: String,
     /// Whether the daemon does not start without it.
     pub critical: bool,
+    /// Whether no list names it, so that it is there only for what others cannot do.
+    pub unnamed: bool,
     /// Its features, in the order in which they were declared.
     pub features: Vec<Offered>,
 }
@@ -89,13 +93,18 @@ impl LoadedPlugins {
 ///
 /// If a critical plugin cannot be loaded.
 pub(crate) fn load(
+    program: Program,
     settings: &Settings,
     directories: &[PathBuf],
     host: &Arc<DaemonHost>,
     logger: &Arc<Logger>,
 ) -> Result<LoadedPlugins, String> {
-    let plugins = crate::plugins::load(settings, directories, &(Arc::clone(host) as Arc<dyn Host>))?;
-    take_apart(plugins, host, logger)
+    let host_of_plugins = Arc::clone(host) as Arc<dyn Host>;
+    let List { plugins, asked } = crate::plugins::load_list(settings, directories, &host_of_plugins)?;
+    let mut loaded = take_apart(plugins, &asked, host, logger)?;
+    // The builtin part is the first plugin, as clients know it.
+    loaded.names.insert(0, program.name().to_owned());
+    Ok(loaded)
 }
 
 /// Registers algorithms and makes what has to be made. Of back ends the first that can be made is taken.
@@ -105,14 +114,11 @@ pub(crate) fn load(
 /// If a critical plugin's cannot be made.
 fn take_apart(
     mut plugins: Vec<Plugin>,
+    asked: &[Asked],
     host: &Arc<DaemonHost>,
     logger: &Logger,
 ) -> Result<LoadedPlugins, String> {
-    // The builtin part is the first plugin, as clients know it.
-    let mut out = LoadedPlugins {
-        names: vec!["charon".into()],
-        ..LoadedPlugins::default()
-    };
+    let mut out = LoadedPlugins::default();
     let shared = || Arc::clone(host) as Arc<dyn Host>;
     let failed = |plugin: &Plugin, name: &FeatureName, error: PluginError| {
         let text = format!(
@@ -185,18 +191,38 @@ fn take_apart(
             (Ok(()), _) => {}
         }
     }
-    // A plugin none of whose features is in use is not among the loaded.
+    // A plugin none of whose features is in use does nothing.
     let offered = plugins.iter_mut().flat_map(|plugin| &mut plugin.features);
     for (index, offered) in offered.enumerate() {
         offered.loaded &= !unused.contains(&index);
     }
-    for plugin in &plugins {
-        if plugin.features.iter().any(|offered| offered.loaded) {
-            out.names.push(plugin.name.clone());
-            out.described.push(describe(plugin));
+    let in_use: Vec<&Plugin> = plugins
+        .iter()
+        .filter(|plugin| plugin.features.iter().any(|offered| offered.loaded))
+        .collect();
+    for plugin in &in_use {
+        if plugin.unnamed {
+            logger.log(Group::Lib, 1, unnamed(plugin));
+        }
+        out.described.push(describe(plugin));
+    }
+    // The list as it was written, because scripts look for the names they know.
+    let works = |name: &String| in_use.iter().any(|plugin| plugin.name == *name);
+    for Asked { name, plugins } in asked {
+        if plugins.is_empty() || plugins.iter().any(works) {
+            out.names.push(name.clone());
         }
     }
     Ok(out)
+}
+
+/// Why a plugin is loaded that the list does not name.
+fn unnamed(plugin: &Plugin) -> String {
+    let loaded = plugin.features.iter().filter(|offered| offered.loaded);
+    let features: Vec<_> = loaded.map(|offered| offered.name.to_string()).collect();
+    let name = &plugin.name;
+    let features = features.join(" and ");
+    format!("plugin '{name}' is loaded too, because no plugin of the list can provide {features}")
 }
 
 fn features(plugins: &[Plugin]) -> impl Iterator<Item = (&Plugin, &Offered)> {
@@ -246,6 +272,7 @@ mod tests {
         Plugin {
             name: plugin.into(),
             critical: false,
+            unnamed: false,
             features: vec![Offered {
                 name,
                 dependencies,
@@ -259,7 +286,48 @@ mod tests {
         let logger = Logger::start().unwrap();
         let (input, _) = crate::input::channel();
         let host = Arc::new(DaemonHost::new(Settings::default(), Arc::clone(&logger), input));
-        take_apart(plugins, &host, &logger)
+        let asked: Vec<_> = plugins
+            .iter()
+            .filter(|plugin| !plugin.unnamed)
+            .map(|plugin| Asked {
+                name: plugin.name.clone(),
+                plugins: vec![plugin.name.clone()],
+            })
+            .collect();
+        take_apart(plugins, &asked, &host, &logger)
+    }
+
+    #[test]
+    fn the_list_is_shown_as_it_was_asked_for() {
+        let logger = Logger::start().unwrap();
+        let (input, _) = crate::input::channel();
+        let host = Arc::new(DaemonHost::new(Settings::default(), Arc::clone(&logger), input));
+        let ask = |name: &str, plugins: &[&str]| Asked {
+            name: name.into(),
+            plugins: plugins.iter().map(|plugin| (*plugin).into()).collect(),
+        };
+        let asked = [
+            ask("x509", &[]),
+            ask("pfkey", &["netlink"]),
+            ask("late", &["late"]),
+        ];
+        let plugins = vec![kernel("netlink", true), kernel("late", true)];
+        let loaded = take_apart(plugins, &asked, &host, &logger).expect("loaded");
+        assert_eq!(loaded.names(), ["x509", "pfkey"]);
+    }
+
+    #[test]
+    fn a_kernel_interface_that_no_list_names_serves_where_the_named_one_cannot() {
+        let other = Plugin {
+            unnamed: true,
+            ..kernel("kernel-libipsec", true)
+        };
+        let loaded = taken_apart(vec![kernel("kernel-netlink", false), other]).expect("loaded");
+        assert_eq!(
+            loaded.kernel_ipsec_choice(),
+            "IPsec by plugin 'kernel-libipsec', as that of 'kernel-netlink' is not usable"
+        );
+        assert!(loaded.names().is_empty(), "neither is of the list and in use");
     }
 
     #[test]
@@ -276,7 +344,7 @@ mod tests {
             "IPsec by plugin 'good', as that of 'broken' is not usable"
         );
         assert!(loaded.has("kernel-ipsec") && !loaded.has("counters"));
-        assert_eq!(loaded.names(), ["charon", "good"], "the others are of no use");
+        assert_eq!(loaded.names(), ["good"], "the others are of no use");
     }
 
     #[test]
@@ -308,7 +376,7 @@ mod tests {
         idle.features[0].implementation = None;
         idle.features[0].loaded = false;
         let loaded = taken_apart(vec![idle, kernel("good", true)]).expect("loaded");
-        assert_eq!(loaded.names(), ["charon", "good"]);
+        assert_eq!(loaded.names(), ["good"]);
         let described: Vec<_> = loaded.described().flat_map(lines).collect();
         assert_eq!(
             described,

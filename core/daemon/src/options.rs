@@ -10,6 +10,7 @@ pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelF
         fragment_size: options.fragment_size,
         max_packet: options.max_packet,
         send_vendor_id: options.send_vendor_id,
+        announce_private: options.announce_private,
         accept_private_algs: options.accept_private_algs,
         draft: options.draft,
         retransmit: Retransmit {
@@ -48,7 +49,7 @@ pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelF
 
 /// Reads a boolean as strongswan.conf has them.
 pub(crate) fn truth(text: &str) -> Option<bool> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "enabled" => Some(true),
         "0" | "no" | "false" | "disabled" => Some(false),
         _ => None,
@@ -65,7 +66,11 @@ mod tests {
     fn without_settings_both_sides_have_the_same_defaults() {
         let (options, _) = Options::from_settings(&Settings::default());
         let settings = ike_settings(&options, (500, 4500), KernelFeatures::default());
-        assert_eq!(settings, ike::Settings::default());
+        let announcing = ike::Settings {
+            announce_private: true,
+            ..ike::Settings::default()
+        };
+        assert_eq!(settings, announcing, "but what two of ours need");
     }
 
     #[test]

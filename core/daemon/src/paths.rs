@@ -22,8 +22,14 @@ impl Paths {
     /// Those of an executable.
     pub fn of(executable: &Path) -> Self {
         let directory = executable.parent().unwrap_or(Path::new("/"));
-        if directory.ends_with("usr/libexec/ipsec") {
-            let root = directory.ancestors().nth(3).unwrap_or(Path::new("/"));
+        let depth = match directory {
+            _ if directory.ends_with("usr/libexec/ipsec") => Some(3),
+            // charon-systemd is where administrators call it.
+            _ if directory.ends_with("usr/sbin") => Some(2),
+            _ => None,
+        };
+        if let Some(depth) = depth {
+            let root = directory.ancestors().nth(depth).unwrap_or(Path::new("/"));
             Self {
                 sysconf: root.join("etc"),
                 pid: root.join("var/run"),
@@ -47,6 +53,11 @@ impl Paths {
         if let Some(directories) = settings.get("charon.plugin_dir") {
             self.plugins = std::env::split_paths(directories).collect();
         }
+    }
+
+    /// Whether the environment variable STRONGSWAN_CONF names strongswan.conf.
+    pub fn is_conf_named() -> bool {
+        std::env::var_os("STRONGSWAN_CONF").is_some_and(|path| !path.is_empty())
     }
 
     /// strongswan.conf, unless the environment variable STRONGSWAN_CONF names another file.
@@ -85,9 +96,11 @@ mod tests {
 
     #[test]
     fn the_root_is_an_installed_tree_too() {
-        let paths = Paths::of(Path::new("/usr/libexec/ipsec/charon"));
-        assert_eq!(paths.sysconf, Path::new("/etc"));
-        assert_eq!(paths.plugins, [Path::new("/usr/lib/ipsec/plugins")]);
+        for executable in ["/usr/libexec/ipsec/charon", "/usr/sbin/charon-systemd"] {
+            let paths = Paths::of(Path::new(executable));
+            assert_eq!(paths.sysconf, Path::new("/etc"));
+            assert_eq!(paths.plugins, [Path::new("/usr/lib/ipsec/plugins")]);
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::net::{Inbox, Message, Receiver, Sockets};
 use crate::paths::Paths;
 use crate::scripts::{self, When};
 use crate::sources::Sources;
+use crate::supervisor::Supervisor;
 use crate::turn::Turn;
 
 /// The running daemon. Only the loop's thread touches it.
@@ -46,6 +47,7 @@ pub struct Daemon {
     pub(crate) plugins: LoadedPlugins,
     pub(crate) paths: Paths,
     pub(crate) legacy: Legacy,
+    pub(crate) supervisor: Supervisor,
     /// `charon.threads`, which is only reported.
     pub(crate) threads: usize,
     pub(crate) started: (Instant, SystemTime),
@@ -76,6 +78,7 @@ impl Daemon {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut inbox = Inbox::open(Arc::clone(&self.sockets))?;
         ready();
+        self.supervisor.ready();
         scripts::run(&self.host.settings(), When::Start, &self.logger, || {});
         let (mut stopping, mut turn) = (false, Turn::default());
         let input = &mut inputs.input;
@@ -337,6 +340,7 @@ impl Daemon {
     fn stop(&self, stopping: &mut bool) -> bool {
         let input = self.input.clone();
         let stopped = move || input.send(Input::Stopped);
+        self.supervisor.stopping();
         !std::mem::replace(stopping, true)
             && scripts::run(&self.host.settings(), When::Stop, &self.logger, stopped)
     }

@@ -34,9 +34,10 @@ use crate::pidfile::PidFile;
 use crate::privileges::{self, Limited, Privileges};
 use crate::randomness::ReadAhead;
 use crate::run::{Daemon, Inputs};
-use crate::sys;
+use crate::supervisor::Supervisor;
+use crate::{plugins, sys};
 
-use setup::{Setup, load_settings};
+use setup::{Read, Setup};
 
 /// Why the daemon did not start.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub fn charon(options: args::Options) -> Result<(), Failure> {
         })
     });
     let ready = ready.transpose()?;
-    let mut setup = Setup::read()?;
+    let mut setup = Setup::read(options.log.program)?;
     let privileges = limited.keep(setup.account.clone());
     // The first thread besides this one.
     let logger = Logger::start().map_err(|error| Failure::new(format!("no thread for the log: {error}")))?;
@@ -136,18 +137,21 @@ impl Start {
     ) -> Result<(), Failure> {
         let settings = &self.setup.settings;
         let (parsed, problems) = &self.setup.parsed;
+        Read::report(&self.setup.findings, logger);
         for problem in problems {
             logger.log(Group::Cfg, 1, problem);
         }
         let paths = self.setup.paths.clone();
-        let mut plugins = loaded::load(settings, &paths.plugins, host, logger).map_err(Failure::new)?;
+        let program = self.options.log.program;
+        let mut plugins =
+            loaded::load(program, settings, &paths.plugins, host, logger).map_err(Failure::new)?;
         logger.log(
             Group::Lib,
             1,
             format!("loaded plugins: {}", plugins.names().join(" ")),
         );
         let registry = std::mem::take(&mut plugins.registry);
-        let Requirements { backend, random } = requirements(&plugins, &registry)?;
+        let Requirements { backend, random } = requirements(&plugins, &registry, settings)?;
 
         // The ports come before the kernel is touched: another daemon may be at work.
         let ports = ports(settings, parsed);
@@ -182,6 +186,9 @@ impl Start {
             .receive(backend, Arc::clone(logger))
             .map_err(|error| Failure::new(format!("no thread to receive: {error}")))?;
 
+        let supervisor = Supervisor::find(program)
+            .map_err(|error| Failure::new(format!("NOTIFY_SOCKET names no socket: {error}")))?;
+
         let mut daemon = Daemon {
             endpoint,
             kernel,
@@ -196,6 +203,7 @@ impl Start {
             plugins,
             paths,
             legacy: self.options.log.clone(),
+            supervisor,
             threads,
             started: self.started,
             input,
@@ -254,23 +262,31 @@ struct Requirements {
     random: Arc<dyn Random>,
 }
 
-fn requirements(plugins: &LoadedPlugins, registry: &Registry) -> Result<Requirements, Failure> {
-    let missing = |feature, plugins| {
-        Failure::new(format!(
-            "no plugin offers {feature}; add {plugins} to charon.load in strongswan.conf, or see in the log why it was \
-             not loaded"
-        ))
-    };
+fn requirements(
+    plugins: &LoadedPlugins,
+    registry: &Registry,
+    settings: &Settings,
+) -> Result<Requirements, Failure> {
     let backend = plugins.kernel_ipsec.clone();
-    let backend =
-        backend.ok_or_else(|| missing("CUSTOM:kernel-ipsec", "kernel-libipsec or kernel-netlink"))?;
     let random = registry.random(RandomQuality::Strong);
-    let random = random.ok_or_else(|| missing("RNG:RNG_STRONG", "random"))?;
     // NAT detection and cookies are made with it.
-    if registry.hasher(HashAlgorithm::SHA1).is_none() {
-        return Err(missing("HASHER:HASH_SHA1", "sha1"));
+    let hasher = registry.hasher(HashAlgorithm::SHA1);
+    let needed = [
+        (backend.is_some(), "CUSTOM:kernel-ipsec", "kernel-libipsec"),
+        (random.is_some(), "RNG:RNG_STRONG", "random"),
+        (hasher.is_some(), "HASHER:HASH_SHA1", "sha1"),
+    ];
+    if let (Some(backend), Some(random), Some(_)) = (backend, random, hasher) {
+        return Ok(Requirements { backend, random });
     }
-    Ok(Requirements { backend, random })
+    let missing = || needed.iter().filter(|(there, ..)| !there);
+    let features: Vec<_> = missing().map(|(_, feature, _)| *feature).collect();
+    let providers: Vec<_> = missing().map(|(.., plugin)| *plugin).collect();
+    Err(Failure::new(format!(
+        "no loaded plugin offers {}, the reasons are in the log; {}",
+        features.join(" and "),
+        plugins::advice(settings, &providers)
+    )))
 }
 
 fn crypto_pool(input: &input::Sender) -> Result<Pool, Failure> {
@@ -325,12 +341,13 @@ fn abort_on_panic(logger: Arc<Logger>) {
 impl Daemon {
     /// Reads strongswan.conf again; nothing has changed if that fails.
     pub(crate) fn try_reload(&mut self) -> Result<(), String> {
-        let settings = load_settings(&self.paths.strongswan_conf())?;
+        let Read { settings, findings } = Read::of(&self.paths, self.legacy.program)?;
         let (sinks, problems) = targets::open(&settings, &self.legacy, None);
         self.logger.set_sinks(sinks);
         problems
             .into_iter()
             .for_each(|problem| self.logger.log(Group::Dmn, 0, problem));
+        Read::report(&findings, &self.logger);
         let (options, problems) = Options::from_settings(&settings);
         problems
             .into_iter()

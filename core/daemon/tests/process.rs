@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{PipeReader, Read};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -52,18 +53,29 @@ impl World {
 
     /// Starts charon with `load` and further settings of the section charon.
     fn start(&self, load: &str, settings: &str) -> Charon {
+        self.configure(load, settings, "");
+        self.spawn(env!("CARGO_BIN_EXE_charon"), None)
+    }
+
+    /// Writes strongswan.conf: the section charon with `load` and `settings`, and what is outside of it.
+    fn configure(&self, load: &str, settings: &str, outside: &str) {
         let directory = self.directory.path().display();
         let conf = format!(
             "charon {{\n piddir = {directory}\n load = {load}\n {settings}\n plugins {{ stroke {{ secrets_file = \
-             {directory}/ipsec.secrets }} }}\n filelog {{ log {{ path = {directory}/charon.log\n flush_line = yes }} }}\n}}\n"
+             {directory}/ipsec.secrets }} }}\n filelog {{ log {{ path = {directory}/charon.log\n flush_line = yes }} }}\n}}\n{outside}\n"
         );
         fs::write(self.path("strongswan.conf"), conf).expect("strongswan.conf");
         fs::write(self.path("ipsec.secrets"), ": PSK \"secret\"\n").expect("ipsec.secrets");
+    }
+
+    /// Starts a program, whose supervisor is at `notify`.
+    fn spawn(&self, program: &str, notify: Option<&Path>) -> Charon {
         let (ready, announce) = std::io::pipe().expect("a pipe");
         fcntl(&announce, FcntlArg::F_SETFD(FdFlag::empty())).expect("a descriptor to inherit");
-        let child = Command::new(env!("CARGO_BIN_EXE_charon"))
+        let child = Command::new(program)
             .args(["--ready-fd", &announce.as_raw_fd().to_string()])
             .env("STRONGSWAN_CONF", self.path("strongswan.conf"))
+            .envs(notify.map(|path| ("NOTIFY_SOCKET", path)))
             .stderr(Stdio::piped())
             .spawn()
             .expect("charon");
@@ -201,6 +213,206 @@ fn without_a_kernel_back_end_nothing_is_started() {
         errors.contains("kernel-ipsec") && errors.contains("charon.load"),
         "{errors}"
     );
+}
+
+#[test]
+fn all_that_is_missing_is_named_at_once_with_what_provides_it() {
+    let Some(world) = World::new() else { return };
+    let (code, errors) = world
+        .start("kernel-netlink socket-default", "")
+        .wait_for_failure();
+    assert_eq!(code, Some(66));
+    for text in [
+        "HASHER:HASH_SHA1 (sha1), RNG:RNG_STRONG (random), NONCE_GEN (nonce); ",
+        "add sha1 random nonce to charon.load",
+        "strongswan.conf:3",
+        "charon.load_extra",
+    ] {
+        assert!(errors.contains(text), "{errors}");
+    }
+    let (_, errors) = world
+        .start(
+            "ignored",
+            "load_modular = yes\n plugins { random { load = yes\n } }",
+        )
+        .wait_for_failure();
+    let text = "charon.plugins.sha1.load = yes and charon.plugins.nonce.load = yes";
+    assert!(errors.contains(text), "{errors}");
+}
+
+#[test]
+fn either_way_to_the_kernel_brings_the_other_where_it_is_needed() {
+    let Some(world) = World::new() else { return };
+    for named in ["kernel-netlink", "kernel-libipsec"] {
+        let list = format!("random nonce sha1 {named} socket-default");
+        let mut charon = world.start(&list, "");
+        assert!(charon.wait_until_up(), "{}", world.log());
+        charon.signal(Signal::SIGTERM);
+        assert_eq!(charon.wait().0.code(), Some(0));
+        let log = world.log();
+        fs::remove_file(world.path("charon.log")).expect("the log");
+        let lines = lines_without_thread(&log);
+        let shown = format!("[LIB] loaded plugins: charon {list}");
+        assert!(lines.contains(&shown.as_str()), "{log}");
+        let by_libipsec = lines
+            .iter()
+            .any(|line| line.starts_with("[KNL] IPsec by plugin 'kernel-libipsec', "));
+        let routes = "[LIB] plugin 'kernel-netlink' is loaded too, because no plugin of the list can provide CUSTOM:kernel-net";
+        match named {
+            "kernel-libipsec" => assert!(by_libipsec && lines.contains(&routes), "{log}"),
+            // Whether this kernel has ESP is not known here.
+            _ => assert_eq!(
+                by_libipsec,
+                log.contains("plugin 'kernel-libipsec' is loaded too"),
+                "{log}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn names_of_strongswans_plugins_are_understood_and_shown() {
+    let Some(world) = World::new() else { return };
+    let list = "x509 pem openssl nonce kdf xauth-generic kernel-pfkey socket-default";
+    let mut charon = world.start(list, "");
+    assert!(charon.wait_until_up(), "{}", world.log());
+    charon.signal(Signal::SIGTERM);
+    assert_eq!(charon.wait().0.code(), Some(0));
+    let log = world.log();
+    for line in [
+        "plugin 'x509': built in, the daemon reads certificates and CRLs itself",
+        "plugin 'xauth-generic': not available, XAuth belongs to IKEv1, which the daemon does not speak",
+        "plugin 'kernel-pfkey': provided by kernel-netlink",
+        &format!("loaded plugins: charon {list}"),
+    ] {
+        assert!(log.contains(&format!("[LIB] {line}\n")), "{line}:\n{log}");
+    }
+    let openssl = log
+        .lines()
+        .find(|line| line.contains("plugin 'openssl': provided by "));
+    assert!(openssl.is_some_and(|line| line.contains("sha1, random")), "{log}");
+}
+
+#[test]
+fn unknown_plugins_have_a_suggestion_and_what_nothing_stands_for_cannot_be_demanded() {
+    let Some(world) = World::new() else { return };
+    let mut charon = world.start(&format!("opnssl {PLUGINS}"), "");
+    assert!(charon.wait_until_up(), "{}", world.log());
+    charon.signal(Signal::SIGTERM);
+    assert_eq!(charon.wait().0.code(), Some(0));
+    let log = world.log();
+    assert!(log.contains("plugin 'opnssl': failed to load - "), "{log}");
+    assert!(log.contains(", did you mean 'openssl'?"), "{log}");
+    assert!(
+        log.contains(&format!("loaded plugins: charon {PLUGINS}")),
+        "{log}"
+    );
+    let (code, errors) = world.start(&format!("{PLUGINS} eap-tls!"), "").wait_for_failure();
+    assert_eq!(code, Some(66));
+    assert!(
+        errors.contains("loading critical plugin 'eap-tls' failed: EAP is not supported"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn unknown_keys_are_named_at_the_start_and_by_a_reload() {
+    let Some(world) = World::new() else { return };
+    let mut charon = world.start(PLUGINS, "prot = 500\n cache_crls = yes");
+    assert!(charon.wait_until_up(), "{}", world.log());
+    let log = world.log();
+    let file = world.path("strongswan.conf");
+    let file = file.display();
+    for line in [
+        format!("[CFG] {file}:4: unknown key 'charon.prot', did you mean 'port'?"),
+        format!("[CFG] {file}:5: charon.cache_crls has no effect: no peer is authenticated by certificate"),
+    ] {
+        assert!(log.contains(&line), "{line}:\n{log}");
+    }
+    world.configure(PLUGINS, "send_vendor_idd = yes", "");
+    charon.signal(Signal::SIGHUP);
+    wait_for_line(
+        &world.path("charon.log"),
+        "unknown key 'charon.send_vendor_idd', did you mean 'send_vendor_id'?",
+    );
+    charon.signal(Signal::SIGTERM);
+    assert_eq!(charon.wait().0.code(), Some(0));
+}
+
+#[test]
+fn settings_that_keep_peers_out_refuse_the_start_and_a_missing_file_too() {
+    let Some(world) = World::new() else { return };
+    let whitelist = "plugins { whitelist { enable = yes } }";
+    let (code, errors) = world.start(PLUGINS, whitelist).wait_for_failure();
+    assert_eq!(code, Some(64));
+    assert!(
+        errors.contains("charon.plugins.whitelist.enable cannot be followed"),
+        "{errors}"
+    );
+    fs::remove_file(world.path("strongswan.conf")).expect("strongswan.conf");
+    let (code, errors) = world.spawn(env!("CARGO_BIN_EXE_charon"), None).wait_for_failure();
+    assert_eq!(code, Some(64));
+    assert!(
+        errors.contains("there is no file '") && errors.contains("STRONGSWAN_CONF"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_is_named_where_the_daemon_was_started() {
+    let Some(world) = World::new() else { return };
+    let mut charon = world.start(PLUGINS, "filelog { other { path = /nowhere/charon.log } }");
+    assert!(charon.wait_until_up(), "{}", world.log());
+    charon.signal(Signal::SIGTERM);
+    let (status, errors) = charon.wait();
+    assert_eq!(status.code(), Some(0));
+    let line = "charon.filelog.other: cannot open '/nowhere/charon.log' for the log: ";
+    assert!(errors.contains(&format!("charon: {line}")), "{errors}");
+    assert!(world.log().contains(&format!("[DMN] {line}")), "{}", world.log());
+}
+
+#[test]
+fn a_service_has_its_section_and_tells_systemd_when_it_is_ready() {
+    let Some(world) = World::new() else { return };
+    let bound = |name: &str| UnixDatagram::bind(world.path(name)).expect("a socket");
+    let (notify, journal) = (bound("notify"), bound("journal"));
+    let section = format!(
+        "charon-systemd {{\n threads = 7\n journal {{ path = {}\n default = 0\n dmn = 1\n }} }}",
+        world.path("journal").display()
+    );
+    world.configure(PLUGINS, "threads = 3", &section);
+    let charon = world.spawn(env!("CARGO_BIN_EXE_charon-systemd"), Some(&world.path("notify")));
+    let received = |socket: &UnixDatagram| {
+        let mut octets = [0; 2048];
+        let len = socket.recv(&mut octets).expect("a datagram");
+        String::from_utf8_lossy(&octets[..len]).into_owned()
+    };
+    let ready = received(&notify);
+    assert!(
+        ready.starts_with("READY=1\nSTATUS=charon-systemd running, pqswan "),
+        "{ready}"
+    );
+    assert!(world.path("charon.pid").exists(), "it is up by then");
+    let line = received(&journal);
+    assert!(
+        line.starts_with("MESSAGE=Starting IKE charon-systemd daemon "),
+        "{line}"
+    );
+    assert!(line.contains("\nSYSLOG_IDENTIFIER=charon-systemd\n"), "{line}");
+    let log = world.log();
+    assert!(log.contains("[JOB] spawning 7 worker threads"), "{log}");
+    assert!(
+        log.contains(&format!("loaded plugins: charon-systemd {PLUGINS}")),
+        "{log}"
+    );
+    charon.signal(Signal::SIGHUP);
+    wait_for_line(
+        &world.path("charon.log"),
+        "signal of type SIGHUP received. Reloading configuration",
+    );
+    charon.signal(Signal::SIGTERM);
+    assert_eq!(received(&notify), "STOPPING=1\n");
+    assert_eq!(charon.wait().0.code(), Some(0));
 }
 
 #[test]

@@ -94,6 +94,21 @@ fn esp(shared: &Shared, config: &ChildConfig, purpose: Purpose) -> Expanded {
     common.expand(purpose, list, Protocol::ESP, style, registry)
 }
 
+/// Whether a connection offers private-use numbers that a plugin implements, for its IKE_SA or for a CHILD_SA.
+pub(crate) fn uses_private(shared: &Shared, config: &PeerConfig) -> bool {
+    let private = |proposals: &[Proposal]| {
+        proposals.iter().any(|proposal| {
+            let mut transforms = proposal.transforms.iter();
+            transforms.any(|it| it.is_private() && shared.registry.implements(proposal.protocol, *it))
+        })
+    };
+    private(&of_connection(shared, config).0)
+        || config
+            .children
+            .iter()
+            .any(|child| private(&of_child(shared, child).0))
+}
+
 /// Whether a connection itself would have selected this proposal for an IKE_SA of its own: what is selected has to be one of
 /// its proposals with all of its transform types, so that one without the additional key exchanges it demands is none.
 pub(crate) fn is_of_connection(

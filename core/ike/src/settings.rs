@@ -15,6 +15,8 @@ pub struct Settings {
     pub max_packet: usize,
     /// Send strongSwan's vendor ID, which lets the peer accept private-use algorithms.
     pub send_vendor_id: bool,
+    /// Send it also where a connection has private-use numbers, or the peer has sent it.
+    pub announce_private: bool,
     /// Accept private-use algorithms of peers that did not send it.
     pub accept_private_algs: bool,
     /// What connections speak that have the KEMs of 6.0dr3 and pin no profile: which Kyber they mean.
@@ -97,6 +99,7 @@ impl Default for Settings {
             fragment_size: 1280,
             max_packet: 10_000,
             send_vendor_id: false,
+            announce_private: false,
             accept_private_algs: false,
             draft: Profile::Draft,
             retransmit: Retransmit {

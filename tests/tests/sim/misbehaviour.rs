@@ -111,6 +111,38 @@ fn private_algorithms_need_the_vendor_id() {
 }
 
 #[test]
+fn private_algorithms_bring_the_vendor_id_along() {
+    let settings = Settings {
+        send_vendor_id: false,
+        announce_private: true,
+        ..seed_settings()
+    };
+    let established = |mut world: World| {
+        world.initiate(1);
+        assert!(world.run_until(MINUTE, World::is_established));
+        world
+    };
+    let world = established(World::moon_and_carol(PAIR, &settings, calm(), 1));
+    for host in [0, 1] {
+        assert!(world.logged(host, "received strongSwan vendor ID"));
+    }
+    // Without the exclamation mark, the default proposals come after it, and are not taken.
+    let world = established(World::moon_and_carol(TUNNEL1, &settings, calm(), 1));
+    assert!(world.logged(1, "CURVE_25519/KE1_KYBER_L3"));
+    let world = established(World::moon_and_carol(
+        "aes256gcm16-sha512-x25519!",
+        &settings,
+        calm(),
+        1,
+    ));
+    assert!(
+        !world.logged(0, "received strongSwan vendor ID"),
+        "nothing is private"
+    );
+    assert!(!world.logged(1, "received strongSwan vendor ID"));
+}
+
+#[test]
 fn selectors_without_intersection_leave_a_childless_ike_sa() {
     let mut world = World::moon_and_carol(PAIR, &seed_settings(), calm(), 1);
     let mut config = carol(PAIR);

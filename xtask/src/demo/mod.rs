@@ -1,18 +1,24 @@
-//! The walk-through: carol brings Tunnel1 up to moon and pings what is behind it. `--all` goes on with [`tunnels`].
+//! The walk-through: carol brings Tunnel1 up to moon and pings what is behind it. `--all` goes on with [`tunnels`], also in a
+//! guest whose kernel has IPsec.
 
 mod tunnels;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use nix::unistd::geteuid;
 use xtask::host::{Host, Said};
 use xtask::netns::Network;
+use xtask::uml::Work;
 
-use crate::{install, run};
+use crate::{dist, install, run};
 
 pub(crate) fn run(all: bool) -> Result<(), String> {
     if !geteuid().is_root() {
         return Err("the demo makes network namespaces and TUN devices: run it as root".into());
+    }
+    if xtask::uml::inside() {
+        return with(&xtask::uml::programs(), Demo::walk_with_their_list);
     }
     install::ensure(&[install::BUILD, install::HOSTS])?;
     // A debug build is there in a fraction of the time, and the build of the tests.
@@ -20,23 +26,61 @@ pub(crate) fn run(all: bool) -> Result<(), String> {
     if all {
         run::build_sike(false)?;
     }
+    with(&programs, |demo| {
+        demo.walk()?;
+        if all {
+            demo.walk_on()?;
+            demo.walk_with_their_list()?;
+        }
+        Ok(())
+    })?;
+    if all {
+        in_guest(&programs)?;
+    }
+    println!("\nThe tunnel carried the pings, and nothing of it is left.");
+    Ok(())
+}
+
+/// Takes a walk between two new hosts, and shows what they have logged if it fails.
+fn with(programs: &Path, walk: impl FnOnce(&Demo) -> Result<(), String>) -> Result<(), String> {
     let docker = xtask::root().join("docker");
     let Network { moon, carol } = Network::new()?;
     let demo = Demo {
-        moon: Host::new("moon", moon, &programs, &docker.join("moon"))?,
-        carol: Host::new("carol", carol, &programs, &docker.join("carol"))?,
+        moon: Host::new("moon", moon, programs, &docker.join("moon"))?,
+        carol: Host::new("carol", carol, programs, &docker.join("carol"))?,
     };
-    let walked = demo
-        .walk()
-        .and_then(|()| if all { demo.walk_on() } else { Ok(()) });
+    let walked = walk(&demo);
     if walked.is_err() {
         for host in [&demo.moon, &demo.carol] {
             eprintln!("--- log of {} ---\n{}", host.name, host.read("charon.log"));
         }
     }
-    walked?;
-    println!("\nThe tunnel carried the pings, and nothing of it is left.");
-    Ok(())
+    walked
+}
+
+/// Takes the last walk in a kernel that has ESP, if one can be had.
+fn in_guest(programs: &Path) -> Result<(), String> {
+    if !cfg!(target_arch = "x86_64") {
+        println!("\nskipped: Debian has user-mode Linux for x86-64 only");
+        return Ok(());
+    }
+    if let Err(error) = install::ensure(&[install::GUEST]) {
+        println!("\nskipped: no user-mode Linux: {error}");
+        return Ok(());
+    }
+    println!("\nThe same with the IPsec of a kernel, in user-mode Linux:");
+    dist::stripped(programs, &xtask::uml::programs())?;
+    let own = std::env::current_exe().map_err(|error| format!("the path of the running program: {error}"))?;
+    let words = [&own.to_string_lossy(), "demo", "--all"].map(str::to_owned);
+    let work = Work {
+        commands: vec![words.to_vec()],
+        ..Work::default()
+    };
+    let ended = xtask::uml::run(&[work], xtask::uml::LIMIT)?;
+    match ended.first() {
+        Some(status) if status.success() => Ok(()),
+        ended => Err(format!("the walk in the guest: {ended:?}")),
+    }
 }
 
 struct Demo {

@@ -74,7 +74,7 @@ fn quiet(session: &mut Session<'_>, command: &str, request: &Message) -> Result<
     let answer = session.daemon()?.call(command, request)?;
     session
         .out
-        .event(&format!("{command} reply"), &answer, |_, _| Ok(()))?;
+        .answer(&format!("{command} reply"), &answer, |_, _| Ok(()))?;
     check(command, &answer)
 }
 
@@ -208,7 +208,7 @@ fn watch(
     let watched = loop {
         match session.daemon()?.next_event() {
             Ok(Some((event, message))) => {
-                let written = session.out.event(&label(&event), &message, &print);
+                let written = session.out.answer(&label(&event), &message, &print);
                 if let Err(error) = written.and_then(|()| session.out.flush()) {
                     break Err(error.into());
                 }

@@ -43,6 +43,11 @@ pub fn run(line: Vec<OsString>, out: Box<dyn Write + '_>, err: &mut dyn Write) -
         Ok(line) => line,
         Err(problem) => return usage(&problem, err),
     };
+    let word = line
+        .get(1)
+        .and_then(|word| word.to_str())
+        .unwrap_or_default()
+        .to_owned();
     let matches = match command().try_get_matches_from(line) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -51,7 +56,13 @@ pub fn run(line: Vec<OsString>, out: Box<dyn Write + '_>, err: &mut dyn Write) -
             let _ = write!(out, "{error}");
             return 0;
         }
-        Err(error) => return usage(&error, err),
+        Err(error) => {
+            let code = usage(&error, err);
+            if let Some(meant) = table::meant(&word) {
+                let _ = writeln!(err, "{meant}");
+            }
+            return code;
+        }
     };
     let Some((name, options)) = matches.subcommand() else {
         return USAGE;
@@ -91,8 +102,13 @@ fn with_files(line: Vec<OsString>) -> Result<Vec<OsString>, String> {
     let mut line = line.into_iter();
     while let Some(word) = line.next() {
         let file = match word.to_str() {
-            Some("--options" | "-+") => line.next(),
-            Some(text) => text.strip_prefix("--options=").map(OsString::from),
+            Some("-+") => line.next(),
+            // No other option begins with its first letter.
+            Some(text) if text.len() > 2 && "--options".starts_with(text) => line.next(),
+            Some(text) => text
+                .split_once('=')
+                .filter(|(name, _)| name.len() > 2 && "--options".starts_with(name))
+                .map(|(_, file)| OsString::from(file)),
             None => None,
         };
         let Some(file) = file else {
@@ -113,7 +129,8 @@ fn uri(options: &ArgMatches, debug: Debug) -> Result<String, String> {
     if let Some(uri) = options.get_one::<String>("uri") {
         return Ok(uri.clone());
     }
-    let paths = Paths::find().map_err(|error| format!("where am I? {error}"))?;
+    let paths =
+        Paths::find().map_err(|error| format!("cannot determine the path of this executable: {error}"))?;
     debug.say(2, || {
         format!("settings are in '{}'", paths.strongswan_conf().display())
     });

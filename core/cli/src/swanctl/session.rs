@@ -117,7 +117,7 @@ impl Output<'_> {
         }
     }
 
-    /// An answer without events.
+    /// A message that is not of a list: in JSON, an object on a line of its own.
     pub(super) fn answer(
         &mut self,
         label: &str,
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
     pub(super) fn act(&mut self, command: &str, request: &Message) -> Result<(), Failure> {
         let (client, out) = self.parts()?;
         let answer = client.stream(command, "control-log", request, &mut |_, message| {
-            out.event("log", message, super::print::log::control_log)?;
+            out.answer("log", message, super::print::log::control_log)?;
             // Whoever waits wants to see how far it is.
             out.flush()
         })?;
@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
     pub(super) fn done(&mut self, command: &str, answer: &Message) -> Result<(), Failure> {
         let worked = answer.get_bool("success") == Some(true);
         let label = format!("{command} reply");
-        self.out.event(&label, answer, |out, _| match worked {
+        self.out.answer(&label, answer, |out, _| match worked {
             true => writeln!(out, "{command} completed successfully"),
             false => Ok(()),
         })?;

@@ -1,6 +1,7 @@
 //! The commands with their options. The parser, the usage, completions and man pages are all made of this one table.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueHint};
+use config::spelling;
 
 use super::commands::{self, Run};
 use crate::product::{NAME, VERSION};
@@ -12,8 +13,8 @@ pub(super) struct Entry {
     short: char,
     about: &'static str,
     options: &'static [Opt],
-    /// Whether it has something to show as JSON.
-    json: bool,
+    /// Whether what it shows is a list, which is an array in JSON; otherwise there is an object a line.
+    lists: bool,
     pub(super) run: Run,
 }
 
@@ -50,7 +51,7 @@ const fn entry(
     short: char,
     about: &'static str,
     options: &'static [Opt],
-    json: bool,
+    lists: bool,
     run: Run,
 ) -> Entry {
     Entry {
@@ -58,7 +59,7 @@ const fn entry(
         short,
         about,
         options,
-        json,
+        lists,
         run,
     }
 }
@@ -174,7 +175,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         'm',
         "show SAs as they come and go",
         &[],
-        true,
+        false,
         commands::monitor_sa,
     ),
     entry(
@@ -298,7 +299,7 @@ pub(super) const COMMANDS: &[Entry] = &[
         'T',
         "show log lines as they are written",
         &[],
-        true,
+        false,
         commands::log,
     ),
     entry(
@@ -350,6 +351,9 @@ fn root(named: impl Fn(&Entry) -> Command) -> Command {
         ))
         .override_usage("swanctl --COMMAND [OPTIONS]")
         .subcommand_required(true)
+        // Scripts abbreviate, as getopt lets them.
+        .infer_subcommands(true)
+        .infer_long_args(true)
         .subcommand_help_heading("Commands");
     COMMANDS.iter().fold(root, |root, entry| {
         root.subcommand(subcommand(entry, named(entry)))
@@ -383,11 +387,11 @@ fn subcommand(entry: &Entry, command: Command) -> Command {
     ]
     .iter()
     .fold(command, |command, option| command.arg(arg(option)));
-    if !entry.json {
-        return command;
-    }
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
-    command.arg(json.help("show the daemon's messages as JSON"))
+    command.arg(json.help(match entry.lists {
+        true => "show the daemon's messages as JSON",
+        false => "show the daemon's messages as JSON, an object a line",
+    }))
 }
 
 fn arg(Opt(name, short, value, help): &Opt) -> Arg {
@@ -395,15 +399,85 @@ fn arg(Opt(name, short, value, help): &Opt) -> Arg {
     match value {
         Some(value) => arg
             .value_name(*value)
+            .value_hint(match *value {
+                "FILE" => ValueHint::FilePath,
+                _ => ValueHint::Other,
+            })
             .action(ArgAction::Set)
             .allow_hyphen_values(true),
         None => arg.action(ArgAction::SetTrue),
     }
 }
 
+/// What was probably meant by a long option that is no command: those that begin like it, or the one that is nearest.
+pub(super) fn meant(word: &str) -> Option<String> {
+    let word = word.strip_prefix("--")?;
+    let name = word.split_once('=').map_or(word, |(name, _)| name);
+    let names = || COMMANDS.iter().map(|entry| entry.name);
+    let like: Vec<_> = names()
+        .filter(|known| !name.is_empty() && known.starts_with(name))
+        .map(|known| format!("--{known}"))
+        .collect();
+    match &like[..] {
+        [] => {
+            let near = spelling::nearest(name, names().map(str::to_owned))?;
+            Some(format!("'--{name}' is not a command, did you mean '--{near}'?"))
+        }
+        [_] => None,
+        several => Some(format!(
+            "'--{name}' is ambiguous, it may be {}",
+            several.join(", ")
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_options_may_be_abbreviated_while_they_are_unambiguous() {
+        let parsed = |line: &[&str]| {
+            let line = std::iter::once("swanctl").chain(line.iter().copied());
+            let matches = command().try_get_matches_from(line).ok()?;
+            let (name, options) = matches.subcommand()?;
+            let text = |id| options.try_get_one::<String>(id).ok().flatten().cloned();
+            Some((name.to_owned(), text("ike"), text("ike-id")))
+        };
+        let plain = |name: &str| Some((name.to_owned(), None, None));
+        assert_eq!(parsed(&["--reload"]), plain("reload-settings"));
+        assert_eq!(parsed(&["--list-sa"]), plain("list-sas"));
+        assert_eq!(parsed(&["--load-al", "--nopr"]), plain("load-all"));
+        assert_eq!(parsed(&["--log"]), plain("log"));
+        assert_eq!(
+            parsed(&["--list-sas", "--ike", "a"])
+                .and_then(|it| it.1)
+                .as_deref(),
+            Some("a")
+        );
+        assert_eq!(
+            parsed(&["--list-sa", "--ike-i", "7"])
+                .and_then(|it| it.2)
+                .as_deref(),
+            Some("7")
+        );
+        assert_eq!(parsed(&["--load"]), None);
+        assert_eq!(parsed(&["--li"]), None);
+    }
+
+    #[test]
+    fn a_word_that_is_no_command_has_a_suggestion() {
+        assert_eq!(
+            meant("--lst-sas").as_deref(),
+            Some("'--lst-sas' is not a command, did you mean '--list-sas'?")
+        );
+        assert_eq!(
+            meant("--load-c").as_deref(),
+            Some("'--load-c' is ambiguous, it may be --load-conns, --load-creds")
+        );
+        assert_eq!(meant("--reload"), None);
+        assert_eq!(meant("--frobnicate"), None);
+    }
 
     #[test]
     fn the_table_makes_a_parser() {

@@ -152,3 +152,47 @@ fn values_are_not_shown_to_who_debugs() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_section_is_laid_over_another() {
+    let text = "charon { port = 1\n threads = 2\n filelog { a { default = 1\n ike = 3\n } } }\ncharon-systemd { port = 7\n filelog { a { \
+        ike = 4\n }\n b { default = 2\n } } }";
+    let settings = Settings::parse(text, "x")
+        .unwrap()
+        .overlaid("charon-systemd", "charon");
+    assert_eq!(settings.get("charon.port"), Some("7"));
+    assert_eq!(settings.get("charon.threads"), Some("2"));
+    assert_eq!(settings.get("charon.filelog.a.ike"), Some("4"));
+    assert_eq!(settings.get("charon.filelog.a.default"), Some("1"));
+    assert_eq!(settings.sections("charon.filelog"), ["a", "b"]);
+    assert_eq!(settings.place("charon.port"), Some("x:6"));
+}
+
+#[test]
+fn nothing_is_laid_over_where_there_is_nothing() {
+    let only = |text: &str| {
+        Settings::parse(text, "x")
+            .unwrap()
+            .overlaid("charon-systemd", "charon")
+    };
+    assert_eq!(only("charon { port = 1\n }").get("charon.port"), Some("1"));
+    assert_eq!(
+        only("charon-systemd { port = 2\n }").get("charon.port"),
+        Some("2")
+    );
+}
+
+#[test]
+fn a_section_inherits_what_it_does_not_set() {
+    let text = "charon { port = 1\n }\nlibstrongswan { port = 2\n threads = 3\n }";
+    let settings = Settings::parse(text, "x")
+        .unwrap()
+        .inheriting("charon", "libstrongswan");
+    assert_eq!(settings.get("charon.port"), Some("1"));
+    assert_eq!(settings.get("charon.threads"), Some("3"));
+    let alone = Settings::parse("libstrongswan { port = 2\n }", "x").unwrap();
+    assert_eq!(
+        alone.inheriting("charon", "libstrongswan").get("charon.port"),
+        Some("2")
+    );
+}

@@ -10,13 +10,14 @@ use plugin_api::log::Group;
 use super::Answer;
 use super::message::Extra;
 use crate::product;
+use crate::program::Program;
 use crate::run::Daemon;
 use crate::sys;
 
-pub(super) fn version() -> Message {
+pub(super) fn version(program: Program) -> Message {
     let system = product::system();
     let mut out = Message::default();
-    out.push_value("daemon", "charon");
+    out.push_value("daemon", program.name());
     out.push_value("version", format_args!("{} {}", product::NAME, product::VERSION));
     out.push_value("sysname", &system.name);
     out.push_value("release", &system.release);

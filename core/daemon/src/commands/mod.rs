@@ -51,7 +51,7 @@ impl Daemon {
             }
         };
         let answer = match verb {
-            "version" => Ok(daemon::version()),
+            "version" => Ok(daemon::version(self.legacy.program)),
             "stats" => Ok(self.stats(&message)),
             "list-sas" => Ok(self.list_sas(&message, reply.as_ref())),
             "list-conns" => Ok(self.list_conns(&message, reply.as_ref())),

@@ -15,20 +15,22 @@ pub const SOCKET: &str = "/run/systemd/journal/socket";
 /// The end of a socket.
 pub struct Journal {
     socket: UnixDatagram,
+    /// The name of the program.
+    tag: &'static str,
 }
 
 impl Journal {
-    /// Connects to the journal.
+    /// Connects to the journal; `tag` is the name of the program.
     ///
     /// # Errors
     ///
     /// If it does not listen there.
-    pub fn connect(path: &Path) -> io::Result<Self> {
+    pub fn connect(path: &Path, tag: &'static str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
         // A journal that does not read loses lines; the daemon does not wait.
         socket.set_nonblocking(true)?;
-        Ok(Self { socket })
+        Ok(Self { socket, tag })
     }
 
     /// Writes a record, one entry for each line of its text.
@@ -38,8 +40,9 @@ impl Journal {
             let mut message = String::new();
             append_escaped(&mut message, text);
             let mut fields = format!(
-                "MESSAGE={message}\nPRIORITY={}\nSYSLOG_IDENTIFIER=charon\nLEVEL={}\nGROUP={}\nTHREAD={}\n",
+                "MESSAGE={message}\nPRIORITY={}\nSYSLOG_IDENTIFIER={}\nLEVEL={}\nGROUP={}\nTHREAD={}\n",
                 priority(line.level),
+                self.tag,
                 line.level,
                 line.group,
                 record.thread

@@ -14,6 +14,7 @@ use super::journal::{self, Journal};
 use super::sinks::{Levels, Precision, Sink, Style};
 use crate::options::truth;
 use crate::privileges::{self, Account};
+use crate::program::Program;
 use crate::sys;
 
 /// Paths that mean a standard stream.
@@ -26,6 +27,8 @@ pub struct Legacy {
     pub use_syslog: bool,
     /// `--debug-<grp> N`.
     pub levels: Levels,
+    /// Whose log it is. That of a service of systemd goes to the journal, unless strongswan.conf says otherwise.
+    pub program: Program,
 }
 
 impl Default for Legacy {
@@ -33,6 +36,7 @@ impl Default for Legacy {
         Self {
             use_syslog: false,
             levels: [1; Group::ALL.len()],
+            program: Program::default(),
         }
     }
 }
@@ -43,7 +47,8 @@ impl Default for Legacy {
 pub fn open(settings: &Settings, legacy: &Legacy, account: Option<&Account>) -> (Vec<Sink>, Vec<String>) {
     let mut sinks = Vec::new();
     let mut problems = Vec::new();
-    let identifier = settings.get("charon.syslog.identifier").map(str::to_owned);
+    let tag = legacy.program.name();
+    let identifier = settings.get("charon.syslog.identifier").unwrap_or(tag);
     for name in settings.sections("charon.filelog") {
         let section = Section {
             settings,
@@ -70,7 +75,7 @@ pub fn open(settings: &Settings, legacy: &Legacy, account: Option<&Account>) -> 
                 continue;
             }
         };
-        open_syslog(identifier.as_deref());
+        open_syslog(identifier);
         let style = Style {
             ike_name: section.flag("ike_name"),
             log_level: section.flag("log_level"),
@@ -80,22 +85,14 @@ pub fn open(settings: &Settings, legacy: &Legacy, account: Option<&Account>) -> 
         let levels = section.levels(&mut problems);
         sinks.push(Sink::syslog(facility, map_level, levels, style));
     }
-    if settings.sections("charon").iter().any(|name| name == "journal") {
-        let section = Section {
-            settings,
-            path: "charon.journal".to_owned(),
-        };
-        let path = section.text("path").unwrap_or(journal::SOCKET);
-        match Journal::connect(Path::new(path)) {
-            Ok(journal) => sinks.push(Sink::journal(journal, section.levels(&mut problems))),
-            Err(error) => problems.push(format!(
-                "charon.journal: cannot connect to '{path}' for the log: {error}"
-            )),
-        }
+    let journal = open_journal(settings, legacy.program, &mut problems);
+    let silent = matches!(journal, Journaling::Silent);
+    if let Journaling::To(sink) = journal {
+        sinks.push(*sink);
     }
-    // Also where none of them could be opened: a daemon must not be mute.
-    if sinks.is_empty() {
-        open_syslog(identifier.as_deref());
+    // Also where none of them could be opened: a daemon must not be mute, unless that was asked for.
+    if sinks.is_empty() && !(silent && problems.is_empty()) {
+        open_syslog(identifier);
         if !legacy.use_syslog {
             sinks.push(Sink::stdout(legacy.levels, Style::default()));
         }
@@ -113,6 +110,42 @@ pub fn open(settings: &Settings, legacy: &Legacy, account: Option<&Account>) -> 
         ));
     }
     (sinks, problems)
+}
+
+/// What becomes of the journal.
+enum Journaling {
+    /// It is not asked for, or cannot be reached.
+    Not,
+    /// It is asked for, without any line.
+    Silent,
+    To(Box<Sink>),
+}
+
+fn open_journal(settings: &Settings, program: Program, problems: &mut Vec<String>) -> Journaling {
+    let section = Section {
+        settings,
+        path: "charon.journal".to_owned(),
+    };
+    let named = settings.sections("charon").iter().any(|name| name == "journal");
+    if !named && program == Program::Charon {
+        return Journaling::Not;
+    }
+    let levels = section.levels(problems);
+    if levels.iter().all(|level| *level < 0) {
+        return Journaling::Silent;
+    }
+    let path = section.text("path").unwrap_or(journal::SOCKET);
+    match Journal::connect(Path::new(path), program.name()) {
+        Ok(journal) => Journaling::To(Box::new(Sink::journal(journal, levels))),
+        Err(error) => {
+            if named {
+                problems.push(format!(
+                    "charon.journal: cannot connect to '{path}' for the log: {error}"
+                ));
+            }
+            Journaling::Not
+        }
+    }
 }
 
 /// Whether strongswan.conf has loggers, so that levels cannot be changed by a command.
@@ -194,11 +227,9 @@ fn open_file(path: &Path, append: bool, account: Option<&Account>) -> io::Result
     options.create(true).truncate(!append).open(path)
 }
 
-fn open_syslog(identifier: Option<&str>) {
+fn open_syslog(identifier: &str) {
     static IDENTIFIER: OnceLock<CString> = OnceLock::new();
-    sys::open_syslog(
-        IDENTIFIER.get_or_init(|| CString::new(identifier.unwrap_or("charon")).unwrap_or_default()),
-    );
+    sys::open_syslog(IDENTIFIER.get_or_init(|| CString::new(identifier).unwrap_or_default()));
 }
 
 struct Section<'a> {

@@ -11,6 +11,7 @@ use super::format::{Precision, Style, append};
 use super::sinks::Sink;
 use super::targets::Legacy;
 use super::{Logger, Pause, Record, targets};
+use crate::program::Program;
 
 fn record(text: &str) -> Record {
     let line = LogLine {
@@ -326,4 +327,26 @@ fn a_full_queue_holds_up_nothing() {
     }
     logger.then(Box::new(move || done.send(()).unwrap()));
     assert_eq!(wait.try_recv(), Ok(()));
+}
+
+#[test]
+fn a_silent_journal_is_not_connected_to_and_nothing_takes_its_place() {
+    let open = |text: &str, program| {
+        let settings = Settings::parse(text, "strongswan.conf").expect("it parses");
+        let legacy = Legacy {
+            program,
+            ..Legacy::default()
+        };
+        let (sinks, problems) = targets::open(&settings, &legacy, None);
+        (sinks.len(), problems)
+    };
+    let silent = "charon { journal {\n default = -1\n path = /nowhere/journal\n } }";
+    for program in [Program::Charon, Program::Systemd] {
+        assert_eq!(open(silent, program), (0, Vec::new()));
+    }
+    let (_, problems) = open(
+        "charon { journal { path = /nowhere/journal\n } }",
+        Program::Charon,
+    );
+    assert!(problems[0].starts_with("charon.journal: cannot connect to '/nowhere/journal'"));
 }

@@ -7,11 +7,8 @@ use config::settings::Settings;
 /// Rust comes before liboqs's, which is faster, but C. The kernel's IPsec comes before that of user space, which serves where
 /// the kernel has none.
 pub const DEFAULT_LOAD: &str = "aws-lc aes des sha2 sha1 md5 random nonce gmp curve25519 curve448 brainpool ml \
-                                xcbc cmac hmac ctr ccm gcm chapoly camellia frodo oqs kyber-round2 ntru saber kernel-netlink kernel-libipsec attr resolve socket-default \
-                                stroke vici updown counters";
-
-/// Parts of the daemon that the list names like plugins.
-const BUILTIN: [&str; 1] = ["socket-default"];
+                                xcbc cmac hmac ctr ccm gcm chapoly camellia frodo oqs kyber-round2 ntru saber \
+                                kernel-netlink kernel-libipsec attr resolve socket-default stroke vici updown counters";
 
 /// A plugin that is to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,27 +19,26 @@ pub struct Wanted {
     pub critical: bool,
 }
 
-/// Whether it is a part of the daemon.
-pub(super) fn is_builtin(wanted: &Wanted) -> bool {
-    BUILTIN.contains(&wanted.name.as_str())
-}
-
-/// The list, without what is switched off or named twice.
+/// The list, without what is switched off or named twice. What `charon.load_extra` names comes last.
 pub(super) fn wanted(settings: &Settings) -> Vec<Wanted> {
-    let modular = settings.get("charon.load_modular").is_some_and(is_yes);
-    let names: Vec<String> = if modular {
+    let words = |list: &str| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let mut names = if is_modular(settings) {
         modular_names(settings)
     } else {
-        let list = settings.get("charon.load").unwrap_or(DEFAULT_LOAD);
-        list.split_whitespace().map(str::to_owned).collect()
+        words(settings.get("charon.load").unwrap_or(DEFAULT_LOAD))
     };
+    names.extend(words(settings.get("charon.load_extra").unwrap_or_default()));
     let mut ranked: Vec<(i64, Wanted)> = Vec::new();
     for name in names {
         let (name, critical) = match name.strip_suffix('!') {
             Some(name) => (name, true),
             None => (name.as_str(), false),
         };
-        if name.is_empty() || ranked.iter().any(|(_, known)| known.name == name) {
+        if let Some((_, known)) = ranked.iter_mut().find(|(_, known)| known.name == name) {
+            known.critical |= critical;
+            continue;
+        }
+        if name.is_empty() {
             continue;
         }
         if let Some(priority) = priority(settings, name, true) {
@@ -58,6 +54,40 @@ pub(super) fn wanted(settings: &Settings) -> Vec<Wanted> {
     // Stable: equal priorities keep the order of the list.
     ranked.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
     ranked.into_iter().map(|(_, wanted)| wanted).collect()
+}
+
+/// Whether the sections of `charon.plugins` are the list.
+fn is_modular(settings: &Settings) -> bool {
+    settings.get("charon.load_modular").is_some_and(is_yes)
+}
+
+/// Whether the list is a default of ours, which names each plugin itself.
+pub(super) fn is_default(settings: &Settings) -> bool {
+    !is_modular(settings) && settings.get("charon.load").is_none()
+}
+
+/// Whether a plugin that no list names may be loaded.
+pub(super) fn is_allowed(settings: &Settings, name: &str) -> bool {
+    priority(settings, name, true).is_some()
+}
+
+/// What to do to have plugins loaded as well.
+pub(crate) fn advice(settings: &Settings, plugins: &[&str]) -> String {
+    if is_modular(settings) {
+        let keys: Vec<_> = plugins
+            .iter()
+            .map(|plugin| format!("charon.plugins.{plugin}.load = yes"))
+            .collect();
+        return format!("charon.load_modular is set, so set {}", keys.join(" and "));
+    }
+    let names = plugins.join(" ");
+    if is_default(settings) {
+        return format!("see above why {names} of the default list cannot be loaded");
+    }
+    let place = settings.place("charon.load").unwrap_or("strongswan.conf");
+    format!(
+        "add {names} to charon.load ({place}), or remove it and name what the default list lacks in charon.load_extra"
+    )
 }
 
 /// The rank that `charon.plugins.NAME.load` gives, or none if it switches the plugin off.
@@ -99,7 +129,10 @@ fn modular_names(settings: &Settings) -> Vec<String> {
 }
 
 fn is_yes(text: &str) -> bool {
-    matches!(text, "1" | "yes" | "true" | "enabled")
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "1" | "yes" | "true" | "enabled"
+    )
 }
 
 #[cfg(test)]
@@ -135,6 +168,44 @@ mod tests {
             ),
             ["d", "b", "c"]
         );
+    }
+
+    #[test]
+    fn extra_plugins_come_after_the_list_whichever_it_is() {
+        assert_eq!(
+            names("charon { load = a b\n load_extra = c b!\n }"),
+            ["a", "b!", "c"]
+        );
+        let defaults = names("charon { load_extra = mykem metrics\n }").join(" ");
+        assert_eq!(defaults, names("").join(" ") + " mykem metrics");
+        let modular = "charon { load_modular = yes\n load_extra = mykem\n plugins { a { load = yes\n } } }";
+        assert_eq!(names(modular), ["a", "mykem"]);
+    }
+
+    #[test]
+    fn the_advice_fits_the_way_of_loading() {
+        let advice = |text: &str| {
+            let settings = Settings::parse(text, "strongswan.conf").expect("it parses");
+            advice(&settings, &["sha1", "nonce"])
+        };
+        assert_eq!(
+            advice("charon { load_modular = yes\n }"),
+            "charon.load_modular is set, so set charon.plugins.sha1.load = yes and charon.plugins.nonce.load = yes"
+        );
+        assert_eq!(
+            advice("charon {\n load = mykem\n }"),
+            "add sha1 nonce to charon.load (strongswan.conf:2), or remove it and name what the default list lacks in \
+             charon.load_extra"
+        );
+    }
+
+    #[test]
+    fn the_default_list_is_documented() {
+        let document = include_str!("../../../../etc/strongswan.d/charon.conf");
+        let lines = document.lines().map(|line| line.trim_start_matches([' ', '#']));
+        let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+        let list: Vec<&str> = DEFAULT_LOAD.split_whitespace().collect();
+        assert!(words.windows(list.len()).any(|words| words == list));
     }
 
     #[test]

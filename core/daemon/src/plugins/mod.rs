@@ -1,20 +1,33 @@
 //! Plugins: which are wanted, their libraries, and which of their features can be had.
 
+mod asked;
 mod elf;
 mod library;
 mod list;
+mod names;
 mod resolve;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::settings::Settings;
+use config::strongswan_conf::check;
 use plugin_api::log::Group;
 use plugin_api::{FeatureName, Host, RandomQuality};
 
 use crate::loaded::Plugin;
 
+pub use asked::Asked;
+pub(crate) use list::advice;
 pub use list::{DEFAULT_LOAD, Wanted};
+
+/// What a list brought.
+pub struct List {
+    /// Plugins with their features, in the order of preference.
+    pub plugins: Vec<Plugin>,
+    /// The names of the list, each with what does its work.
+    pub asked: Vec<Asked>,
+}
 
 /// Loads what strongswan.conf names. What cannot be loaded costs one log line, and itself.
 ///
@@ -26,69 +39,67 @@ pub fn load(
     directories: &[PathBuf],
     host: &Arc<dyn Host>,
 ) -> Result<Vec<Plugin>, String> {
-    let wanted = list::wanted(settings);
-    let candidates = ask_all(&wanted, directories, host)?;
-    let plugins = resolve::resolve(candidates, &|level, line: &str| host.log(Group::Lib, level, line))?;
-    indispensable(&plugins)?;
-    Ok(plugins)
+    Ok(load_list(settings, directories, host)?.plugins)
 }
 
-/// Asks the libraries for their features, in the order of the list. One after the other: the dynamic linker opens one at a
-/// time, and waking up a thread for that takes longer than asking the last one meanwhile saves.
-fn ask_all(
-    wanted: &[Wanted],
-    directories: &[PathBuf],
-    host: &Arc<dyn Host>,
-) -> Result<Vec<resolve::Candidate>, String> {
-    let mut candidates = Vec::new();
-    for wanted in wanted {
-        let Wanted { name, critical } = wanted;
-        if list::is_builtin(wanted) {
-            candidates.push(resolve::Candidate::builtin(name));
-            continue;
-        }
-        match library::features(name, directories, host) {
-            Ok(features) => candidates.push(resolve::Candidate::new(name.clone(), *critical, features)),
-            Err(refusal) => {
-                host.log(
-                    Group::Lib,
-                    1,
-                    &format!("plugin '{name}': failed to load - {}", refusal.reason),
-                );
-                if !refusal.details.is_empty() {
-                    host.log(Group::Lib, 3, &refusal.details);
-                }
-                if *critical {
-                    return Err(format!("loading critical plugin '{name}' failed"));
-                }
-            }
-        }
+/// The same, with the list as it was written.
+///
+/// # Errors
+///
+/// See [`load`].
+pub fn load_list(settings: &Settings, directories: &[PathBuf], host: &Arc<dyn Host>) -> Result<List, String> {
+    let mut loader = asked::Loader::new(settings, directories, host);
+    for wanted in list::wanted(settings) {
+        loader.ask(&wanted)?;
     }
-    Ok(candidates)
+    loader.add_other_kernel_interface();
+    let (candidates, asked) = loader.finish();
+    let plugins = resolve::resolve(candidates, &|level, line: &str| host.log(Group::Lib, level, line))?;
+    indispensable(&plugins, settings)?;
+    Ok(List { plugins, asked })
 }
 
-/// What the daemon itself depends on.
-fn indispensable(plugins: &[Plugin]) -> Result<(), String> {
+/// What a section of `charon.plugins` is named after.
+pub(crate) fn kind(settings: &Settings, directories: &[PathBuf], name: &str) -> check::Plugin {
+    let wanted = || list::wanted(settings).iter().any(|wanted| wanted.name == name);
+    if names::work(name).is_some() {
+        check::Plugin::Known
+    } else if find(name, directories).is_some() || wanted() {
+        check::Plugin::Foreign
+    } else {
+        check::Plugin::Unknown(names::nearest(name))
+    }
+}
+
+/// What the daemon itself depends on, each with plugins that provide it.
+fn indispensable(plugins: &[Plugin], settings: &Settings) -> Result<(), String> {
     let needed = [
         (FeatureName::Hasher(iana::HashAlgorithm::SHA1), "sha1"),
         (FeatureName::Random(RandomQuality::Strong), "random"),
         (FeatureName::NonceGenerator, "nonce"),
-        (FeatureName::Custom("kernel-ipsec".into()), "kernel-libipsec"),
         (FeatureName::Custom("kernel-net".into()), "kernel-netlink"),
+        (FeatureName::Custom("kernel-ipsec".into()), "kernel-netlink"),
         (FeatureName::Custom("socket".into()), "socket-default"),
     ];
-    for (name, plugin) in needed {
-        let provided = plugins
-            .iter()
-            .flat_map(|plugin| &plugin.features)
-            .any(|offered| offered.name == name && offered.loaded);
-        if !provided {
-            return Err(format!(
-                "no loaded plugin provides {name}; add one that does, like '{plugin}', to charon.load"
-            ));
-        }
+    let features = || plugins.iter().flat_map(|plugin| &plugin.features);
+    let missing: Vec<_> = needed
+        .iter()
+        .filter(|(name, _)| !features().any(|offered| offered.name == *name && offered.loaded))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let mut providers: Vec<&str> = missing.iter().map(|(_, plugin)| *plugin).collect();
+    providers.dedup();
+    let names: Vec<_> = missing
+        .iter()
+        .map(|(name, plugin)| format!("{name} ({plugin})"))
+        .collect();
+    Err(format!(
+        "no loaded plugin provides {}; {}",
+        names.join(", "),
+        advice(settings, &providers)
+    ))
 }
 
 /// A plugin's file: `libcharon_<name>.so` with underscores for hyphens, or `<name>.so`.

@@ -10,6 +10,8 @@ pub(super) struct Candidate {
     critical: bool,
     features: Vec<Feature>,
     builtin: bool,
+    /// Whether no list names it.
+    unnamed: bool,
 }
 
 impl Candidate {
@@ -19,7 +21,25 @@ impl Candidate {
             critical,
             features,
             builtin: false,
+            unnamed: false,
         }
+    }
+
+    /// One that no list names, for what others cannot do.
+    pub(super) fn unnamed(self) -> Self {
+        Self {
+            unnamed: true,
+            ..self
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes it critical if it is not yet.
+    pub(super) fn demand(&mut self, critical: bool) {
+        self.critical |= critical;
     }
 
     /// A part of the daemon that is listed like a plugin.
@@ -29,6 +49,7 @@ impl Candidate {
             critical: false,
             features: Vec::new(),
             builtin: true,
+            unnamed: false,
         }
     }
 }
@@ -111,6 +132,7 @@ pub(super) fn resolve(candidates: Vec<Candidate>, log: &dyn Fn(i8, &str)) -> Res
             plugins.push(Plugin {
                 name: candidate.name,
                 critical: candidate.critical,
+                unnamed: candidate.unnamed,
                 features,
             });
         } else {

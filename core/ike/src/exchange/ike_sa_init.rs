@@ -122,7 +122,9 @@ impl IkeSa {
         if offer.proposals.iter().any(Proposal::has_additional) {
             payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
         }
-        push_vendor_id(shared, &mut payloads);
+        let private = self.config.as_ref();
+        let private = private.is_some_and(|config| proposals::uses_private(shared, config));
+        push_vendor_id(shared, &mut payloads, private);
         negotiation.init_request = self.send_init_message(shared, false, payloads);
         self.negotiation = Some(negotiation);
     }
@@ -374,7 +376,11 @@ impl IkeSa {
             );
         }
         if self.natt.remote {
-            log!(shared, self, Ike, 1, "remote host is behind NAT");
+            let faked = match self.natt.fake {
+                true => ", or fakes it to have ESP in UDP, as this host does",
+                false => "",
+            };
+            log!(shared, self, Ike, 1, "remote host is behind NAT{faked}");
         }
         if self.natt.fake && !self.natt.local && !self.natt.remote {
             log!(
@@ -461,8 +467,10 @@ pub(crate) fn signature_hashes(shared: &Shared) -> Payload {
     status(NotifyType::SIGNATURE_HASH_ALGORITHMS, data)
 }
 
-pub(crate) fn push_vendor_id(shared: &Shared, payloads: &mut Vec<Payload>) {
-    if shared.settings.send_vendor_id {
+/// Adds the vendor ID if it is always sent, or if private-use numbers are of no use without it.
+pub(crate) fn push_vendor_id(shared: &Shared, payloads: &mut Vec<Payload>, private: bool) {
+    let settings = &shared.settings;
+    if settings.send_vendor_id || settings.announce_private && private {
         payloads.push(Payload::VendorId(VendorId {
             data: STRONGSWAN_VENDOR_ID.to_vec(),
         }));

@@ -253,7 +253,9 @@ impl IkeSa {
             payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
         }
         payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
-        push_vendor_id(shared, &mut payloads);
+        // Who sent it wants it: which connection that is for turns out later, and may be in a CHILD_SA of it.
+        let private = self.peer.strongswan || proposal.transforms.iter().any(|it| it.is_private());
+        push_vendor_id(shared, &mut payloads, private);
         let response = self.send_init_message(shared, true, payloads);
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.init_response = response;
