@@ -15,6 +15,7 @@ mod netns {
     mod demands;
     mod failures;
     mod families;
+    mod files;
     mod inactivity;
     mod kems;
     mod metrics;
