@@ -16,6 +16,7 @@ mod netns {
     mod drop_in;
     mod failures;
     mod families;
+    mod files;
     mod inactivity;
     mod kems;
     mod metrics;

@@ -5,6 +5,7 @@ mod sim {
     mod alerts;
     mod childless;
     mod demands;
+    mod files;
     mod flood;
     mod generations;
     mod handshake;

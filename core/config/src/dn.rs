@@ -1,5 +1,7 @@
 //! Distinguished names: from `C=CH, O=x, CN=y` to DER and back (X.501, RFC 4514 for escapes).
 
+use crate::octets;
+
 /// Attribute types by their usual abbreviations; of several for one type the first is printed.
 const TYPES: [(&str, &[u8]); 26] = [
     ("C", &[0x55, 4, 6]),
@@ -48,20 +50,20 @@ pub(crate) fn parse(text: &str) -> Option<Vec<u8>> {
     for part in split(text, separator) {
         let (kind, value) = part.split_once('=')?;
         let oid = attribute_type(kind.trim())?;
-        let value = unescaped(value)?;
+        let value = octets::release(&unescaped(value)?);
         if value.is_empty() {
             return None;
         }
         let printable = value
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&c));
+            .iter()
+            .all(|c| c.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(c));
         let string = match oid.as_slice() {
             // Email and DC (RFC 5280, appendix A; RFC 4519, 2.4).
             [0x2a, .., 9, 1] | [9, .., 1, 25] if value.is_ascii() => IA5,
             _ if printable => PRINTABLE,
             _ => UTF8,
         };
-        let attribute = [tlv(OID, &oid)?, tlv(string, value.as_bytes())?].concat();
+        let attribute = [tlv(OID, &oid)?, tlv(string, &value)?].concat();
         names.extend(tlv(SET, &tlv(SEQUENCE, &attribute)?)?);
     }
     tlv(SEQUENCE, &names)
@@ -162,7 +164,7 @@ pub(crate) fn to_text(der: &[u8]) -> Option<String> {
             None => to_dotted(oid)?,
         };
         name.push('=');
-        for c in String::from_utf8_lossy(value).chars() {
+        for c in octets::hold(value).chars() {
             if matches!(c, ',' | '=' | '\\') {
                 name.push('\\');
             }

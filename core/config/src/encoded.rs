@@ -3,13 +3,13 @@
 use crate::identity::hex;
 use crate::secret::SharedSecret;
 
-/// What follows `0x` or `0s`; none if the text begins with neither.
+/// What follows `0x` or `0s`, in any case of letters; none if the text begins with neither.
 pub fn decode(text: &str) -> Option<Result<SharedSecret, &'static str>> {
-    if let Some(digits) = text.strip_prefix("0x") {
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         let octets = hex(digits).ok_or("expected pairs of hexadecimal digits after 0x");
         return Some(octets.map(SharedSecret::new));
     }
-    let digits = text.strip_prefix("0s")?;
+    let digits = text.strip_prefix("0s").or_else(|| text.strip_prefix("0S"))?;
     let octets = base64(digits).ok_or("expected base64 after 0s");
     Some(octets.map(SharedSecret::new))
 }

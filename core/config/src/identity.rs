@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use iana::{IdType, TrafficSelector};
 
 use crate::dn::{self, Fit};
-use crate::selector;
+use crate::{octets, selector};
 
 /// Types without a place in IKEv2 that configuration files can name, and secrets be selected by (RFC 2407, 4.6.2.1).
 const IPV4_ADDR_SUBNET: IdType = IdType(4);
@@ -68,7 +68,7 @@ impl Identity {
         }
         if text.contains('=') {
             return dn::parse(text).map_or_else(
-                || key_id(text.as_bytes()),
+                || key_id(&octets::release(text)),
                 |der| Self::new(IdType::DER_ASN1_DN, der),
             );
         }
@@ -77,12 +77,12 @@ impl Identity {
                 return key_id(&octets);
             }
             return match rest.strip_prefix('@') {
-                Some(user) => Self::new(IdType::RFC822_ADDR, user.into()),
-                None => Self::new(IdType::FQDN, rest.into()),
+                Some(user) => Self::new(IdType::RFC822_ADDR, octets::release(user)),
+                None => Self::new(IdType::FQDN, octets::release(rest)),
             };
         }
         if text.contains('@') {
-            return Self::new(IdType::RFC822_ADDR, text.into());
+            return Self::new(IdType::RFC822_ADDR, octets::release(text));
         }
         match text {
             "" | "%any" | "%any6" | "0.0.0.0" | "*" | "::" | "0::0" => Self::any(),
@@ -90,13 +90,49 @@ impl Identity {
                 Ok(address) => Self::address(address),
                 Err(_) => network(text).unwrap_or_else(|| {
                     if text.contains(':') {
-                        key_id(text.as_bytes())
+                        key_id(&octets::release(text))
                     } else {
-                        Self::new(IdType::FQDN, text.into())
+                        Self::new(IdType::FQDN, octets::release(text))
                     }
                 }),
             },
         }
+    }
+
+    /// An identity as configuration files write it, unless it is a mistake that would pass for an identity of another
+    /// type, or of nobody.
+    ///
+    /// # Errors
+    ///
+    /// With what is wrong with it.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let identity = Self::parse(text);
+        let text = text.trim();
+        let shown = octets::shown(text);
+        if !identity.is_any() && identity.data.is_empty() {
+            return Err(format!(
+                "'{shown}' is empty behind its prefix, expected an identity"
+            ));
+        }
+        let hexadecimal = text.strip_prefix("@#").or_else(|| {
+            let (prefix, value) = text.split_once(':')?;
+            value.strip_prefix('#').filter(|_| has_type(prefix))
+        });
+        if hexadecimal.is_some_and(|digits| hex(digits).is_none()) {
+            return Err(format!(
+                "'{shown}' has no pairs of hexadecimal digits behind its '#'"
+            ));
+        }
+        let prefix = text.split_once(':').map(|(prefix, _)| prefix);
+        if typed(text).is_none() && prefix.is_some_and(has_type) {
+            return Err(format!("'{shown}' is not of the type that its prefix says"));
+        }
+        if identity.kind == IdType::FQDN && is_nearly_an_address(text) {
+            return Err(format!(
+                "'{shown}' is not an address, subnet or range; write '@{shown}' if it is a name"
+            ));
+        }
+        Ok(identity)
     }
 
     /// The address, if it is one.
@@ -190,10 +226,23 @@ fn key_id(octets: &[u8]) -> Identity {
     Identity::new(IdType::KEY_ID, octets.to_vec())
 }
 
-/// `fqdn:`, `keyid:` and the like before the value; a `#` after the colon makes it hexadecimal.
-fn typed(text: &str) -> Option<Identity> {
-    let (prefix, value) = text.split_once(':')?;
-    let kind = match prefix {
+/// Whether a text without a prefix consists of four numbers and what a subnet or range has besides.
+fn is_nearly_an_address(text: &str) -> bool {
+    let start = text.split(['/', '-']).next().unwrap_or_default();
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
+    let all = text
+        .bytes()
+        .all(|octet| octet.is_ascii_digit() || b"./-".contains(&octet));
+    all && start.split('.').count() == 4 && start.split('.').all(digits)
+}
+
+fn has_type(prefix: &str) -> bool {
+    kind_of(prefix).is_some()
+}
+
+/// The type that a prefix stands for.
+fn kind_of(prefix: &str) -> Option<IdType> {
+    Some(match prefix {
         "ipv4" => IdType::IPV4_ADDR,
         "ipv6" => IdType::IPV6_ADDR,
         "ipv4net" => IPV4_ADDR_SUBNET,
@@ -206,7 +255,13 @@ fn typed(text: &str) -> Option<Identity> {
         "asn1gn" | "xmppaddr" => IdType::DER_ASN1_GN,
         "keyid" => IdType::KEY_ID,
         _ => return None,
-    };
+    })
+}
+
+/// `fqdn:`, `keyid:` and the like before the value; a `#` after the colon makes it hexadecimal.
+fn typed(text: &str) -> Option<Identity> {
+    let (prefix, value) = text.split_once(':')?;
+    let kind = kind_of(prefix)?;
     if let Some(octets) = value.strip_prefix('#').and_then(hex) {
         return Some(Identity::new(kind, octets));
     }
@@ -218,7 +273,7 @@ fn typed(text: &str) -> Option<Identity> {
         IPV4_ADDR_SUBNET | IPV6_ADDR_SUBNET | IPV4_ADDR_RANGE | IPV6_ADDR_RANGE => {
             return network(value).filter(|identity| identity.kind == kind);
         }
-        _ => value.into(),
+        _ => octets::release(value),
     };
     Some(Identity::new(kind, data))
 }
@@ -257,7 +312,7 @@ fn numbered(text: &str) -> Option<Identity> {
     let data = value
         .strip_prefix('#')
         .and_then(hex)
-        .unwrap_or_else(|| value.into());
+        .unwrap_or_else(|| octets::release(value));
     Some(Identity::new(IdType(number.parse().ok()?), data))
 }
 
@@ -305,7 +360,7 @@ impl fmt::Display for Identity {
             },
             IdType::FQDN | IdType::RFC822_ADDR => escaped(f, &self.data),
             IdType::DER_ASN1_DN => match dn::to_text(&self.data) {
-                Some(text) => escaped(f, text.as_bytes()),
+                Some(text) => escaped(f, &octets::release(&text)),
                 None => f.write_str("(invalid ID_DER_ASN1_DN)"),
             },
             IPV4_ADDR_SUBNET | IPV6_ADDR_SUBNET | IPV4_ADDR_RANGE | IPV6_ADDR_RANGE => {
@@ -387,6 +442,58 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_would_be_another_identity_than_was_meant_is_a_mistake() {
+        for text in [
+            "@",
+            "@#",
+            "@#0",
+            "@#xyz",
+            "keyid:",
+            "keyid:#0",
+            "ipv4:moon",
+            "ipv6:10.0.0.1",
+            "asn1dn:moon",
+            "192.168.0.300",
+            "10.1.0.0/33",
+            "10.1.0.9-10.1.0.1",
+        ] {
+            assert!(Identity::read(text).is_err(), "{text}");
+        }
+        for text in [
+            "%any",
+            "moon",
+            "@#0a0b",
+            "keyid:#0a",
+            "@192.168.0.300",
+            "1.2.3",
+            "02:42:ac:11:00:02",
+            "a@b",
+            "C=CH, CN=moon",
+            "192.168.0.2,192.168.0.7",
+        ] {
+            assert_eq!(Identity::read(text), Ok(Identity::parse(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn octets_that_are_no_text_stay() {
+        for (octets, data) in [
+            (&b"g\xe4te.example.org"[..], &b"g\xe4te.example.org"[..]),
+            (b"@g\xe4te", b"g\xe4te"),
+            (b"keyid:\xff", b"\xff"),
+            (b"p\xe4ul@example.org", b"p\xe4ul@example.org"),
+        ] {
+            assert_eq!(Identity::parse(&octets::hold(octets)).data, data);
+        }
+        let dn = Identity::parse(&octets::hold(b"C=CH, CN=M\xfcller"));
+        assert_eq!(dn.kind, IdType::DER_ASN1_DN);
+        assert!(
+            dn.data.ends_with(b"M\xfcller") && dn.to_string() == "C=CH, CN=M\\xfcller",
+            "{dn}"
+        );
     }
 
     #[test]

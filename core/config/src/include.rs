@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::octets;
+
 /// Files that one configuration may consist of; more is a circle or a fan of includes that would never end.
 pub(crate) const MAX_FILES: usize = 1000;
 
@@ -56,9 +58,19 @@ pub(crate) fn matching(pattern: &str, from: &Path) -> Result<Vec<PathBuf>, Hidde
     Ok(files)
 }
 
+/// What is said of an include that matches nothing: it may be mistyped.
+pub(crate) fn nothing(pattern: &str, place: &str) -> String {
+    format!("no files found matching '{}' ({place})", octets::shown(pattern))
+}
+
+/// Whether a pattern may well match nothing.
+pub(crate) fn has_wildcards(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '['])
+}
+
 /// The part of a pattern without wildcards.
 fn place(pattern: &str, from: &Path) -> PathBuf {
-    let wild = |part: &std::ffi::OsStr| part.to_string_lossy().contains(['*', '?', '[']);
+    let wild = |part: &std::ffi::OsStr| has_wildcards(&part.to_string_lossy());
     let parts = Path::new(pattern).iter().take_while(|part| !wild(part));
     from.parent()
         .unwrap_or(Path::new(""))

@@ -24,8 +24,8 @@ impl Number {
     /// Reads it: decimal, with `0x` or a leading `0`, or a word with `%`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
-            "%unique" => Some(Self::Unique),
-            "%unique-dir" => Some(Self::UniqueDir),
+            _ if text.eq_ignore_ascii_case("%unique") => Some(Self::Unique),
+            _ if text.eq_ignore_ascii_case("%unique-dir") => Some(Self::UniqueDir),
             _ => number(text).map(Self::Fixed),
         }
     }
@@ -96,7 +96,7 @@ impl SetMark {
     /// If it is nothing of the kind.
     pub fn parse(text: &str) -> Result<Option<Self>, NotAMark> {
         let (value, mask) = masked(text)?;
-        if value == "%same" {
+        if value.eq_ignore_ascii_case("%same") {
             return Ok(Some(Self::Same { mask }));
         }
         let value = number(value).ok_or(NotAMark)? & mask;
@@ -204,6 +204,8 @@ pub struct KernelOptions {
     pub copy_ecn: bool,
     /// Which way the DSCP is copied.
     pub copy_dscp: CopyDscp,
+    /// Whether HMAC_SHA2_256_128 is truncated to 96 bits, as peers expect that follow a draft.
+    pub sha256_96: bool,
 }
 
 impl Default for KernelOptions {
@@ -219,6 +221,7 @@ impl Default for KernelOptions {
             copy_df: true,
             copy_ecn: true,
             copy_dscp: CopyDscp::Out,
+            sha256_96: false,
         }
     }
 }

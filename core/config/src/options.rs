@@ -56,7 +56,7 @@ pub struct Options {
 impl Options {
     /// Reads them; what does not read keeps its default, with a warning that names file and line.
     pub fn from_settings(settings: &Settings) -> (Self, Vec<String>) {
-        let mut warnings = Vec::new();
+        let mut warnings = settings.notes().to_vec();
         let seconds = Duration::from_secs;
         let redirect_to = gateway(settings, &mut warnings);
         let options = Self {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use iana::{IpProtocol, TrafficSelector};
 
 use crate::connection::{Host, SelectorSpec};
+use crate::{kernel, octets, services};
 
 /// A comma list of [`one`]s.
 ///
@@ -12,7 +13,8 @@ use crate::connection::{Host, SelectorSpec};
 ///
 /// For the first that is none.
 pub fn list(text: &str) -> Result<Vec<SelectorSpec>, String> {
-    text.split(',').map(|part| one(part.trim())).collect()
+    let parts = text.split(',').map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(one).collect()
 }
 
 /// A selector: `10.1.0.0/16`, `10.2.0.1[tcp/80]`, `dynamic[udp]`.
@@ -35,7 +37,8 @@ pub fn one(text: &str) -> Result<SelectorSpec, String> {
         return Ok(SelectorSpec::Dynamic { protocol, ports });
     }
     let mut selector = addresses_of(addresses).ok_or_else(|| {
-        format!("'{addresses}' is no subnet, range or address, expected one like 10.1.0.0/16")
+        let shown = octets::shown(addresses);
+        format!("'{shown}' is not a subnet, range or address, expected one like 10.1.0.0/16")
     })?;
     (selector.protocol, selector.start_port, selector.end_port) = (protocol, ports.0, ports.1);
     Ok(SelectorSpec::Fixed(selector))
@@ -60,57 +63,59 @@ pub fn addresses_of(text: &str) -> Option<TrafficSelector> {
     text.parse().ok().map(TrafficSelector::host)
 }
 
-/// `tcp`, `udp/53`, `6/1000-2000`, `any/any`, `%any/opaque`.
+/// `tcp`, `udp/53`, `6/1000-2000`, `tcp/mysql`, `any/any`, `%any/opaque`; for ICMP the type, or type and code as one
+/// number: `icmp/8`.
 pub(crate) fn protocol_and_ports(text: &str) -> Result<(u8, (u16, u16)), String> {
     let (protocol, port) = text.split_once('/').unwrap_or((text, ""));
     let protocol = match protocol.trim() {
         "" | "any" | "%any" => 0,
-        name => name
-            .parse()
-            .ok()
-            .or_else(|| {
-                IpProtocol::ALL
-                    .iter()
-                    .find(|known| known.name() == Some(name))
-                    .map(|known| known.0)
-            })
-            .or(if name == "ipv6-icmp" || name == "icmp6" {
-                Some(58)
-            } else {
-                None
-            })
-            .ok_or_else(|| format!("# bad protocol: {name}"))?,
+        name => number(name)
+            .and_then(|number| u8::try_from(number).ok())
+            .or_else(|| services::protocol(name))
+            .ok_or_else(|| {
+                format!(
+                    "'{}' is not a protocol that /etc/protocols has",
+                    octets::shown(name)
+                )
+            })?,
     };
+    let is_icmp = matches!(IpProtocol(protocol), IpProtocol::ICMP | IpProtocol::ICMPV6);
     let port = port.trim();
     let ports = match port {
-        "" | "any" | "%any" | "0" => (0, u16::MAX),
+        "" | "any" | "%any" => (0, u16::MAX),
         "opaque" | "%opaque" => (u16::MAX, 0),
-        _ => {
-            let number = |text: &str| text.trim().parse().ok().or_else(|| service(text.trim()));
-            let (start, end) = port.split_once('-').unwrap_or((port, port));
-            match (number(start), number(end)) {
-                (Some(start), Some(end)) if start <= end => (start, end),
-                _ => return Err(format!("# bad port: {port}")),
-            }
-        }
+        // Of other protocols no packet has this port.
+        "0" if !is_icmp => (0, u16::MAX),
+        _ => ports(port).ok_or_else(|| {
+            let shown = octets::shown(port);
+            format!("'{shown}' is not a port, a range of ports or a service that /etc/services has")
+        })?,
     };
-    Ok((protocol, ports))
+    // A type without a code has the code 0.
+    let packed = |port: u16| if port < 256 { port << 8 } else { port };
+    match is_icmp && ports.0 <= ports.1 && ports != (0, u16::MAX) {
+        true => Ok((protocol, (packed(ports.0), packed(ports.1)))),
+        false => Ok((protocol, ports)),
+    }
 }
 
-/// Ports by the names that selectors print.
-fn service(name: &str) -> Option<u16> {
-    Some(match name {
-        "ssh" => 22,
-        "smtp" => 25,
-        "domain" => 53,
-        "http" => 80,
-        "ntp" => 123,
-        "https" => 443,
-        "isakmp" => 500,
-        "l2tp" | "l2f" => 1701,
-        "ipsec-nat-t" => 4500,
-        _ => return None,
-    })
+/// A port or a range of ports. Names may have dashes.
+fn ports(text: &str) -> Option<(u16, u16)> {
+    let port = |text: &str| number(text).and_then(|number| u16::try_from(number).ok());
+    if let Some(port) = port(text).or_else(|| services::port(text)) {
+        return Some((port, port));
+    }
+    let (start, end) = text.split_once('-')?;
+    let ports = (port(start.trim())?, port(end.trim())?);
+    (ports.0 <= ports.1).then_some(ports)
+}
+
+/// A number as C reads it: with `0x` hexadecimal, with another leading `0` octal.
+fn number(text: &str) -> Option<u32> {
+    match kernel::Number::parse(text)? {
+        kernel::Number::Fixed(number) => Some(number),
+        _ => None,
+    }
 }
 
 /// A single end that others can be sent to: an address, or a name that can be looked up.
@@ -147,5 +152,59 @@ pub fn host(text: &str) -> Host {
     match addresses_of(text) {
         Some(range) => Host::Range(range.start, range.end),
         None => Host::Name(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        one(text).expect(text).to_string()
+    }
+
+    #[test]
+    fn protocols_and_ports_have_numbers_and_names() {
+        for (text, is) in [
+            ("10.1.0.0/16[tcp/80]", "10.1.0.0/16[tcp/http]"),
+            ("10.1.0.0/16[0x6/0x50]", "10.1.0.0/16[tcp/http]"),
+            ("10.1.0.0/16[ospf]", "10.1.0.0/16[ospf]"),
+            ("10.1.0.0/16[udp/ipsec-nat-t]", "10.1.0.0/16[udp/ipsec-nat-t]"),
+            ("dynamic[udp/1000-2000]", "dynamic[udp/1000-2000]"),
+            ("10.1.0.0/16[tcp/0]", "10.1.0.0/16[tcp]"),
+        ] {
+            assert_eq!(shown(text), is);
+        }
+        for text in [
+            "[nosuch]",
+            "[tcp/nosuch]",
+            "[tcp/2-1]",
+            "[tcp/65536]",
+            "[256]",
+            "[%unique]",
+        ] {
+            let text = format!("10.1.0.0/16{text}");
+            assert!(one(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_icmp_type_without_a_code_has_the_code_0() {
+        for (text, is) in [
+            ("10.1.0.0/16[icmp/8]", "10.1.0.0/16[icmp/8]"),
+            ("10.1.0.0/16[icmp/0]", "10.1.0.0/16[icmp/0]"),
+            ("10.1.0.0/16[icmp/771]", "10.1.0.0/16[icmp/3(3)]"),
+            ("10.1.0.0/16[icmp]", "10.1.0.0/16[icmp]"),
+            ("10.1.0.0/16[icmp/any]", "10.1.0.0/16[icmp]"),
+            ("fec1::/16[ipv6-icmp/128]", "fec1::/16[ipv6-icmp/128]"),
+        ] {
+            assert_eq!(shown(text), is);
+        }
+    }
+
+    #[test]
+    fn a_comma_at_the_end_of_a_list_is_nothing() {
+        assert_eq!(list("10.1.0.0/16, ,10.2.0.0/16,").expect("a list").len(), 2);
+        assert!(list("10.1.0.0/33,10.2.0.0/16").is_err());
     }
 }

@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use parser::Progress;
 use zeroize::Zeroizing;
 
 use crate::time;
@@ -51,6 +52,7 @@ pub enum Error {
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     root: Section,
+    notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -136,9 +138,10 @@ impl Settings {
         if !exists {
             return Ok(Self::default());
         }
-        let mut root = Section::default();
-        parser::file(path, &mut root)?;
-        Ok(Self { root })
+        let (mut root, mut progress) = (Section::default(), Progress::default());
+        parser::file(path, &mut root, &mut progress)?;
+        let notes = progress.notes;
+        Ok(Self { root, notes })
     }
 
     /// Reads text; `name` stands for the file in messages.
@@ -147,9 +150,15 @@ impl Settings {
     ///
     /// If it breaks the grammar.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
-        let mut root = Section::default();
-        parser::text(text, Path::new(name), &mut root)?;
-        Ok(Self { root })
+        let (mut root, mut progress) = (Section::default(), Progress::default());
+        parser::text(text, Path::new(name), &mut root, &mut progress)?;
+        let notes = progress.notes;
+        Ok(Self { root, notes })
+    }
+
+    /// What may be a mistake, but breaks no grammar: an include that matches nothing.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The value of a key, `charon.fragment_size`; none if it is not set, or set to nothing.

@@ -10,10 +10,15 @@ pub fn nearest(key: &str, known: impl IntoIterator<Item = String>) -> Option<Str
     }
     known
         .into_iter()
-        .map(|name| (strsim::osa_distance(key, &name), name))
+        .map(|name| (distance(key, &name), name))
         .filter(|(distance, _)| *distance <= 2)
         .min()
         .map(|(_, name)| name)
+}
+
+/// How many letters have to be added, dropped, swapped or changed to make one of the other.
+pub(crate) fn distance(one: &str, other: &str) -> usize {
+    strsim::osa_distance(one, other)
 }
 
 #[cfg(test)]

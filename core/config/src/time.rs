@@ -2,21 +2,48 @@
 
 use std::time::Duration;
 
+use crate::kernel::Number;
+
+/// A hundred years are enough, and keep sums of times within bounds.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Seconds, or a number with the suffix s, m, h or d.
 pub fn parse(text: &str) -> Option<Duration> {
-    let (number, unit) = match text.char_indices().last()? {
-        (at, 's') => (&text[..at], 1),
-        (at, 'm') => (&text[..at], 60),
-        (at, 'h') => (&text[..at], 3_600),
-        (at, 'd') => (&text[..at], 86_400),
-        _ => (text, 1),
-    };
-    let number: u64 = number.trim_end().parse().ok()?;
-    // A hundred years are enough, and keep sums of times within bounds.
+    let (number, unit) = split(text)?;
+    let number: u64 = number.parse().ok()?;
     number
         .checked_mul(unit)
-        .filter(|seconds| *seconds <= 100 * 365 * 86_400)
         .map(Duration::from_secs)
+        .filter(|time| *time <= LONGEST)
+}
+
+/// A time as vici carries it: with a suffix in any case of letters, and a number as C reads it. -1 is the longest time.
+pub fn parse_any_case(text: &str) -> Option<Duration> {
+    let text = text.to_ascii_lowercase();
+    if text == "-1" {
+        return Some(LONGEST);
+    }
+    let (number, unit) = split(&text)?;
+    match number.starts_with('0') {
+        true => match Number::parse(number)? {
+            Number::Fixed(number) => parse(&(u64::from(number) * unit).to_string()),
+            _ => None,
+        },
+        false => parse(&text),
+    }
+}
+
+/// A number with its unit in seconds. Hexadecimal digits end in a unit only if a blank is before it.
+fn split(text: &str) -> Option<(&str, u64)> {
+    let (at, last) = text.char_indices().last()?;
+    let (number, unit) = match last {
+        's' => (&text[..at], 1),
+        'm' => (&text[..at], 60),
+        'h' => (&text[..at], 3_600),
+        'd' if !text.starts_with("0x") || text[..at].ends_with(' ') => (&text[..at], 86_400),
+        _ => (text, 1),
+    };
+    Some((number.trim_end(), unit))
 }
 
 #[cfg(test)]

@@ -170,8 +170,8 @@ impl Start {
         if plugins.has("counters") || plugins.has("metrics") {
             endpoint.start_tally();
         }
-        if let Ok(secrets) = load_secrets(&paths.secrets(settings), logger) {
-            endpoint.secrets_mut().replace_file_secrets(secrets);
+        if let Ok(loaded) = load_secrets(&paths.secrets(settings), logger) {
+            endpoint.secrets_mut().replace_file_secrets(loaded.secrets);
         }
 
         let threads = parsed.threads;

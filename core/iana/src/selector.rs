@@ -19,6 +19,7 @@ registry! {
         /// Any protocol.
         ANY = 0 "0",
         ICMP = 1 "icmp",
+        IGMP = 2 "igmp",
         IPIP = 4 "ipencap",
         TCP = 6 "tcp",
         UDP = 17 "udp",
@@ -27,6 +28,11 @@ registry! {
         ESP = 50 "esp",
         AH = 51 "ah",
         ICMPV6 = 58 "ipv6-icmp",
+        EIGRP = 88 "eigrp",
+        OSPF = 89 "ospf",
+        PIM = 103 "pim",
+        VRRP = 112 "vrrp",
+        L2TP = 115 "l2tp",
         SCTP = 132 "sctp",
     }
 }
@@ -143,6 +149,18 @@ impl TrafficSelector {
         (self.start_port & mask, mask)
     }
 
+    fn write_ports(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_icmp = matches!(IpProtocol(self.protocol), IpProtocol::ICMP | IpProtocol::ICMPV6);
+        let is_one = self.start_port == self.end_port;
+        match (is_icmp, is_one, service(self.start_port)) {
+            (true, true, _) => write!(f, "/{}", Icmp(self.start_port)),
+            (true, false, _) => write!(f, "/{}-{}", Icmp(self.start_port), Icmp(self.end_port)),
+            (false, true, Some(name)) => write!(f, "/{name}"),
+            (false, true, None) => write!(f, "/{}", self.start_port),
+            (false, false, _) => write!(f, "/{}-{}", self.start_port, self.end_port),
+        }
+    }
+
     /// The smallest subnet that covers the range, and whether it covers nothing else.
     pub fn covering_subnet(&self) -> (IpAddr, u8, bool) {
         let (start, width) = to_bits(self.start);
@@ -195,18 +213,23 @@ impl fmt::Display for TrafficSelector {
         }
         if self.is_opaque() {
             write!(f, "/OPAQUE")?;
-        } else if self.start_port == self.end_port {
-            match (self.protocol, self.start_port) {
-                (1 | 58, packed) => write!(f, "/{}({})", packed >> 8, packed & 0xff)?,
-                (_, port) => match service(port) {
-                    Some(name) => write!(f, "/{name}")?,
-                    None => write!(f, "/{port}")?,
-                },
-            }
         } else if !self.all_ports() {
-            write!(f, "/{}-{}", self.start_port, self.end_port)?;
+            self.write_ports(f)?;
         }
         write!(f, "]")
+    }
+}
+
+/// Type and code, packed like a port; a code of 0 goes without saying.
+struct Icmp(u16);
+
+impl fmt::Display for Icmp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [kind, code] = self.0.to_be_bytes();
+        match code {
+            0 => write!(f, "{kind}"),
+            _ => write!(f, "{kind}({code})"),
+        }
     }
 }
 
@@ -260,6 +283,24 @@ mod tests {
         assert_eq!(selector.to_string(), "10.0.0.1..10.0.0.3[tcp/http]");
         (selector.start_port, selector.end_port) = (1000, 2000);
         assert_eq!(selector.to_string(), "10.0.0.1..10.0.0.3[tcp/1000-2000]");
+    }
+
+    #[test]
+    fn icmp_types_print_with_their_codes() {
+        let icmp = |start_port, end_port| {
+            let selector = TrafficSelector {
+                protocol: IpProtocol::ICMP.0,
+                start_port,
+                end_port,
+                ..subnet("10.1.0.0/16")
+            };
+            selector.to_string().replace("10.1.0.0/16", "")
+        };
+        assert_eq!(icmp(0x0800, 0x0800), "[icmp/8]");
+        assert_eq!(icmp(0x0303, 0x0303), "[icmp/3(3)]");
+        assert_eq!(icmp(0, 0), "[icmp/0]");
+        assert_eq!(icmp(0, 0x08ff), "[icmp/0-8(255)]");
+        assert_eq!(icmp(0, u16::MAX), "[icmp]");
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn the_first_ping_starts_a_routed_tunnel_and_later_ones_pass() {
     ping_until_answered(&pair);
     let log = pair.carol.read("charon.log");
     for line in [
-        "creating acquire job for policy 10.3.0.1/32[icmp/8(0)] === 10.1.0.2/32[icmp/8(0)] with reqid {1}",
+        "creating acquire job for policy 10.3.0.1/32[icmp/8] === 10.1.0.2/32[icmp/8] with reqid {1}",
         "establishing CHILD_SA Tunnel1{2} reqid 1",
     ] {
         pair.expect(&log, line);

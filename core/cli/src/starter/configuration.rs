@@ -31,9 +31,6 @@ impl Configuration {
     }
 }
 
-/// Keywords whose values depend on the plugins that the daemon has loaded.
-const DAEMONS: [&str; 2] = ["ike", "esp"];
-
 impl From<IpsecConf> for Configuration {
     fn from(file: IpsecConf) -> Self {
         let mut messages = file.messages;
@@ -59,11 +56,7 @@ impl From<IpsecConf> for Configuration {
                 source: conn.source,
                 uniqueids: uniqueids.clone(),
                 settings: conn.settings.into_iter().collect(),
-                places: conn
-                    .places
-                    .into_iter()
-                    .filter(|(key, _)| DAEMONS.contains(&key.as_str()))
-                    .collect(),
+                places: conn.places.into_iter().collect(),
             };
             Some(Conn { connection, auto })
         });

@@ -6,21 +6,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keywords::{self, Known};
-use super::{Auto, Conn, Problem, Settings, unknown};
-use crate::authentication::{Constraint, Method};
+use super::values::{items, percent, subnets};
+use super::{Auto, Conn, Problem, Settings, unknown, values};
 use crate::connection::{
-    Action, AuthClass, AuthConfig, ChildConfig, ChildLifetime, Childless, Fragmentation, Host, IkeLifetime,
-    IkeVersion, Limit, Mode, PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
+    Action, ChildConfig, ChildLifetime, Childless, Fragmentation, Host, IkeLifetime, IkeVersion, Limit, Mode,
+    PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
 };
-use crate::identity::Identity;
+use crate::demand::{self, Demand};
 use crate::kernel::{KernelOptions, Mark, Number};
-use crate::{selector, time};
+use crate::words::{dscp, profile};
+use crate::{octets, selector, time};
 
 /// Why a section makes no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Error {
-    text: String,
+    /// The keyword that is to blame, if it is one alone.
+    pub key: Option<String>,
+    pub(super) text: String,
+}
+
+impl Error {
+    pub(super) fn of(key: &str, text: String) -> Self {
+        let key = Some(key.to_owned());
+        Self { key, text }
+    }
 }
 
 /// A connection, and what is to be said about how it was understood.
@@ -36,28 +46,19 @@ pub struct Converted {
 pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut Vec<Problem>) -> Conn {
     let (mut plain, mut places) = (BTreeMap::new(), BTreeMap::new());
     for (key, (value, place)) in settings {
-        match keywords::conn(&key) {
-            Known::Yes => {}
-            Known::Deprecated => {
-                problems.push(Problem::warning(format!(
-                    "# deprecated keyword '{key}' in conn '{name}' ({place})"
-                )));
-                continue;
-            }
-            Known::No => {
-                problems.push(Problem::warning(unknown(&key, &place, keywords::CONN)));
-                continue;
-            }
+        if !is_keyword(name, &key, &place, problems) {
+            continue;
         }
-        if let Err(expected) = check_value(&key, &value) {
-            let shown = value.escape_debug();
-            problems.push(Problem::fatal(format!(
-                "# bad value: {key}={shown} ({place}: expected {expected})"
-            )));
-            problems.push(Problem::warning(format!("  bad argument value in conn '{name}'")));
-        }
+        check_value(name, &key, &value, &place, problems);
         places.insert(key.clone(), place);
         plain.insert(key, value);
+    }
+    for (key, demand) in demands(&plain) {
+        let (value, place) = (octets::shown(&plain[&key]), &places[&key]);
+        let reason = demand.reason();
+        problems.push(Problem::fatal(format!(
+            "# unsupported: {key}={value} ({place}: {reason})"
+        )));
     }
     if plain.contains_key("ah") && plain.contains_key("esp") {
         problems.push(Problem::fatal(format!(
@@ -89,88 +90,62 @@ pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut 
     }
 }
 
-/// What a value has to look like, if it does not.
-fn check_value(key: &str, value: &str) -> Result<(), String> {
-    let one_of = |known: &[&str]| {
-        if known.contains(&value) {
-            Ok(())
-        } else {
-            Err(format!("one of {}", known.join(", ")))
+/// Whether a keyword is one that counts. A misspelt one that would guard the connection costs the connection: without it
+/// more peers, or packets of others, might pass than the file says.
+fn is_keyword(name: &str, key: &str, place: &str, problems: &mut Vec<Problem>) -> bool {
+    match keywords::conn(key) {
+        Known::Yes => return true,
+        Known::Deprecated => {
+            problems.push(Problem::warning(format!(
+                "# deprecated keyword '{key}' in conn '{name}' ({place})"
+            )));
+            problems.extend(keywords::instead(key).map(|hint| Problem::warning(format!("  {hint}"))));
         }
-    };
-    let number = || value.parse::<u64>().map(drop).map_err(|_| "a number".to_owned());
-    match key {
-        "auto" => one_of(&["ignore", "add", "route", "start"]),
-        "keyexchange" => one_of(&["ike", "ikev1", "ikev2"]),
-        "type" => one_of(&[
-            "tunnel",
-            "transport",
-            "transport_proxy",
-            "passthrough",
-            "pass",
-            "drop",
-        ]),
-        "authby" => one_of(&[
-            "psk",
-            "secret",
-            "pubkey",
-            "rsa",
-            "rsasig",
-            "ecdsa",
-            "ecdsasig",
-            "never",
-            "xauthpsk",
-            "xauthrsasig",
-        ]),
-        "ike" | "esp" if is_strict_about_nothing(value) => Err("proposals before '!'".to_owned()),
-        "leftauth" | "rightauth" | "leftauth2" | "rightauth2" => Method::parse(value)
-            .map(drop)
-            .map_err(|unknown| unknown.to_string()),
-        "xauth" => one_of(&["client", "server"]),
-        "dpdaction" | "closeaction" => one_of(&["none", "clear", "hold", "restart"]),
-        "fragmentation" => one_of(&["yes", "accept", "force", "no"]),
-        "rekey" | "reauth" | "mobike" | "forceencaps" | "compress" | "installpolicy" | "sha256_96"
-        | "aggressive" | "leftfirewall" | "rightfirewall" | "lefthostaccess" | "righthostaccess"
-        | "leftallowany" | "rightallowany" => one_of(&["yes", "no"]),
-        "ikelifetime" | "lifetime" | "keylife" | "rekeymargin" | "margintime" | "dpddelay" | "dpdtimeout"
-        | "inactivity" => time::parse(value)
-            .map(drop)
-            .ok_or_else(|| "a time like 30s, 20m, 3h or 1d".to_owned()),
-        "rekeyfuzz" => percent(value)
-            .map(drop)
-            .ok_or_else(|| "a percentage like 100%".to_owned()),
-        "keyingtries" if value == "%forever" => Ok(()),
-        "keyingtries" | "lifebytes" | "marginbytes" | "lifepackets" | "marginpackets" | "reqid" => number(),
-        "replay_window" if value == "-1" => Ok(()),
-        "replay_window" => number(),
-        "tfc" if value == "%mtu" => Ok(()),
-        "tfc" => number(),
-        "mark" | "mark_in" | "mark_out" => Mark::parse(value)
-            .map(drop)
-            .map_err(|_| "value[/mask], %unique or %unique-dir".to_owned()),
-        "leftsubnet" | "rightsubnet" | "leftsubnetwithin" | "rightsubnetwithin" => {
-            selector::list(value).map(drop)
-        }
-        "leftsourceip" | "rightsourceip" => {
-            let good = |text: &str| {
-                let name = text.strip_prefix('%').is_some_and(|name| !name.is_empty());
-                name || selector::addresses_of(text).is_some()
-            };
-            if items(value).all(good) && items(value).next().is_some() {
-                Ok(())
-            } else {
-                Err("%config, the name of a pool like %rw, a subnet, a range or an address".to_owned())
-            }
-        }
-        "leftprotoport" | "rightprotoport" => selector::protocol_and_ports(value).map(drop),
-        "leftikeport" | "rightikeport" => value.parse::<u16>().map(drop).map_err(|_| "a port".to_owned()),
-        "ikedscp" => u8::from_str_radix(value, 2)
-            .ok()
-            .filter(|dscp| *dscp < 64)
-            .map(drop)
-            .ok_or_else(|| "six binary digits".to_owned()),
-        _ => Ok(()),
+        Known::No => match keywords::guard_like(key) {
+            Some(guard) => problems.push(Problem::fatal(format!(
+                "# unknown keyword '{}' ({place}, did you mean '{guard}'? The connection may not be loaded without it)",
+                octets::shown(key)
+            ))),
+            None => problems.push(Problem::error(unknown(key, place, keywords::CONN))),
+        },
     }
+    false
+}
+
+fn check_value(name: &str, key: &str, value: &str, place: &str, problems: &mut Vec<Problem>) {
+    if let Err(why) = values::check(key, value) {
+        let shown = octets::shown(value);
+        problems.push(Problem::fatal(format!(
+            "# bad value: {key}={shown} ({place}: {why})"
+        )));
+        problems.push(Problem::warning(format!("  bad argument value in conn '{name}'")));
+    } else if keywords::is_subnet(key)
+        && let Ok((_, bad)) = subnets(value)
+    {
+        let bad = bad
+            .iter()
+            .map(|bad| format!("# bad subnet: {key}={bad} ({place})"));
+        problems.extend(bad.map(Problem::error));
+    }
+}
+
+/// What the keywords demand that cannot be done, unless the connection is a shunt, which negotiates nothing.
+fn demands(settings: &BTreeMap<String, String>) -> Vec<(String, Demand)> {
+    let shunt = |kind: &String| matches!(kind.as_str(), "passthrough" | "pass" | "drop");
+    if settings.get("type").is_some_and(shunt) {
+        return Vec::new();
+    }
+    let demand = |key: &str, value: &str| match key {
+        "keyexchange" if value == "ikev1" => Some(Demand::Ikev1),
+        "ah" => Some(Demand::Ah),
+        "mediation" if value == "no" => None,
+        "mediation" | "mediated_by" | "me_peerid" => Some(Demand::Mediation),
+        _ => None,
+    };
+    let demands = settings
+        .iter()
+        .filter_map(|(key, value)| demand(key, value).map(|demand| (key.clone(), demand)));
+    demands.collect()
 }
 
 /// The policy of a value of `uniqueids`.
@@ -182,15 +157,6 @@ pub(super) fn unique_policy(text: &str) -> Option<UniquePolicy> {
         "keep" => UniquePolicy::Keep,
         _ => return None,
     })
-}
-
-fn percent(text: &str) -> Option<u64> {
-    text.strip_suffix('%')
-        .unwrap_or(text)
-        .trim_end()
-        .parse()
-        .ok()
-        .filter(|percent| *percent <= 1000)
 }
 
 /// A connection from the keywords of its section. The ends are swapped if `right` is this host.
@@ -208,13 +174,10 @@ pub fn to_peer_config(
 ) -> Result<Converted, Error> {
     for (key, value) in settings {
         if keywords::conn(key) != Known::Yes {
-            return Err(Error {
-                text: unknown(key, source, keywords::CONN),
-            });
+            return Err(Error::of(key, unknown(key, source, keywords::CONN)));
         }
-        check_value(key, value).map_err(|expected| Error {
-            text: format!("bad value {key}={value}, expected {expected}"),
-        })?;
+        values::check(key, value)
+            .map_err(|why| Error::of(key, format!("bad value {key}={}, {why}", octets::shown(value))))?;
     }
     let mut messages = Vec::new();
     let (local, remote) = sides(settings, is_local, allow_swap, &mut messages);
@@ -224,12 +187,55 @@ pub fn to_peer_config(
         remote,
     };
     let peer = conn.peer(name, source, uniqueids)?;
+    let demands = demands(settings);
+    if let Some((key, demand)) = demand::unmet(&peer, &demands) {
+        return Err(Error::of(
+            key,
+            format!("{key}={}: {}", settings[key], demand.reason()),
+        ));
+    }
+    messages.extend(conn.skipped());
     Ok(Converted { peer, messages })
 }
 
+/// Keywords that are set to something that has no effect yet, but that the connection is no less safe without.
+pub fn without_effect(
+    settings: &BTreeMap<String, String>,
+    is_local: &dyn Fn(IpAddr) -> bool,
+    allow_swap: bool,
+) -> Vec<String> {
+    let (local, remote) = sides(settings, is_local, allow_swap, &mut Vec::new());
+    let is_idle = |key: &str, value: &str| match key {
+        "compress" => value == "yes",
+        "tfc" => value == "%mtu",
+        "aaa_identity" => true,
+        _ => match (key.strip_prefix(local), key.strip_prefix(remote)) {
+            (Some("sendcert"), _) | (_, Some("sendcert")) => value != "ifasked",
+            // Of the other end they are demands, which no peer meets.
+            (Some(rest), _) => CREDENTIALS.contains(&rest),
+            _ => false,
+        },
+    };
+    let settings = settings.iter().filter(|(key, value)| is_idle(key, value));
+    settings.map(|(key, _)| key.clone()).collect()
+}
+
+/// What an end proves who it is with, if not with a pre-shared key.
+const CREDENTIALS: [&str; 9] = [
+    "cert",
+    "cert2",
+    "sigkey",
+    "rsasigkey",
+    "ca",
+    "ca2",
+    "groups",
+    "groups2",
+    "certpolicy",
+];
+
 /// The hosts that `left` or `right` names, and whether any other will do too: a name or address behind a `%` only says
 /// whom to initiate to.
-fn ends(text: &str) -> (Vec<Host>, bool) {
+pub(super) fn ends(text: &str) -> (Vec<Host>, bool) {
     let preferred = text.strip_prefix('%').filter(|_| {
         let host = selector::host(text);
         !matches!(host, Host::Any | Host::Any4 | Host::Any6)
@@ -264,18 +270,18 @@ fn sides(
     ("left", "right")
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     settings: &'a BTreeMap<String, String>,
-    local: &'static str,
-    remote: &'static str,
+    pub(super) local: &'static str,
+    pub(super) remote: &'static str,
 }
 
 impl Reader<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.settings.get(key).map(String::as_str)
     }
 
-    fn side(&self, side: &str, key: &str) -> Option<&str> {
+    pub(super) fn side(&self, side: &str, key: &str) -> Option<&str> {
         self.get(&format!("{side}{key}"))
     }
 
@@ -292,6 +298,13 @@ impl Reader<'_> {
 
     fn count(&self, key: &str) -> u64 {
         self.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// What is said of selectors that are skipped.
+    fn skipped(&self) -> Vec<(i8, String)> {
+        let lists = self.settings.iter().filter(|(key, _)| keywords::is_subnet(key));
+        let bad = lists.flat_map(|(_, value)| subnets(value).unwrap_or_default().1);
+        bad.map(|bad| (1, format!("invalid subnet: {bad}"))).collect()
     }
 
     fn peer(&self, name: &str, source: &str, uniqueids: &str) -> Result<PeerConfig, Error> {
@@ -349,16 +362,13 @@ impl Reader<'_> {
             childless: Childless::Allow,
             ppk_id: None,
             ppk_required: false,
-            dscp: self
-                .get("ikedscp")
-                .and_then(|dscp| u8::from_str_radix(dscp, 2).ok())
-                .unwrap_or(0),
+            dscp: self.get("ikedscp").and_then(dscp).unwrap_or(0),
             vips: self.vips()?,
             pools: self.pools(name)?,
             dns_wanted: self.dns_wanted()?,
             dns: self.dns()?,
             if_ids: [Number::default(); 2],
-            profile: None,
+            profile: self.get("profile").and_then(profile),
             source: source.to_owned(),
         })
     }
@@ -366,19 +376,37 @@ impl Reader<'_> {
     /// The addresses that this end asks for.
     fn vips(&self) -> Result<Vec<IpAddr>, Error> {
         let key = format!("{}sourceip", self.local);
-        let vip = |text: &str| {
-            match text {
-            "%config" | "%config4" | "%cfg" | "%modeconfig" | "%modecfg" => Ok([0; 4].into()),
+        let vip = |text: &str| match text {
+            "%config" | "%cfg" | "%modeconfig" | "%modecfg" => Ok(self.any_vip()),
+            "%config4" => Ok([0; 4].into()),
             "%config6" => Ok([0; 16].into()),
-            _ => text.parse().map_err(|_| Error {
-                text: format!(
-                    "bad value {key}={text}, expected %config, %config4, %config6 or an address, as this end asks for one"
-                ),
+            _ => text.parse().map_err(|_| {
+                let expected = "expected %config, %config4, %config6 or an address, as this end asks for one";
+                Error::of(&key, format!("bad value {key}={text}, {expected}"))
             }),
-        }
         };
         self.get(&key)
             .map_or(Ok(Vec::new()), |text| items(text).map(vip).collect())
+    }
+
+    /// Any address of the family that the own subnets have, or the peer's, or else the own address.
+    fn any_vip(&self) -> IpAddr {
+        let family = |text: &str| match text.contains('.') {
+            true => IpAddr::from([0; 4]),
+            false => IpAddr::from([0; 16]),
+        };
+        let subnets = [self.local, self.remote].map(|side| self.subnets(side));
+        if let Some(subnets) = subnets.into_iter().flatten().next() {
+            return family(subnets);
+        }
+        let own = self.side(self.local, "").unwrap_or_default();
+        let first = own.split(',').next().unwrap_or_default();
+        let is_v6 = first.contains(':') || first.trim() == "%any6";
+        if is_v6 {
+            IpAddr::from([0; 16])
+        } else {
+            IpAddr::from([0; 4])
+        }
     }
 
     /// The pools that the peer is given addresses of.
@@ -386,9 +414,10 @@ impl Reader<'_> {
         let key = format!("{}sourceip", self.remote);
         let pool = |text: &str| match text {
             "%config" | "%config4" | "%config6" | "%cfg" | "%modeconfig" | "%modecfg" => Ok(name.to_owned()),
-            "%dhcp" | "%radius" => Err(Error {
-                text: format!("{key}={text} is not supported, give addresses or the name of a pool"),
-            }),
+            "%dhcp" | "%radius" => Err(Error::of(
+                &key,
+                format!("{key}={text} is not supported, give addresses or the name of a pool"),
+            )),
             _ => Ok(text.strip_prefix('%').unwrap_or(text).to_owned()),
         };
         self.get(&key)
@@ -398,14 +427,13 @@ impl Reader<'_> {
     /// The DNS servers that this end asks for.
     fn dns_wanted(&self) -> Result<Vec<IpAddr>, Error> {
         let key = format!("{}dns", self.local);
-        let server = |text: &str| {
-            match text {
+        let server = |text: &str| match text {
             "%config" | "%config4" => Ok([0; 4].into()),
             "%config6" => Ok([0; 16].into()),
-            _ => text.parse().map_err(|_| Error {
-                text: format!("bad value {key}={text}, expected %config4, %config6 or an address, as this end asks for it"),
+            _ => text.parse().map_err(|_| {
+                let expected = "expected %config4, %config6 or an address, as this end asks for it";
+                Error::of(&key, format!("bad value {key}={text}, {expected}"))
             }),
-        }
         };
         self.get(&key)
             .map_or(Ok(Vec::new()), |text| items(text).map(server).collect())
@@ -415,101 +443,13 @@ impl Reader<'_> {
     fn dns(&self) -> Result<Vec<IpAddr>, Error> {
         let key = format!("{}dns", self.remote);
         let server = |text: &str| {
-            text.parse().map_err(|_| Error {
-                text: format!("bad value {key}={text}, expected an address, as the peer is told of it"),
+            text.parse().map_err(|_| {
+                let expected = "expected an address, as the peer is told of it";
+                Error::of(&key, format!("bad value {key}={text}, {expected}"))
             })
         };
         self.get(&key)
             .map_or(Ok(Vec::new()), |text| items(text).map(server).collect())
-    }
-
-    /// How an end authenticates: the first round, and the second if there is one.
-    fn rounds(&self, side: &str) -> Result<Vec<AuthConfig>, Error> {
-        let authby = self.get("authby").unwrap_or("pubkey");
-        let xauth = authby.starts_with("xauth");
-        let first = match self.side(side, "auth").unwrap_or(authby) {
-            "xauthpsk" => "psk",
-            "xauthrsasig" | "rsasig" => "rsa",
-            "ecdsasig" => "ecdsa",
-            word => word,
-        };
-        let mut rounds = vec![self.round(side, first, "")?];
-        let by_xauth = (self.get("xauth") == Some("server")) == (side == self.remote);
-        let second = self
-            .side(side, "auth2")
-            .or((xauth && by_xauth).then_some("xauth"));
-        match second {
-            Some(word) => rounds.push(self.round(side, word, "2")?),
-            None => self.refuse_lone_second(side)?,
-        }
-        Ok(rounds)
-    }
-
-    /// What is said of a second round that does not exist must not be lost.
-    fn refuse_lone_second(&self, side: &str) -> Result<(), Error> {
-        if side != self.remote {
-            return Ok(());
-        }
-        let keys = ["id2", "cert2", "ca2", "groups2"];
-        match keys.iter().find(|key| self.side(side, key).is_some()) {
-            Some(key) => Err(Error {
-                text: format!(
-                    "{side}{key}= is about a second round of authentication, but {side}auth2= is missing"
-                ),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    fn round(&self, side: &str, word: &str, number: &str) -> Result<AuthConfig, Error> {
-        let key = format!("{side}auth{number}");
-        let method = Method::parse(word).map_err(|why| Error {
-            text: format!("bad value {key}={word}, expected {why}"),
-        })?;
-        // A leading % lets the peer have other identities of its certificate.
-        let id = self.side(side, &format!("id{number}")).map(|text| {
-            Identity::parse(
-                text.strip_prefix('%')
-                    .filter(|rest| *rest != "any")
-                    .unwrap_or(text),
-            )
-        });
-        let constraints = if side == self.remote {
-            [method.constraints, self.constraints(side, number, method.class)].concat()
-        } else {
-            Vec::new()
-        };
-        Ok(AuthConfig {
-            class: method.class,
-            id: id.filter(|id| !id.is_any()),
-            constraints,
-            ..AuthConfig::default()
-        })
-    }
-
-    /// What the peer has to satisfy in a round besides how it authenticates.
-    fn constraints(&self, side: &str, number: &str, class: AuthClass) -> Vec<Constraint> {
-        let get = |key: &str| self.side(side, key).filter(|text| !text.is_empty());
-        let numbered = |key: &str| get(&format!("{key}{number}"));
-        let list = |text: &str| items(text).map(str::to_owned).collect();
-        let mut constraints = Vec::new();
-        constraints.extend(numbered("cert").map(|file| Constraint::Certificate(file.to_owned())));
-        constraints.extend(numbered("ca").map(|ca| Constraint::Authority(ca.to_owned())));
-        constraints.extend(numbered("groups").map(|groups| Constraint::Groups(list(groups))));
-        if number.is_empty() {
-            // Old files say where a public key is, not which.
-            let keys = ["sigkey", "rsasigkey"].into_iter().filter_map(get);
-            let keys = keys.filter(|key| !key.starts_with('%'));
-            constraints.extend(keys.map(|key| Constraint::Certificate(key.to_owned())));
-            constraints.extend(get("certpolicy").map(|policies| Constraint::CertPolicies(list(policies))));
-        }
-        if class == AuthClass::Eap
-            && let Some(id) = self.get("eap_identity")
-        {
-            let id = Identity::parse(id.strip_prefix("%identity").unwrap_or(id));
-            constraints.extend((!id.is_any()).then_some(Constraint::EapIdentity(id)));
-        }
-        constraints
     }
 
     fn margin(&self) -> (Duration, Duration) {
@@ -587,6 +527,7 @@ impl Reader<'_> {
         let mark = |key: &str| self.get(key).and_then(|text| Mark::parse(text).ok()).flatten();
         let kernel = KernelOptions {
             marks: ["mark_in", "mark_out"].map(|key| mark(key).or(mark("mark"))),
+            sha256_96: self.yes("sha256_96", false),
             ..KernelOptions::default()
         };
         Ok(ChildConfig {
@@ -619,42 +560,42 @@ impl Reader<'_> {
         })
     }
 
+    fn subnets(&self, side: &str) -> Option<&str> {
+        self.side(side, "subnet").or(self.side(side, "subnetwithin"))
+    }
+
     fn selectors(&self, side: &str) -> Result<Vec<SelectorSpec>, Error> {
+        let of = |key: &str| {
+            let key = format!("{side}{key}");
+            move |why: String| Error::of(&key, format!("{key}: {why}"))
+        };
         let restriction = self.side(side, "protoport").map(selector::protocol_and_ports);
-        let restriction = restriction.transpose().map_err(|text| Error { text })?;
-        let subnets = self
-            .side(side, "subnet")
-            .or_else(|| self.side(side, "subnetwithin"));
-        let mut selectors = match subnets {
-            Some(text) => selector::list(text).map_err(|text| Error { text })?,
+        let restriction = restriction.transpose().map_err(of("protoport"))?;
+        let mut selectors = match self.subnets(side) {
+            Some(text) => subnets(text).map_err(of("subnet"))?.0,
             None => vec![SelectorSpec::DYNAMIC],
         };
-        if let Some((protocol, ports)) = restriction {
-            for selector in &mut selectors {
-                match selector {
-                    SelectorSpec::Dynamic {
-                        protocol: p,
-                        ports: q,
-                    } => (*p, *q) = (protocol, ports),
-                    SelectorSpec::Fixed(fixed) => {
-                        (fixed.protocol, fixed.start_port, fixed.end_port) = (protocol, ports.0, ports.1);
-                    }
-                }
-            }
+        if let Some(restriction) = restriction {
+            selectors
+                .iter_mut()
+                .for_each(|selector| restrict(selector, restriction));
         }
         Ok(selectors)
     }
 }
 
-/// The items of a comma list.
-fn items(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-/// A list that excludes the built-in proposals and names no others; it must not stand for them.
-fn is_strict_about_nothing(text: &str) -> bool {
-    let list = text.trim().strip_suffix('!');
-    list.is_some_and(|list| list.split(',').all(|entry| entry.trim().is_empty()))
+/// Restricts a selector that has no protocol or ports of its own.
+fn restrict(selector: &mut SelectorSpec, (protocol, ports): (u8, (u16, u16))) {
+    match selector {
+        SelectorSpec::Dynamic {
+            protocol: own,
+            ports: own_ports,
+        } if (*own, *own_ports) == (0, (0, u16::MAX)) => (*own, *own_ports) = (protocol, ports),
+        SelectorSpec::Fixed(fixed) if fixed.protocol == 0 && fixed.all_ports() => {
+            (fixed.protocol, fixed.start_port, fixed.end_port) = (protocol, ports.0, ports.1);
+        }
+        _ => {}
+    }
 }
 
 /// A comma list; the built-in proposals follow unless it ends in `!`.

@@ -88,6 +88,7 @@ pub(super) const CONN: &[&str] = &[
     "mediation",
     "mediated_by",
     "me_peerid",
+    "profile",
     "also",
 ];
 
@@ -140,10 +141,81 @@ fn known(yes: bool, deprecated: bool) -> Known {
     }
 }
 
+/// What to write in place of a deprecated keyword.
+pub(super) fn instead(key: &str) -> Option<&'static str> {
+    match key {
+        "pfs" | "pfsgroup" => Some("perfect forward secrecy is had by a DH group in esp="),
+        "eap" => Some("a method of EAP is set by leftauth= and rightauth="),
+        _ => None,
+    }
+}
+
+/// Whether the keyword is set to a list of selectors.
+pub(super) fn is_subnet(key: &str) -> bool {
+    let side = key.strip_prefix("left").or_else(|| key.strip_prefix("right"));
+    matches!(side, Some("subnet" | "subnetwithin"))
+}
+
+/// Keywords that say whom the connection is with, how they prove it, by which algorithms, and which packets are protected.
+/// A connection without one is open to more than its author wanted.
+const GUARDS: &[&str] = &[
+    "also",
+    "authby",
+    "keyexchange",
+    "type",
+    "ike",
+    "esp",
+    "ah",
+    "profile",
+    "eap_identity",
+];
+
+/// The same of keywords that come as left… and right….
+const GUARDS_OF_SIDES: &[&str] = &[
+    "",
+    "id",
+    "id2",
+    "subnet",
+    "subnetwithin",
+    "protoport",
+    "auth",
+    "auth2",
+    "cert",
+    "cert2",
+    "sigkey",
+    "rsasigkey",
+    "ca",
+    "ca2",
+    "certpolicy",
+    "groups",
+    "groups2",
+];
+
+/// The keyword that guards the connection and that an unknown one is a misspelling of: in another case, or with at most
+/// two mistakes, of which a short keyword has one.
+pub(super) fn guard_like(key: &str) -> Option<String> {
+    let lower = key.to_ascii_lowercase();
+    let sides = sides(GUARDS_OF_SIDES);
+    let guards = GUARDS.iter().map(|name| (*name).to_owned()).chain(sides);
+    let near = spelling::nearest(&lower, guards)?;
+    // Two mistakes make any short word of any other.
+    let is_near = near.len() > 4 || spelling::distance(&lower, &near) < 2;
+    is_near.then_some(near)
+}
+
 /// The keyword that was probably meant.
 pub(super) fn nearest(key: &str, known: &[&str]) -> Option<String> {
-    let sides = SIDES
+    if matches!(key, "ikev1" | "ikev2") {
+        return Some(format!("keyexchange={key}"));
+    }
+    spelling::nearest(
+        key,
+        known.iter().map(|name| (*name).to_owned()).chain(sides(SIDES)),
+    )
+}
+
+fn sides(rests: &'static [&'static str]) -> impl Iterator<Item = String> {
+    rests
         .iter()
-        .flat_map(|rest| [format!("left{rest}"), format!("right{rest}")]);
-    spelling::nearest(key, known.iter().map(|name| (*name).to_owned()).chain(sides))
+        .flat_map(|rest| [format!("left{rest}"), format!("right{rest}")])
 }

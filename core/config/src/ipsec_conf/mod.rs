@@ -3,12 +3,15 @@
 pub mod conn;
 mod keywords;
 mod parser;
+mod rounds;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::connection::UniquePolicy;
-use parser::{RawSection, SectionKind};
+use crate::octets;
+use parser::{Raw, RawSection, SectionKind};
 
 pub use conn::to_peer_config;
 pub use parser::Error;
@@ -69,7 +72,7 @@ impl IpsecConf {
     ///
     /// If it cannot be read or its form is broken; mistakes within sections only cost that section.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        parser::file(path).map(|sections| Self::resolve(&sections))
+        parser::file(path).map(Self::resolve)
     }
 
     /// Reads text; `name` stands for the file in messages.
@@ -78,11 +81,14 @@ impl IpsecConf {
     ///
     /// As [`load`](Self::load).
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
-        parser::text(text, Path::new(name)).map(|sections| Self::resolve(&sections))
+        parser::text(text, Path::new(name)).map(Self::resolve)
     }
 
-    fn resolve(sections: &[RawSection]) -> Self {
-        let mut conf = Self::default();
+    fn resolve(Raw { sections, messages }: Raw) -> Self {
+        let mut conf = Self {
+            messages,
+            ..Self::default()
+        };
         let mut errors = 0;
         for section in sections
             .iter()
@@ -95,6 +101,10 @@ impl IpsecConf {
                         "uniqueids" if conn::unique_policy(&setting.value).is_some() => {
                             conf.setup.uniqueids = Some(setting.value.clone());
                         }
+                        // Revocation is a matter of certificates, which prove nothing here yet.
+                        "strictcrlpolicy" if setting.value != "no" => conf
+                            .messages
+                            .push(format!("# strictcrlpolicy has no effect yet ({})", setting.place)),
                         "uniqueids" => {
                             errors += 1;
                             conf.messages.push(format!(
@@ -124,8 +134,9 @@ impl IpsecConf {
             let mut problems = Vec::new();
             let settings = inherit(section, &conns, &mut problems);
             let conn = conn::check(&section.name, settings, &section.place, &mut problems);
-            errors += problems.iter().filter(|problem| problem.fatal).count();
-            let fatal = problems.iter().filter(|problem| problem.fatal).count();
+            let count = |weight| problems.iter().filter(|problem| problem.weight >= weight).count();
+            errors += count(Weight::Error);
+            let fatal = count(Weight::Fatal);
             conf.messages
                 .extend(problems.into_iter().map(|problem| problem.text));
             if fatal == 0 {
@@ -152,19 +163,36 @@ impl IpsecConf {
     }
 }
 
-/// Something wrong in a section; a fatal problem costs the section.
+/// Something wrong in a section.
 pub(crate) struct Problem {
-    fatal: bool,
+    weight: Weight,
     text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// A line of its own only.
+    Warning,
+    /// It counts, and costs what it is about.
+    Error,
+    /// It costs the section.
+    Fatal,
 }
 
 impl Problem {
     fn fatal(text: String) -> Self {
-        Self { fatal: true, text }
+        let weight = Weight::Fatal;
+        Self { weight, text }
+    }
+
+    fn error(text: String) -> Self {
+        let weight = Weight::Error;
+        Self { weight, text }
     }
 
     fn warning(text: String) -> Self {
-        Self { fatal: false, text }
+        let weight = Weight::Warning;
+        Self { weight, text }
     }
 }
 
@@ -227,7 +255,7 @@ fn unknown(key: &str, place: &str, known: &[&str]) -> String {
     let hint = keywords::nearest(key, known).map(|near| format!(", did you mean '{near}'?"));
     format!(
         "# unknown keyword '{}' ({place}{})",
-        key.escape_debug(),
+        octets::shown(key),
         hint.unwrap_or_default()
     )
 }

@@ -38,6 +38,10 @@ fn convert(conn: &Conn, own: &str) -> conn::Converted {
     .expect("it converts")
 }
 
+mod ends;
+mod lexer;
+mod refusals;
+
 use std::net::IpAddr;
 
 #[test]
@@ -219,7 +223,7 @@ fn own_values_win_over_also_and_also_over_default() {
 
 #[test]
 fn a_mistake_costs_only_its_own_conn() {
-    let text = "config setup\n  uniqueids=perhaps\n  charonstart=yes\nconn good\n  auto=add\n  pfs=yes\n  leftsubnett=1.2.3.4\nconn bad\n  auto=maybe\n  lifetime=soon\nconn loop\n  also=loop\nconn missing\n  also=nowhere\n";
+    let text = "config setup\n  uniqueids=perhaps\n  charonstart=yes\nconn good\n  auto=add\n  pfs=yes\n  lifetimes=1h\nconn bad\n  auto=maybe\n  lifetime=soon\nconn loop\n  also=loop\nconn missing\n  also=nowhere\n";
     let conf = IpsecConf::parse(text, "ipsec.conf").expect("it parses");
     assert_eq!(
         conf.conns
@@ -233,8 +237,9 @@ fn a_mistake_costs_only_its_own_conn() {
         [
             "# bad value: uniqueids=perhaps (ipsec.conf:2: expected yes, no, never, replace or keep)",
             "# deprecated keyword 'charonstart' in config setup (ipsec.conf:3)",
-            "# unknown keyword 'leftsubnett' (ipsec.conf:7, did you mean 'leftsubnet'?)",
+            "# unknown keyword 'lifetimes' (ipsec.conf:7, did you mean 'lifetime'?)",
             "# deprecated keyword 'pfs' in conn 'good' (ipsec.conf:6)",
+            "  perfect forward secrecy is had by a DH group in esp=",
             "# bad value: auto=maybe (ipsec.conf:9: expected one of ignore, add, route, start)",
             "  bad argument value in conn 'bad'",
             "# bad value: lifetime=soon (ipsec.conf:10: expected a time like 30s, 20m, 3h or 1d)",
@@ -244,7 +249,7 @@ fn a_mistake_costs_only_its_own_conn() {
             "# ignored conn 'loop' due to 1 parsing error(s)",
             "# bad value: also=nowhere (ipsec.conf:14: there is no such conn)",
             "# ignored conn 'missing' due to 1 parsing error(s)",
-            "### 5 parsing error(s) (0 fatal) ###",
+            "### 6 parsing error(s) (0 fatal) ###",
         ]
     );
 }

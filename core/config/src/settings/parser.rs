@@ -6,53 +6,54 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::{Error, Section, Value};
-use crate::include;
+use crate::{include, octets};
 
 /// Files may include others this deep, and sections be nested so; a loop ends here.
 const MAX_DEPTH: usize = 20;
 
+/// What one file and those that it includes have come to.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    files: usize,
+    /// What may be a mistake, with file and line.
+    pub(super) notes: Vec<String>,
+}
+
 /// Reads a file into a section.
-pub(super) fn file(path: &Path, into: &mut Section) -> Result<(), Error> {
-    included(path, into, 0, &mut 0)
+pub(super) fn file(path: &Path, into: &mut Section, progress: &mut Progress) -> Result<(), Error> {
+    included(path, into, 0, progress)
 }
 
 /// Reads text into a section; `path` is for messages and for relative includes.
-pub(super) fn text(text: &str, path: &Path, into: &mut Section) -> Result<(), Error> {
-    Parser {
-        rest: text,
-        line: 1,
-        path,
-        depth: 0,
-        files: &mut 0,
-    }
-    .section(into, 0)
+pub(super) fn text(
+    text: &str,
+    path: &Path,
+    into: &mut Section,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    Parser::new(text, path, 0, progress).whole(into)
 }
 
-fn included(path: &Path, into: &mut Section, depth: usize, files: &mut usize) -> Result<(), Error> {
+fn included(path: &Path, into: &mut Section, depth: usize, progress: &mut Progress) -> Result<(), Error> {
     let content = fs::read(path).map_err(|error| Error::Open {
         file: path.display().to_string(),
         reason: include::reason(&error),
     })?;
     // There may be secrets in it.
     let content = Zeroizing::new(content);
-    let text = Zeroizing::new(String::from_utf8_lossy(&content).into_owned());
-    Parser {
-        rest: &text,
-        line: 1,
-        path,
-        depth,
-        files,
-    }
-    .section(into, 0)
+    let text = Zeroizing::new(octets::hold(&content));
+    Parser::new(&text, path, depth, progress).whole(into)
 }
 
 struct Parser<'a> {
     rest: &'a str,
     line: usize,
     path: &'a Path,
-    /// How many files include this one, and how many there are.
+    /// How many files include this one.
     depth: usize,
-    files: &'a mut usize,
+    progress: &'a mut Progress,
+    /// The last line with a value that has a `{` outside quotes.
+    brace: Option<usize>,
 }
 
 /// Characters that no name has.
@@ -61,6 +62,34 @@ fn ends_name(c: char) -> bool {
 }
 
 impl<'a> Parser<'a> {
+    fn new(text: &'a str, path: &'a Path, depth: usize, progress: &'a mut Progress) -> Self {
+        Self {
+            rest: text,
+            line: 1,
+            path,
+            depth,
+            progress,
+            brace: None,
+        }
+    }
+
+    fn whole(&mut self, into: &mut Section) -> Result<(), Error> {
+        match self.peek() {
+            Some('\u{feff}') => {
+                Err(self.error("the file begins with a byte order mark, save it as UTF-8 without one"))
+            }
+            _ => self.section(into, 0),
+        }
+    }
+
+    /// An error about braces that do not match, which a value may be the reason of.
+    fn unmatched(&self, what: String) -> Error {
+        match self.brace {
+            Some(line) => self.error(format!("{what}; the value in line {line} has a '{{', quote it")),
+            None => self.error(what),
+        }
+    }
+
     fn error(&self, expected: impl Into<String>) -> Error {
         Error::Syntax {
             file: self.path.display().to_string(),
@@ -112,13 +141,14 @@ impl<'a> Parser<'a> {
             self.skip(true);
             match self.peek() {
                 None if nesting == 0 => return Ok(()),
-                None => return Err(self.error("section is not closed, expected '}'")),
+                None => return Err(self.unmatched("section is not closed, expected '}'".into())),
                 Some('}') if nesting > 0 => {
                     self.next();
                     return Ok(());
                 }
                 Some(c) if ends_name(c) => {
-                    return Err(self.error(format!("unexpected '{}', expected a name", c.escape_debug())));
+                    let what = format!("unexpected '{}', expected a name", c.escape_debug());
+                    return Err(self.unmatched(what));
                 }
                 Some(_) => self.statement(into, nesting)?,
             }
@@ -214,6 +244,9 @@ impl<'a> Parser<'a> {
                         .find(|c: char| c.is_whitespace() || matches!(c, '}' | '#' | '"'))
                         .unwrap_or(self.rest.len());
                     let (word, rest) = self.rest.split_at(end);
+                    if word.contains('{') {
+                        self.brace = Some(self.line);
+                    }
                     parts.push(word.to_owned());
                     self.rest = rest;
                 }
@@ -242,7 +275,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Includes every file that matches; that none does is no error.
+    /// Includes every file that matches. That none does is no error, but may be a mistake.
     fn include(&mut self, pattern: &str, into: &mut Section) -> Result<(), Error> {
         if self.depth >= MAX_DEPTH {
             return Err(self.error(format!("files are included more than {MAX_DEPTH} deep")));
@@ -251,12 +284,16 @@ impl<'a> Parser<'a> {
             return Err(self.error("expected a file after 'include'"));
         }
         let paths = include::matching(pattern, self.path).map_err(|hidden| self.error(hidden.to_string()))?;
+        if paths.is_empty() {
+            let place = format!("{}:{}", self.path.display(), self.line);
+            self.progress.notes.push(include::nothing(pattern, &place));
+        }
         for path in paths {
-            *self.files += 1;
-            if *self.files > include::MAX_FILES {
+            self.progress.files += 1;
+            if self.progress.files > include::MAX_FILES {
                 return Err(self.error(format!("more than {} files are included", include::MAX_FILES)));
             }
-            included(&path, into, self.depth + 1, self.files)?;
+            included(&path, into, self.depth + 1, self.progress)?;
         }
         Ok(())
     }

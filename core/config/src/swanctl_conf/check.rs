@@ -109,7 +109,7 @@ impl Kind {
                 "1" | "yes" | "true" | "enabled" | "0" | "no" | "false" | "disabled"
             ),
             Self::Number => integer(value),
-            Self::Time => time::parse(value).is_some(),
+            Self::Time => time::parse_any_case(value).is_some(),
             Self::Amount => {
                 let number = value.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']);
                 integer(number.unwrap_or(value).trim_end())

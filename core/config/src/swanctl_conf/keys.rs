@@ -135,6 +135,7 @@ const CONNECTION: &[Key] = &[
     ("mobike", Kind::Flag),
     ("dpd_delay", Kind::Time),
     ("dpd_timeout", Kind::Time),
+    ("profile", Kind::Text),
     ("fragmentation", Kind::Text),
     ("childless", Kind::Text),
     ("send_certreq", Kind::Flag),

@@ -149,7 +149,9 @@ impl Describe<'_> {
             for (suffix, mark) in ["in", "out"].into_iter().zip(child.numbers.marks) {
                 if let Some((value, mask)) = mark {
                     out.push_value(&format!("mark-{suffix}"), format_args!("{value:08x}"));
-                    out.push_value(&format!("mark-mask-{suffix}"), format_args!("{mask:08x}"));
+                    if mask != u32::MAX {
+                        out.push_value(&format!("mark-mask-{suffix}"), format_args!("{mask:08x}"));
+                    }
                 }
             }
             put_if_ids(&mut out, child.numbers.if_ids);

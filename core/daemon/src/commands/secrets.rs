@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use config::ipsec_secrets;
-use config::secret::FileSecret;
+use config::ipsec_secrets::{self, Loaded};
 use plugin_api::log::Group;
 
 use super::Answer;
@@ -12,13 +11,17 @@ use crate::privileges;
 use crate::run::Daemon;
 
 impl Daemon {
-    /// `reread-secrets`: the whole set is replaced at once; if the file cannot be read, the old one stays.
+    /// `reread-secrets`: the whole set is replaced at once; if the file cannot be read, the old one stays. The `text` of the
+    /// answer are the mistakes in it.
     pub(super) fn reread_secrets(&mut self) -> Answer {
         self.logger.log(Group::Cfg, 1, "rereading secrets");
         let path = self.paths.secrets(&self.host.settings());
-        let secrets = load(&path, &self.logger)?;
-        self.endpoint.secrets_mut().replace_file_secrets(secrets);
-        Ok(super::success())
+        let loaded = load(&path, &self.logger)?;
+        self.endpoint.secrets_mut().replace_file_secrets(loaded.secrets);
+        Ok(match loaded.mistakes {
+            mistakes if mistakes.is_empty() => super::success(),
+            mistakes => super::success().list("text", mistakes.iter().map(|line| line.trim_start())),
+        })
     }
 }
 
@@ -27,7 +30,7 @@ impl Daemon {
 /// # Errors
 ///
 /// If it cannot be read; that is in the log already.
-pub(crate) fn load(path: &Path, logger: &Logger) -> Result<Vec<FileSecret>, String> {
+pub(crate) fn load(path: &Path, logger: &Logger) -> Result<Loaded, String> {
     logger.log(
         Group::Cfg,
         1,
@@ -35,10 +38,10 @@ pub(crate) fn load(path: &Path, logger: &Logger) -> Result<Vec<FileSecret>, Stri
     );
     match ipsec_secrets::load(path) {
         Ok(loaded) => {
-            for line in loaded.log {
-                logger.log(Group::Cfg, 1, line);
+            for line in &loaded.log {
+                logger.log(Group::Cfg, 1, line.clone());
             }
-            Ok(loaded.secrets)
+            Ok(loaded)
         }
         Err(error) => {
             let hint = privileges::hint(&error);

@@ -1,6 +1,7 @@
 //! `load-shared`, `unload-shared` and `get-shared`: secrets that are loaded over vici.
 
 use config::identity::Identity;
+use config::octets;
 use config::secret::{SecretKind, SharedSecret};
 use control::vici::Message;
 use plugin_api::log::Group;
@@ -17,14 +18,10 @@ impl Daemon {
         let secret = request.get_octets("data").filter(|data| !data.is_empty());
         let secret = SharedSecret::new(secret.ok_or("shared key data missing")?.to_vec());
         let id = request.get_str("id").filter(|id| !id.is_empty());
-        let owners: Result<Vec<&str>, _> = request
-            .get_list("owners")
-            .unwrap_or_default()
-            .iter()
-            .map(|owner| std::str::from_utf8(owner))
-            .collect();
-        let owners = owners.map_err(|_| "parsing shared key owners failed")?;
-        let quoted: Vec<String> = owners.iter().map(|owner| format!("'{owner}'")).collect();
+        let owners = request.get_list("owners").unwrap_or_default();
+        let owners: Vec<String> = owners.iter().map(|owner| octets::hold(owner)).collect();
+        let quoted = owners.iter().map(|owner| format!("'{}'", octets::shown(owner)));
+        let quoted: Vec<String> = quoted.collect();
         let whose = if quoted.is_empty() {
             "'%any'".to_owned()
         } else {
@@ -32,7 +29,11 @@ impl Daemon {
         };
         let named = id.map(|id| format!(" with id '{id}'")).unwrap_or_default();
         let text = format!("loaded {kind} shared key{named} for: {whose}");
-        let owners = owners.into_iter().map(Identity::parse).collect();
+        let owners = owners
+            .iter()
+            .map(|owner| Identity::read(owner))
+            .collect::<Result<_, _>>();
+        let owners = owners.map_err(|why| format!("parsing shared key owners failed: {why}"))?;
         let secrets = self.endpoint.secrets_mut();
         secrets.insert_loaded(id, kind, owners, secret);
         self.logger.log(Group::Cfg, 1, text);

@@ -38,22 +38,26 @@ impl Daemon {
             .is_none_or(|text| !matches!(text, "0" | "no" | "false" | "disabled"));
         let uniqueids = request.get_str("uniqueids").unwrap_or("yes");
         let converted = conn::to_peer_config(name, &settings, source, uniqueids, &is_local, allow_swap);
+        let places = request.get_section("places");
+        let place = |key: &str| places.get_str(key).unwrap_or(source);
         let converted = converted.map_err(|error| {
-            let text = format!("connection '{name}' of {source} refused: {error}");
+            let place = error.key.as_deref().and_then(|key| places.get_str(key));
+            let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+            let text = format!("connection '{name}' of {source} refused: {error}{place}");
             self.logger.log(Group::Cfg, 1, text.clone());
             text
         })?;
         for (level, message) in converted.messages {
             self.logger.log(Group::Cfg, level, message);
         }
+        for key in conn::without_effect(&settings, &is_local, allow_swap) {
+            let text = format!("connection '{name}': {key} ({}) has no effect yet", place(&key));
+            self.logger.log(Group::Cfg, 1, text);
+        }
         let checked = self.endpoint.check_proposals(&converted.peer);
         let notes = checked.map_err(|bad| {
             let key = if bad.of_child { "esp" } else { "ike" };
-            let place = request
-                .get_section("places")
-                .get_str(key)
-                .unwrap_or(source)
-                .to_owned();
+            let place = place(key);
             let text = format!(
                 "connection '{name}' of {source} refused: {key}= ({place}): {}",
                 bad.text

@@ -1,6 +1,7 @@
 //! CHILD_SAs: a pair of ESP SAs with their policies.
 
 mod inactivity;
+mod integrity;
 pub(crate) mod negotiate;
 pub(crate) mod numbers;
 mod overlap;
@@ -187,6 +188,7 @@ impl ChildSa {
             std::mem::swap(&mut from_initiator, &mut from_responder);
         }
         let (outbound_keys, inbound_keys) = (from_initiator, from_responder);
+        let integrity = integrity::installed(agreed.suite.integrity, self.config.kernel.sha256_96);
         let replay_window = self.config.replay_window.unwrap_or(shared.settings.replay_window);
         let (src_port, dst_port) = self.encap.unwrap_or_default();
         let sa = |inbound: bool, id: SaId, keys: (plugin_api::Secret, plugin_api::Secret)| SaParameters {
@@ -198,7 +200,7 @@ impl ChildSa {
             dst_ts: self.selectors.from(!inbound).to_vec(),
             encryption: agreed.suite.encryption,
             encryption_key: keys.0,
-            integrity: agreed.suite.integrity,
+            integrity,
             integrity_key: keys.1,
             encap: self.encap.map(|_| {
                 if inbound {

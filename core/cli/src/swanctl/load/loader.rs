@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use config::octets;
 use config::settings::Settings;
 use config::spelling;
 use config::swanctl_conf::keys::{Kind, Section};
@@ -139,7 +140,7 @@ impl Loader<'_> {
                     let files = list(value).map(|name| self.file(name, directory, &full));
                     Element::List(key, files.collect::<Result<_, _>>()?)
                 }
-                _ => Element::Value(key, value.as_bytes().to_vec()),
+                _ => Element::Value(key, octets::release(value)),
             });
         }
         for name in self.settings.sections(path) {
@@ -202,5 +203,5 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn items(text: &str) -> Vec<Vec<u8>> {
-    list(text).map(|item| item.as_bytes().to_vec()).collect()
+    list(text).map(octets::release).collect()
 }

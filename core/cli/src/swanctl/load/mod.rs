@@ -103,6 +103,9 @@ fn load(loader: &mut Loader<'_>, what: What) -> Result<(), Failure> {
         What::Creds => &[creds::load],
         What::Pools => &[items::pools],
     };
+    for note in loader.settings.notes().to_vec() {
+        loader.warn(&note)?;
+    }
     loader.check_sections()?;
     for (number, step) in steps.iter().enumerate() {
         let before = loader.failures;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use config::encoded;
 use config::secret::SharedSecret;
 use config::swanctl_conf::check::{What, mistakes};
 use config::swanctl_conf::keys::{SHARED, Section, UNLOCK};
-use control::vici::Message;
+use config::{encoded, octets};
+use control::vici::{Element, Message};
 
 use super::loader::Loader;
 use crate::swanctl::session::Failure;
@@ -57,19 +57,19 @@ fn shared(loader: &mut Loader<'_>, name: &str, path: &str, kind: &str) -> Result
         let place = loader.place(path);
         return Ok(loader.warn(&format!("missing secret in '{name}', ignored ({place})"))?);
     };
-    let secret = encoded::decode(secret).unwrap_or_else(|| Ok(SharedSecret::new(secret.as_bytes().to_vec())));
+    let secret = encoded::decode(secret).unwrap_or_else(|| Ok(plain(secret)));
     let (result, key) = match secret {
         Ok(secret) => {
             let owners = loader.settings.keys(path).into_iter();
-            let owners: Vec<&str> = owners
+            let owners: Vec<Vec<u8>> = owners
                 .filter(|key| key.starts_with("id"))
-                .filter_map(|key| loader.settings.get(&format!("{path}.{key}")))
+                .filter_map(|key| loader.settings.get(&format!("{path}.{key}")).map(octets::release))
                 .collect();
-            let request = Message::new()
+            let mut request = Message::new()
                 .value("id", name)
                 .value("type", kind)
-                .octets("data", secret.octets())
-                .list("owners", owners);
+                .octets("data", secret.octets());
+            request.elements.push(Element::List("owners".into(), owners));
             (loader.request_secret("load-shared", request)?, path.to_owned())
         }
         Err(expected) => (Err(expected.to_owned()), format!("{path}.secret")),
@@ -86,6 +86,11 @@ fn shared(loader: &mut Loader<'_>, name: &str, path: &str, kind: &str) -> Result
     Ok(())
 }
 
+/// A secret as it is written, in whatever encoding.
+fn plain(text: &str) -> SharedSecret {
+    SharedSecret::new(octets::release(text))
+}
+
 /// Loads the keys on tokens; their ids.
 pub(super) fn tokens(loader: &mut Loader<'_>) -> Result<Vec<String>, Failure> {
     let mut loaded = Vec::new();
@@ -99,7 +104,7 @@ pub(super) fn tokens(loader: &mut Loader<'_>) -> Result<Vec<String>, Failure> {
             request.value_if(key, loader.settings.get(&format!("{path}.{key}")))
         });
         let pin = loader.settings.get(&format!("{path}.pin"));
-        let pin = pin.map(|pin| SharedSecret::new(pin.as_bytes().to_vec()));
+        let pin = pin.map(plain);
         let pin = pin.or_else(|| loader.prompt(&format!("PIN for {name}: ")));
         let request = match &pin {
             Some(pin) => request.octets("pin", pin.octets()),
@@ -143,7 +148,7 @@ impl Loader<'_> {
         sections.sort_by_key(|name| !name.starts_with(directory));
         sections.iter().find_map(|section| {
             let secret = self.settings.get(&format!("secrets.{section}.secret"))?;
-            Some(SharedSecret::new(secret.as_bytes().to_vec()))
+            Some(plain(secret))
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use config::authentication::{Constraint, Method};
 use config::connection::{AuthClass, AuthConfig, NamedCertificate};
-use config::identity::Identity;
 use control::vici::Element;
 use credentials::{Certificate, Error, Item, RawPublicKey};
 
@@ -28,31 +27,32 @@ pub(super) fn round(
             "auth" => {
                 let method = given.text()?;
                 // `secret` is a word of ipsec.conf.
-                let method = Method::parse(method).ok().filter(|_| method != "secret");
+                let is_theirs = method.trim().eq_ignore_ascii_case("secret");
+                let method = Method::parse(method).ok().filter(|_| !is_theirs);
                 let method = method.ok_or_else(|| given.invalid())?;
                 auth.class = method.class;
                 auth.constraints.extend(method.constraints);
             }
-            "id" => auth.id = Some(given.parsed(identity)?).filter(|id| !id.is_any()),
+            "id" => auth.id = Some(given.identity()?).filter(|id| !id.is_any()),
             "round" => round = given.number()?,
             "eap_id" if !local => {
-                let id = given.parsed(identity)?;
+                let id = given.identity()?;
                 auth.constraints
                     .extend((!id.is_any()).then_some(Constraint::EapIdentity(id)));
             }
-            "eap_id" | "aaa_id" | "xauth_id" => notes.add(given.key(), given.parsed(identity)?.is_any()),
+            "eap_id" | "aaa_id" | "xauth_id" => notes.add(given.key(), given.identity()?.is_any()),
             "certs" => auth.certs.extend(many(&given, certificate, notes)?),
             "pubkeys" => auth.certs.extend(many(&given, public_key, notes)?),
             "groups" if !local => auth.constraints.extend(some(&given, Constraint::Groups)?),
             "cert_policy" if !local => auth.constraints.extend(some(&given, Constraint::CertPolicies)?),
             "cacerts" if !local => auth.cacerts.extend(many(&given, certificate, notes)?),
             "ca_id" if !local => {
-                let id = given.parsed(identity)?;
+                let id = given.identity()?;
                 auth.constraints
                     .extend((!id.is_any()).then(|| Constraint::Authority(id.to_string())));
             }
             "revocation" if !local => {
-                let demanded = given.parsed(|text| match text {
+                let demanded = given.word(|text| match text {
                     "strict" => Some(Some("GOOD")),
                     "ifuri" => Some(Some("SKIPPED")),
                     "relaxed" => Some(None),
@@ -75,10 +75,6 @@ pub(super) fn round(
         auth.id = Some(id);
     }
     Ok((round, auth))
-}
-
-fn identity(text: &str) -> Option<Identity> {
-    Some(Identity::parse(text))
 }
 
 /// Reads a certificate or public key.

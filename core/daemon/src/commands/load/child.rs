@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use config::connection::{Action, ChildConfig, ChildLifetime, Limit, Mode, ProposalList, SelectorSpec};
+use config::demand::Demand;
 use config::kernel::{CopyDscp, HwOffload, KernelOptions, Mark, Number, SetMark};
 use config::selector;
 use control::vici::Element;
@@ -67,6 +68,7 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
         kernel: KernelOptions::default(),
     };
     let (mut time, mut octets, mut packets) = (Said::default(), Said::default(), Said::default());
+    let mut ah = false;
     for given in elements.iter().map(Given) {
         let seconds = || given.time().map(|time| Some(time.as_secs()));
         match given.key() {
@@ -76,9 +78,9 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
                     append_defaults: false,
                 }
             }
-            "local_ts" => child.local_ts = given.list(|text| selector::one(text).ok())?,
-            "remote_ts" => child.remote_ts = given.list(|text| selector::one(text).ok())?,
-            "mode" => child.mode = given.parsed(mode)?,
+            "local_ts" => child.local_ts = given.list_or(|text| selector::one(text).map_err(Some))?,
+            "remote_ts" => child.remote_ts = given.list_or(|text| selector::one(text).map_err(Some))?,
+            "mode" => child.mode = given.word(mode)?,
             "rekey_time" => time.rekey = seconds()?,
             "life_time" => time.life = seconds()?,
             "rand_time" => time.rand = seconds()?,
@@ -91,20 +93,23 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
             "updown" => child.updown = Some(given.text()?.to_owned()).filter(|script| !script.is_empty()),
             "hostaccess" => child.host_access = given.yes()?,
             "policies" => child.policies = given.yes()?,
-            "start_action" => child.start_action = given.parsed(action)?,
-            "dpd_action" => child.dpd_action = given.parsed(action)?,
-            "close_action" => child.close_action = given.parsed(action)?,
+            "start_action" => child.start_action = given.word(action)?,
+            "dpd_action" => child.dpd_action = given.word(action)?,
+            "close_action" => child.close_action = given.word(action)?,
             "inactivity" => child.inactivity = given.time()?,
-            "reqid" => child.reqid = given.number()?,
-            "replay_window" => child.replay_window = Some(given.number()?),
-            "tfc_padding" if given.text() == Ok("mtu") => notes.add("tfc_padding = mtu", false),
-            "tfc_padding" => child.tfc = given.number()?,
-            "ah_proposals" => notes.add(given.key(), given.list(Some)?.is_empty()),
-            "sha256_96" | "ipcomp" | "policies_fwd_out" | "per_cpu_sas" | "icmp" => {
-                notes.add(given.key(), !given.yes()?);
+            "reqid" => child.reqid = given.number_or_all_ones()?,
+            // -1 is as if nothing was said.
+            "replay_window" => {
+                child.replay_window = Some(given.number_or_all_ones()?).filter(|window| *window != u32::MAX);
             }
+            "tfc_padding" if given.word(|text| (text == "mtu").then_some(())).is_ok() => {
+                notes.add("tfc_padding = mtu", false);
+            }
+            "tfc_padding" => child.tfc = given.number()?,
+            "ah_proposals" => ah = !given.list(Some)?.is_empty(),
+            "ipcomp" | "policies_fwd_out" | "per_cpu_sas" | "icmp" => notes.add(given.key(), !given.yes()?),
             // Without SELinux what the system has is simple.
-            "label_mode" => given.parsed(|text| ["system", "simple"].contains(&text).then_some(()))?,
+            "label_mode" => given.word(|text| ["system", "simple"].contains(&text).then_some(()))?,
             // Nobody who restricts a tunnel to what has a label wants one for all.
             "label" if !given.text()?.is_empty() => {
                 return Err("security labels are not supported: label, config discarded".to_owned());
@@ -112,6 +117,10 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
             "label" => {}
             _ => ask_of_kernel(&mut child.kernel, &given)?,
         }
+    }
+    // A shunt negotiates nothing.
+    if ah && !matches!(child.mode, Mode::Pass | Mode::Drop) {
+        notes.demand("ah_proposals", Demand::Ah);
     }
     let limit = time.limit(HOUR);
     child.lifetime = ChildLifetime {
@@ -133,6 +142,7 @@ fn ask_of_kernel(asked: &mut KernelOptions, given: &Given<'_>) -> Result<(), Str
     match given.key() {
         "mark_in" => asked.marks[0] = mark()?,
         "mark_out" => asked.marks[1] = mark()?,
+        "sha256_96" => asked.sha256_96 = given.yes()?,
         "mark_in_sa" => asked.mark_in_sa = given.yes()?,
         "set_mark_in" => asked.set_marks[0] = set_mark()?,
         "set_mark_out" => asked.set_marks[1] = set_mark()?,
@@ -140,10 +150,10 @@ fn ask_of_kernel(asked: &mut KernelOptions, given: &Given<'_>) -> Result<(), Str
         "if_id_out" => asked.if_ids[1] = given.parsed(Number::parse)?,
         "priority" => asked.priority = given.number()?,
         "interface" => asked.interface = given.text()?.to_owned(),
-        "hw_offload" => asked.hw_offload = given.parsed(HwOffload::parse)?,
+        "hw_offload" => asked.hw_offload = given.word(HwOffload::parse)?,
         "copy_df" => asked.copy_df = given.yes()?,
         "copy_ecn" => asked.copy_ecn = given.yes()?,
-        "copy_dscp" => asked.copy_dscp = given.parsed(CopyDscp::parse)?,
+        "copy_dscp" => asked.copy_dscp = given.word(CopyDscp::parse)?,
         _ => return Err(given.unknown()),
     }
     Ok(())

@@ -8,10 +8,11 @@ use config::connection::{
     AuthClass, AuthConfig, Childless, Fragmentation, Host, IkeLifetime, IkeVersion, PeerConfig, ProposalList,
     UniquePolicy, VICI,
 };
-use config::identity::Identity;
+use config::demand::{self, Demand};
 use config::kernel::Number;
 use config::selector;
-use control::vici::Element;
+use config::words::{dscp, profile};
+use control::vici::{Element, parse_int};
 
 use super::Notes;
 use super::values::Given;
@@ -93,7 +94,12 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     let (mut local, mut remote) = (Vec::new(), Vec::new());
     for given in elements.iter().map(Given) {
         match given.key() {
-            "version" => peer.version = given.parsed(version)?,
+            "version" => {
+                peer.version = given.parsed(version)?;
+                if peer.version == IkeVersion::V1 {
+                    notes.demand(given.key(), Demand::Ikev1);
+                }
+            }
             "local_addrs" => peer.local_addrs = hosts(&given)?,
             "remote_addrs" => peer.remote_addrs = hosts(&given)?,
             "local_port" => peer.local_port = given.number()?,
@@ -110,10 +116,11 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
             "encap" => peer.encap = given.yes()?,
             "mobike" => peer.mobike = given.yes()?,
             "dpd_delay" => peer.dpd_delay = given.time()?,
-            "fragmentation" => peer.fragmentation = given.parsed(fragmentation)?,
-            "childless" => peer.childless = given.parsed(childless)?,
-            "keyingtries" => peer.keying_tries = Some(given.number()?).filter(|tries| *tries > 0),
-            "unique" => peer.unique = given.parsed(unique)?,
+            "fragmentation" => peer.fragmentation = given.word(fragmentation)?,
+            "childless" => peer.childless = given.word(childless)?,
+            "keyingtries" => peer.keying_tries = Some(given.number_or_all_ones()?).filter(|tries| *tries > 0),
+            "unique" => peer.unique = given.word(unique)?,
+            "profile" => peer.profile = Some(given.word(profile)?),
             "reauth_time" => times.reauth = Some(given.time()?),
             "rekey_time" => times.rekey = Some(given.time()?),
             "over_time" => times.over = Some(given.time()?),
@@ -124,17 +131,17 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
             "send_certreq" => notes.add(given.key(), given.yes()?),
             "send_cert" => {
                 let known = ["ifasked", "always", "never"];
-                let asked = given.parsed(|text| known.contains(&text).then_some(text == "ifasked"))?;
+                let asked = given.word(|text| known.contains(&text).then_some(text == "ifasked"))?;
                 notes.add(given.key(), asked);
             }
             "ocsp" => {
                 let known = ["reply", "request", "both", "never"];
-                let reply = given.parsed(|text| known.contains(&text).then_some(text == "reply"))?;
+                let reply = given.word(|text| known.contains(&text).then_some(text == "reply"))?;
                 notes.add(given.key(), reply);
             }
             "ppk_required" => peer.ppk_required = given.yes()?,
             "ppk_id" => {
-                let id = given.parsed(|text| Some(Identity::parse(text)))?;
+                let id = given.identity()?;
                 peer.ppk_id = Some(id).filter(|id| !id.is_any());
             }
             "if_id_in" => peer.if_ids[0] = given.parsed(Number::parse)?,
@@ -157,6 +164,9 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
             }
             _ => return Err(given.unknown()),
         }
+    }
+    if let Some((key, demand)) = demand::unmet(&peer, &notes.demands) {
+        return Err(format!("{}: {key}, config discarded", demand.reason()));
     }
     peer.lifetime = times.lifetime();
     peer.local_auth = in_order(local, AuthClass::Pubkey);
@@ -183,17 +193,12 @@ fn hosts(given: &Given<'_>) -> Result<Vec<Host>, String> {
 }
 
 fn version(text: &str) -> Option<IkeVersion> {
-    Some(match text {
-        "0" => IkeVersion::Any,
-        "1" => IkeVersion::V1,
-        "2" => IkeVersion::V2,
+    Some(match parse_int(text)? {
+        0 => IkeVersion::Any,
+        1 => IkeVersion::V1,
+        2 => IkeVersion::V2,
         _ => return None,
     })
-}
-
-fn dscp(text: &str) -> Option<u8> {
-    let digits = text.len() == 6 && text.bytes().all(|digit| matches!(digit, b'0' | b'1'));
-    u8::from_str_radix(text, 2).ok().filter(|_| digits)
 }
 
 fn fragmentation(text: &str) -> Option<Fragmentation> {

@@ -11,6 +11,7 @@ mod values;
 use std::sync::Arc;
 
 use config::connection::{ChildConfig, PeerConfig, VICI};
+use config::demand::Demand;
 use control::vici::{Element, Message};
 use credentials::Item;
 use ike::{ChildState, IkeSaInfo, IkeSaState, PutOutcome};
@@ -30,6 +31,8 @@ struct Notes {
     credentials: Vec<Item>,
     /// What was found on the way, for the log.
     lines: Vec<String>,
+    /// What the connection cannot do without, with its keys.
+    demands: Vec<(String, Demand)>,
 }
 
 impl Notes {
@@ -37,6 +40,10 @@ impl Notes {
         if !as_is {
             self.keys.push(format!("{}{key}", self.within));
         }
+    }
+
+    fn demand(&mut self, key: &str, demand: Demand) {
+        self.demands.push((key.to_owned(), demand));
     }
 }
 

@@ -1,7 +1,10 @@
 mod asked;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use config::connection::{Action, AuthClass, Childless, Fragmentation, IkeVersion, Mode, UniquePolicy};
+use config::kernel::{CopyDscp, HwOffload};
 use control::vici::{Element, Message};
 use proptest::prelude::*;
 
@@ -129,11 +132,11 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
         ),
         (
             "full { version = 3 }",
-            "invalid value for: version, config discarded",
+            "invalid value for: version, config discarded ('3')",
         ),
         (
             "full { local_addrs = 1.2.3.4 }",
-            "invalid value for: local_addrs, config discarded",
+            "invalid value for: local_addrs, config discarded ('1.2.3.4')",
         ),
         (
             "full { dpd_delay = [ 30s ] }",
@@ -142,7 +145,7 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
         ("full { child { } }", "invalid section: child"),
         (
             "full { local { auth = magic } }",
-            "invalid value for: auth, config discarded",
+            "invalid value for: auth, config discarded ('magic')",
         ),
         (
             "full { local { certificate = x } }",
@@ -150,16 +153,16 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
         ),
         (
             "full { children { net { mode = beet } } }",
-            "invalid value for: mode, config discarded",
+            "invalid value for: mode, config discarded ('beet')",
         ),
         (
             "full { children { net { local_ts = [ nowhere ] } } }",
-            "invalid value for: local_ts, config discarded",
+            "invalid value for: local_ts, config discarded ('nowhere' is not a subnet, range or address, expected one like 10.1.0.0/16)",
         ),
         // As strongSwan refuses it where there is no SELinux.
         (
             "full { children { net { label_mode = selinux } } }",
-            "invalid value for: label_mode, config discarded",
+            "invalid value for: label_mode, config discarded ('selinux')",
         ),
         (
             "full { children { net { label_mode = simple label = system_u:object_r:ipsec_spd_t:s0 } } }",
@@ -173,6 +176,19 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
             "full { children { net { esp_proposals = [ nonsense ] } } }",
             "invalid value for: esp_proposals, config discarded (algorithm 'nonsense' not recognized in 'nonsense')",
         ),
+        (
+            "full { version = 0x1 }",
+            "IKEv1 is not supported, use IKEv2 on both ends: version, config discarded",
+        ),
+        (
+            "full { children { net { ah_proposals = [ sha256 ] } } }",
+            "AH is not supported, and ESP would be negotiated in its place; use ESP proposals on both ends: \
+             ah_proposals, config discarded",
+        ),
+        (
+            "full { remote { id = @#xyz } }",
+            "invalid value for: id, config discarded ('@#xyz' has no pairs of hexadecimal digits behind its '#')",
+        ),
         ("full = 1", "unknown option: full, config discarded"),
     ] {
         assert_eq!(
@@ -182,6 +198,55 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
         );
         assert_eq!(listed(&mut daemon), before, "{text}");
     }
+}
+
+#[test]
+fn words_times_and_numbers_are_taken_in_any_case() {
+    let text = "version = 0x2 unique = KEEP childless = Never fragmentation = Force send_cert = IfAsked \
+        reauth_time = -1 rekey_time = 1H dpd_delay = 30S keyingtries = -1 profile = Draft \
+        local { auth = PSK } remote { auth = EAP-mschapv2 revocation = Strict } children { net { \
+        mode = TRANSPORT start_action = Trap dpd_action = RESTART close_action = Start hw_offload = Auto \
+        copy_dscp = IN mark_in = %UNIQUE reqid = -1 replay_window = -1 label_mode = System \
+        local_ts = [ 10.1.0.0/16[ospf] ] } }";
+    let mut notes = Notes::default();
+    let peer = connection::connection("c", &section(text).elements, &mut notes).expect("it loads");
+    assert_eq!((peer.version, peer.unique), (IkeVersion::V2, UniquePolicy::Keep));
+    assert_eq!(
+        (peer.childless, peer.fragmentation),
+        (Childless::Never, Fragmentation::Force)
+    );
+    assert_eq!(peer.profile, Some(iana::Profile::Draft));
+    assert_eq!(peer.keying_tries, Some(u32::MAX));
+    assert_eq!(
+        (peer.lifetime.rekey, peer.dpd_delay),
+        (Duration::from_secs(3600), Duration::from_secs(30))
+    );
+    assert!(peer.lifetime.reauth > Duration::from_secs(u32::MAX.into()) / 2);
+    assert_eq!(
+        (peer.local_auth[0].class, peer.remote_auth[0].class),
+        (AuthClass::Psk, AuthClass::Eap)
+    );
+    assert_eq!(peer.remote_auth[0].constraints.len(), 2);
+    let child = &peer.children[0];
+    assert_eq!((child.mode, child.reqid), (Mode::Transport, u32::MAX));
+    assert_eq!(
+        (child.start_action, child.dpd_action, child.close_action),
+        (Action::Trap, Action::Start, Action::Start)
+    );
+    assert_eq!(child.replay_window, None);
+    assert_eq!(
+        (child.kernel.hw_offload, child.kernel.copy_dscp),
+        (HwOffload::Auto, CopyDscp::In)
+    );
+    assert_eq!(child.local_ts[0].to_string(), "10.1.0.0/16[ospf]");
+    assert!(notes.keys.is_empty(), "{:?}", notes.keys);
+}
+
+#[test]
+fn a_shunt_demands_nothing_of_what_is_not_negotiated() {
+    let text = "version = 1 children { net { mode = drop ah_proposals = [ sha256 ] } }";
+    let loaded = connection::connection("c", &section(text).elements, &mut Notes::default());
+    assert!(loaded.is_ok(), "{loaded:?}");
 }
 
 #[test]
@@ -303,7 +368,7 @@ fn post_quantum_preshared_keys_are_loaded_and_listed() {
     let peer = &daemon.endpoint.connections()[0];
     assert_eq!(peer.ppk_id, Some(config::identity::Identity::parse("ppk-1")));
     assert!(peer.ppk_required);
-    assert_eq!(peer.childless, config::connection::Childless::Prefer);
+    assert_eq!(peer.childless, Childless::Prefer);
     let listed = listed(&mut daemon);
     assert!(
         listed.contains("full.ppk_id = ppk-1, full.ppk_required = yes, full.local-1"),

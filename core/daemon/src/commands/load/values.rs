@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use config::time;
+use config::identity::Identity;
+use config::{octets, time};
 use control::vici::{Element, parse_bool, parse_int};
 
 /// A key with what it has been given.
@@ -13,9 +14,23 @@ impl<'a> Given<'a> {
         self.0.name()
     }
 
-    /// The value is none of this key.
+    /// The value is none of this key. A list says itself which item it is.
     pub(super) fn invalid(&self) -> String {
-        format!("invalid value for: {}, config discarded", self.key())
+        match self.0 {
+            Element::Value(_, octets) => self.invalid_as(octets, None),
+            _ => format!("invalid value for: {}, config discarded", self.key()),
+        }
+    }
+
+    /// The value, or an item of a list, is none of this key; why, if more can be said.
+    pub(super) fn invalid_as(&self, octets: &[u8], why: Option<&str>) -> String {
+        const LONGEST: usize = 100;
+        let key = self.key();
+        let shown = octets::shown(&octets::hold(&octets[..octets.len().min(LONGEST)]));
+        match why {
+            Some(why) => format!("invalid value for: {key}, config discarded ({why})"),
+            None => format!("invalid value for: {key}, config discarded ('{shown}')"),
+        }
     }
 
     /// There is no such key here.
@@ -48,12 +63,33 @@ impl<'a> Given<'a> {
         text.and_then(parse).ok_or_else(|| self.invalid())
     }
 
+    /// One of some words, in any case of letters.
+    pub(super) fn word<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
+        self.parsed(|text| parse(&text.to_ascii_lowercase()))
+    }
+
     pub(super) fn yes(&self) -> Result<bool, String> {
         self.parsed(parse_bool)
     }
 
     pub(super) fn time(&self) -> Result<Duration, String> {
-        self.parsed(time::parse)
+        self.parsed(time::parse_any_case)
+    }
+
+    /// Who somebody is; its octets may be none of UTF-8.
+    pub(super) fn identity(&self) -> Result<Identity, String> {
+        let Element::Value(_, octets) = self.0 else {
+            return Err(self.invalid());
+        };
+        Identity::read(&octets::hold(octets)).map_err(|why| self.invalid_as(octets, Some(&why)))
+    }
+
+    /// A number of 32 bits, where -1 stands for the largest.
+    pub(super) fn number_or_all_ones(&self) -> Result<u32, String> {
+        match self.number::<i64>() {
+            Ok(-1) => Ok(u32::MAX),
+            _ => self.number(),
+        }
     }
 
     pub(super) fn number<T: TryFrom<i64>>(&self) -> Result<T, String> {
@@ -67,12 +103,23 @@ impl<'a> Given<'a> {
 
     /// The items of a list, each as something else.
     pub(super) fn list<T>(&self, parse: impl Fn(&'a str) -> Option<T>) -> Result<Vec<T>, String> {
+        self.list_or(|text| parse(text).ok_or(None))
+    }
+
+    /// The items of a list, each as something else, or why one cannot be it.
+    pub(super) fn list_or<T>(
+        &self,
+        parse: impl Fn(&'a str) -> Result<T, Option<String>>,
+    ) -> Result<Vec<T>, String> {
         let Element::List(_, items) = self.0 else {
             return Err(self.invalid());
         };
-        let item = |octets: &'a Vec<u8>| parse(std::str::from_utf8(octets).ok()?);
-        let items: Option<Vec<T>> = items.iter().map(item).collect();
-        items.ok_or_else(|| self.invalid())
+        let item = |octets: &'a Vec<u8>| {
+            let text = std::str::from_utf8(octets).map_err(|_| None);
+            let item = text.and_then(&parse);
+            item.map_err(|why| self.invalid_as(octets, why.as_deref()))
+        };
+        items.iter().map(item).collect()
     }
 }
 
@@ -111,17 +158,39 @@ mod tests {
     #[test]
     fn what_is_no_text_or_of_another_kind_is_refused() {
         let value = |octets: &[u8]| Element::Value("dpd_delay".into(), octets.to_vec());
-        for element in [
-            value(&[0xff]),
-            value(b"1\0"),
-            value(b"soon"),
-            Element::List("dpd_delay".into(), vec![]),
+        for (element, shown) in [
+            (value(&[0xff]), " ('\\xff')"),
+            (value(b"1\0"), " ('1\\0')"),
+            (value(b"soon"), " ('soon')"),
+            (Element::List("dpd_delay".into(), vec![]), ""),
         ] {
             let refused = Given(&element).time();
-            assert_eq!(
-                refused,
-                Err("invalid value for: dpd_delay, config discarded".into())
-            );
+            let expected = format!("invalid value for: dpd_delay, config discarded{shown}");
+            assert_eq!(refused, Err(expected));
         }
+    }
+
+    #[test]
+    fn times_and_numbers_are_read_as_c_does() {
+        let value = |text: &str| Element::Value("x".into(), text.into());
+        for (text, seconds) in [
+            ("30S", 30),
+            ("1H", 3600),
+            ("0x10", 16),
+            ("1 D", 86_400),
+            ("010", 8),
+        ] {
+            let time = Given(&value(text)).time();
+            assert_eq!(time, Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert!(
+            Given(&value("-1"))
+                .time()
+                .is_ok_and(|time| time > Duration::from_secs(1 << 31))
+        );
+        assert_eq!(Given(&value("-1")).number_or_all_ones(), Ok(u32::MAX));
+        assert_eq!(Given(&value("0x2")).number_or_all_ones(), Ok(2));
+        assert!(Given(&value("-2")).number_or_all_ones().is_err());
+        assert!(Given(&value("4294967296")).number_or_all_ones().is_err());
     }
 }

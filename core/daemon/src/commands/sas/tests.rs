@@ -171,7 +171,7 @@ fn marks_and_ids_of_interfaces_are_shown_if_there_are_any() {
     let mut sa = tunnel1(now);
     sa.if_ids = [0, 0x1f];
     sa.children[0].numbers = ike::Numbers {
-        marks: [Some((0x42, 0xff)), None],
+        marks: [Some((0x42, 0xff)), Some((7, u32::MAX))],
         if_ids: [7, 0x1f],
     };
     let lines = described(&sa, now);
@@ -188,6 +188,7 @@ fn marks_and_ids_of_interfaces_are_shown_if_there_are_any() {
         [
             "mark-in = 00000042",
             "mark-mask-in = 000000ff",
+            "mark-out = 00000007",
             "if-id-in = 00000007",
             "if-id-out = 0000001f"
         ]

@@ -1,0 +1,173 @@
+//! What costs a connection, and what is only said.
+
+use super::*;
+
+/// What is said about a conn with these settings, and whether it loads.
+fn said(settings: &str) -> (Vec<String>, bool) {
+    let lines: String = settings.lines().map(|line| format!("  {line}\n")).collect();
+    let conf = IpsecConf::parse(&format!("conn x\n{lines}"), "ipsec.conf").expect("it parses");
+    let loads = !conf.conns.is_empty();
+    (conf.messages, loads)
+}
+
+#[test]
+fn what_demands_protection_that_is_not_there_costs_the_connection() {
+    for (settings, why) in [
+        ("keyexchange=ikev1", "IKEv1 is not supported"),
+        ("ah=sha256!", "AH is not supported"),
+        ("mediation=yes", "mediation is not supported"),
+        ("mediated_by=m", "mediation is not supported"),
+    ] {
+        let (messages, loads) = said(settings);
+        assert!(!loads, "{settings}");
+        let start = format!("# unsupported: {settings} (ipsec.conf:2: {why}");
+        assert!(messages[0].starts_with(&start), "{messages:?}");
+        // Whoever does not ask here first is refused, too.
+        let (key, value) = settings.split_once('=').expect("a setting");
+        let settings = [(key.to_owned(), value.to_owned())].into();
+        let error = to_peer_config("x", &settings, "ipsec.conf:1", "yes", &|_| false, true);
+        let error = error.expect_err("refused");
+        assert_eq!(error.key.as_deref(), Some(key));
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    for shunt in ["passthrough", "drop"] {
+        let (messages, loads) = said(&format!("type={shunt}\nkeyexchange=ikev1\nah=sha256"));
+        assert!(loads, "a shunt negotiates nothing: {messages:?}");
+    }
+}
+
+#[test]
+fn a_typo_in_what_guards_a_connection_costs_it() {
+    for (key, meant) in [
+        ("rightgroup", "rightgroups"),
+        ("rigthid", "rightid"),
+        ("RightAuth", "rightauth"),
+        ("rightauht2", "rightauth2"),
+        ("rigth", "right"),
+        ("leftsubnets", "leftsubnet"),
+        ("authy", "authby"),
+        ("esps", "esp"),
+        ("alsoo", "also"),
+        ("keyexchang", "keyexchange"),
+    ] {
+        let (messages, loads) = said(&format!("{key}=x"));
+        assert!(!loads, "{key}");
+        let start = format!("# unknown keyword '{key}' (ipsec.conf:2, did you mean '{meant}'?");
+        assert!(messages[0].starts_with(&start), "{messages:?}");
+    }
+    for key in [
+        "lifetimes",
+        "ikev2",
+        "phase2alg",
+        "dpd",
+        "salifetime",
+        "pfs",
+        "leftnexthop",
+    ] {
+        assert!(said(&format!("{key}=x")).1, "{key}");
+    }
+    assert!(said("ikev2=yes").0[0].contains("did you mean 'keyexchange=ikev2'?"));
+}
+
+#[test]
+fn identities_that_are_none_are_mistakes() {
+    for value in ["@", "@#0", "192.168.0.300", "keyid:", "ipv6:moon"] {
+        for key in ["leftid", "rightid", "leftid2", "rightid2"] {
+            let (messages, loads) = said(&format!("{key}={value}"));
+            assert!(!loads, "{key}={value}");
+            assert!(
+                messages[0].starts_with(&format!("# bad value: {key}={value} (ipsec.conf:2: '")),
+                "{messages:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bad_subnet_of_several_is_skipped_and_the_last_comma_is_nothing() {
+    let text = "rightsubnet=10.1.0.0/16,10.2.0.0/33,10.3.0.0/16[tcp/nosuch],10.4.0.0/16,";
+    let (messages, loads) = said(text);
+    assert!(loads);
+    assert_eq!(
+        messages,
+        [
+            "# bad subnet: rightsubnet=10.2.0.0/33, skipped: '10.2.0.0/33' is not a subnet, range or address, expected \
+             one like 10.1.0.0/16 (ipsec.conf:2)",
+            "# bad subnet: rightsubnet=10.3.0.0/16[tcp/nosuch], skipped: 'nosuch' is not a port, a range of ports or a \
+             service that /etc/services has (ipsec.conf:2)",
+            "### 2 parsing error(s) (0 fatal) ###",
+        ]
+    );
+    let settings = [(
+        "rightsubnet".to_owned(),
+        text.split_once('=').expect("a setting").1.to_owned(),
+    )]
+    .into();
+    let converted =
+        to_peer_config("x", &settings, "ipsec.conf:1", "yes", &|_| true, true).expect("it converts");
+    let selectors: Vec<String> = converted.peer.children[0]
+        .remote_ts
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(selectors, ["10.1.0.0/16", "10.4.0.0/16"]);
+    assert!(
+        converted.messages[1]
+            .1
+            .starts_with("invalid subnet: 10.2.0.0/33, skipped"),
+        "{:?}",
+        converted.messages
+    );
+    for none in ["10.1.0.0/33", "a,b", ","] {
+        let (messages, loads) = said(&format!("rightsubnet={none}"));
+        assert!(!loads, "{none}");
+        assert!(!messages[0].contains("expected ''"), "{messages:?}");
+    }
+}
+
+#[test]
+fn protoport_restricts_what_has_no_protocol_of_its_own() {
+    let child = &one("leftsubnet=10.1.0.0/16,10.2.0.0/16[udp/53]\nleftprotoport=tcp/22")
+        .peer
+        .children[0];
+    let selectors: Vec<String> = child.local_ts.iter().map(ToString::to_string).collect();
+    assert_eq!(selectors, ["10.1.0.0/16[tcp/ssh]", "10.2.0.0/16[udp/domain]"]);
+}
+
+#[test]
+fn keywords_without_effect_are_named() {
+    let idle = |settings: &str| {
+        let lines: String = settings.lines().map(|line| format!("  {line}\n")).collect();
+        let conf = IpsecConf::parse(&format!("conn x\n{lines}"), "ipsec.conf").expect("it parses");
+        conn::without_effect(&conf.conns[0].settings, &|_| false, true)
+    };
+    let all = "compress=yes\nleftcert=a.pem\nrightcert=b.pem\nleftsendcert=always\nrightsendcert=never\ntfc=%mtu\n\
+        aggressive=no\nsha256_96=yes";
+    assert_eq!(
+        idle(all),
+        ["compress", "leftcert", "leftsendcert", "rightsendcert", "tfc"]
+    );
+    assert!(idle("compress=no\nrightsendcert=ifasked").is_empty());
+    let child = &one("sha256_96=yes").peer.children[0];
+    assert!(child.kernel.sha256_96, "this one has an effect");
+}
+
+#[test]
+fn a_connection_may_be_pinned_to_a_profile() {
+    assert_eq!(one("profile=draft").peer.profile, Some(iana::Profile::Draft));
+    assert_eq!(one("profile=rfc").peer.profile, Some(iana::Profile::Rfc));
+    assert_eq!(one("left=10.0.0.1").peer.profile, None);
+    assert!(!said("profile=newest").1);
+}
+
+#[test]
+fn numbers_that_are_too_large_are_mistakes() {
+    for setting in [
+        "reqid=4294967296",
+        "tfc=-1",
+        "replay_window=99999999999",
+        "ikedscp=1000000",
+    ] {
+        assert!(!said(setting).1, "{setting}");
+    }
+}
