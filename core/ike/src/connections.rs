@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::connection::{Host, PeerConfig};
+use config::connection::{ChildConfig, Host, PeerConfig, VICI};
 use crypto::proposal::Proposal;
 use crypto::select::{NoMatch, Selection};
 
 use crate::common::Expanded;
+use crate::endpoint::is_of;
 use crate::names::{Fit, Names};
 use crate::proposals;
 use crate::shared::Shared;
@@ -51,6 +52,25 @@ impl Connections {
     pub(crate) fn edit(&mut self) -> &mut Vec<Arc<PeerConfig>> {
         self.table.take();
         &mut self.all
+    }
+
+    /// What a connection is by now, and one of its CHILD_SAs; nothing if it has gone. Those of ipsec.conf may have it from
+    /// another with the same settings for the peer.
+    pub(crate) fn current(
+        &self,
+        peer: &PeerConfig,
+        child: Option<&ChildConfig>,
+    ) -> Option<(Arc<PeerConfig>, Option<Arc<ChildConfig>>)> {
+        let Some(child) = child else {
+            let found = self.all.iter().find(|known| is_of(known, peer))?;
+            return Some((Arc::clone(found), None));
+        };
+        let of_file = |known: &&Arc<PeerConfig>| known.source != VICI && peer.source != VICI;
+        let own = self.all.iter().filter(|known| is_of(known, peer));
+        own.chain(self.all.iter().filter(of_file)).find_map(|known| {
+            let found = known.children.iter().find(|it| it.name == child.name)?;
+            Some((Arc::clone(known), Some(Arc::clone(found))))
+        })
     }
 
     /// The groups that suit these addresses, the best first, and of equal ones the first; and whether there may be more,

@@ -69,11 +69,17 @@ impl Daemon {
         self.compare_with_back_end(&converted.peer);
         self.add_pools_of(name, &converted.peer.pools, source);
         self.follow_names(&converted.peer);
-        let text = match self.endpoint.add_connection(converted.peer) {
+        let now = self.now();
+        let (outcome, start) = self.endpoint.put_connection_of_file(now, converted.peer);
+        let text = match outcome {
             AddOutcome::Added | AddOutcome::Replaced => format!("added configuration '{name}'"),
             AddOutcome::ChildOf(parent) => format!("added child to existing configuration '{parent}'"),
         };
         self.logger.log(Group::Cfg, 1, text);
+        self.drain();
+        for start in start {
+            self.start(start);
+        }
         Ok(super::success())
     }
 
@@ -90,11 +96,11 @@ impl Daemon {
             peer.source != VICI && peer.children.iter().any(|child| child.name == name)
         };
         let parents: Vec<String> = peers.filter(has).map(|peer| peer.name.clone()).collect();
+        let now = self.now();
+        for parent in parents {
+            self.endpoint.uninstall(now, Some(&parent), name);
+        }
         if self.endpoint.remove_connection(name) {
-            let now = self.now();
-            for parent in parents {
-                self.endpoint.uninstall(now, Some(&parent), name);
-            }
             self.logger
                 .log(Group::Cfg, 1, format!("deleted connection '{name}'"));
             Ok(super::success())

@@ -57,6 +57,8 @@ pub(crate) struct ChildSa {
     overlaps: bool,
     /// Whether the Endpoint's tables lead from its SPI to its IKE_SA.
     pub(crate) listed: bool,
+    /// Whether this end has decided to close it. What replaces it in the meantime is closed, too.
+    pub(crate) unwanted: bool,
     /// The CHILD_SA that takes over when this one goes.
     pub(crate) successor: Option<u32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
@@ -142,6 +144,7 @@ impl ChildSa {
             outbound: Outbound::Gone,
             overlaps: false,
             listed: false,
+            unwanted: false,
             successor: None,
             timer: Timer::OFF,
             usage: None,
@@ -424,6 +427,11 @@ impl ChildSa {
             self.state,
             ChildState::Installed | ChildState::Rekeying | ChildState::Deleting
         ) && self.successor.is_none()
+    }
+
+    /// Whether it carries the traffic and nothing is queued or under way that ends it.
+    pub(crate) fn stays(&self) -> bool {
+        self.is_installed() && !self.unwanted && self.state != ChildState::Deleting
     }
 
     /// Whether the kernel has SAs of it.
