@@ -75,6 +75,7 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut inbox = Inbox::open(Arc::clone(&self.sockets))?;
+        self.endpoint.set_looks_names_up(true);
         ready();
         scripts::run(&self.host.settings(), When::Start, &self.logger, || {});
         let (mut stopping, mut turn) = (false, Turn::default());
@@ -302,6 +303,7 @@ impl Daemon {
         if self.operations.deadline().is_some_and(|when| when <= now) {
             self.expire_operations(now);
         }
+        self.look_up_wanted_names(now);
         if self.names.deadline().is_some_and(|when| when <= now) {
             self.look_up_names(now);
         }

@@ -23,6 +23,13 @@ pub(crate) struct Connections {
     table: OnceCell<Table>,
 }
 
+/// See [`Connections::fitting`].
+struct Fitting<'a> {
+    groups: Vec<(u32, &'a Group)>,
+    unknown: bool,
+    stale: Vec<Arc<PeerConfig>>,
+}
+
 /// Connections by what an IKE_SA_INIT tells of them: addresses and proposals.
 #[derive(Debug)]
 struct Table {
@@ -73,9 +80,9 @@ impl Connections {
         })
     }
 
-    /// The groups that suit these addresses, the best first, and of equal ones the first; and whether there may be more,
-    /// once names are known.
-    fn fitting(&self, names: &Names, local: IpAddr, remote: IpAddr) -> (Vec<(u32, &Group)>, bool) {
+    /// The groups that suit these addresses, the best first, and of equal ones the first; whether there may be more, once
+    /// names are known; and those that would, if names stood for other addresses.
+    fn fitting(&self, names: &Names, local: IpAddr, remote: IpAddr) -> Fitting<'_> {
         let table = self.table.get_or_init(|| Table::new(&self.all));
         let exact = table
             .by_remote
@@ -84,17 +91,22 @@ impl Connections {
             .unwrap_or_default();
         let mut places: Vec<usize> = table.others.iter().chain(exact).copied().collect();
         places.sort_unstable();
-        let mut unknown = false;
+        let (mut unknown, mut stale) = (false, Vec::new());
         let mut fitting = Vec::new();
         for group in places.into_iter().map(|place| &table.groups[place]) {
             match names.fit(&group.config, local, remote) {
                 Fit::Yes(fit) => fitting.push((fit, group)),
                 Fit::Unknown => unknown = true,
+                Fit::Stale => stale.push(Arc::clone(&group.config)),
                 Fit::No => {}
             }
         }
         fitting.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
-        (fitting, unknown)
+        Fitting {
+            groups: fitting,
+            unknown,
+            stale,
+        }
     }
 }
 
@@ -138,8 +150,8 @@ impl Table {
 
 /// Why an IKE_SA_INIT is for no connection.
 pub(crate) enum Refused {
-    /// No connection is between these addresses.
-    Addresses,
+    /// No connection is between these addresses; these would be if their names stood for others.
+    Addresses(Vec<Arc<PeerConfig>>),
     /// It is not known yet what the names in connections stand for.
     NotYet,
     /// None of those between these addresses has such proposals.
@@ -161,12 +173,16 @@ pub(crate) fn choose(
     supplied: &[Proposal],
     how: &Selection<'_>,
 ) -> Result<(Arc<PeerConfig>, Proposal), Refused> {
-    let (fitting, unknown) = shared.connections.fitting(&shared.names, local, remote);
+    let Fitting {
+        groups: fitting,
+        unknown,
+        stale,
+    } = shared.connections.fitting(&shared.names, local, remote);
     if fitting.is_empty() {
         return Err(if unknown {
             Refused::NotYet
         } else {
-            Refused::Addresses
+            Refused::Addresses(stale)
         });
     }
     let (mut configured, mut reasons) = (Vec::new(), NoMatch::default());

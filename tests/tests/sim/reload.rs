@@ -75,6 +75,7 @@ pub(super) fn world(seed: u64) -> World {
     });
     let peer = PeerConfig {
         children: children.collect(),
+        unique: UniquePolicy::Never,
         ..moon(TUNNEL1)
     };
     world.hosts[0].endpoint.remove_connection("Tunnel1");

@@ -394,7 +394,10 @@ impl Daemon {
             let (peer, child) = self
                 .endpoint
                 .find_child(name)
-                .ok_or_else(|| format!("no config named '{name}'"))?;
+                .ok_or_else(|| match self.operations.refused.get(name) {
+                    Some(why) => format!("no config named '{name}': {why}"),
+                    None => format!("no config named '{name}'"),
+                })?;
             let child = Some(child);
             return Ok(VecDeque::from([Target { peer, child }]));
         };

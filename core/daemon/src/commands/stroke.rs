@@ -22,6 +22,16 @@ impl Daemon {
             .get_str("name")
             .filter(|name| !name.is_empty())
             .ok_or("missing connection name")?;
+        let answer = self.put_connection(name, request);
+        // Who wants to establish it is told why there is none.
+        match &answer {
+            Ok(_) => self.operations.refused.remove(name),
+            Err(why) => self.operations.refused.insert(name.to_owned(), why.clone()),
+        };
+        answer
+    }
+
+    fn put_connection(&mut self, name: &str, request: &Message) -> Answer {
         let source = request.get_str("source").unwrap_or("ipsec.conf");
         self.logger
             .log(Group::Cfg, 1, format!("received stroke: add connection '{name}'"));
@@ -91,6 +101,7 @@ impl Daemon {
             1,
             format!("received stroke: delete connection '{name}'"),
         );
+        self.operations.refused.remove(name);
         let peers = self.endpoint.connections().iter();
         let has = |peer: &&Arc<PeerConfig>| {
             peer.source != VICI && peer.children.iter().any(|child| child.name == name)

@@ -102,6 +102,17 @@ impl Endpoint {
         self.shared.names.set(name.to_owned(), addresses);
     }
 
+    /// Whether names that [`take_wanted_names`](Self::take_wanted_names) returns are looked up. Then requests of peers that no
+    /// connection is for, unless a name stands for another address by now, are ignored once, so that they come again.
+    pub fn set_looks_names_up(&mut self, looks: bool) {
+        self.shared.names.are_looked_up = looks;
+    }
+
+    /// Names of connections to be looked up again, because peers have come that they are the only reason to refuse.
+    pub fn take_wanted_names(&mut self) -> impl Iterator<Item = String> {
+        self.shared.names.take_wanted().into_iter()
+    }
+
     /// No connection has this name any more.
     pub fn forget_name(&mut self, name: &str) {
         self.shared.names.forget(name);

@@ -18,7 +18,9 @@ impl IkeSa {
     /// Starts what waits first, if the window is free.
     pub(crate) fn start_next_task(&mut self, shared: &mut Shared) {
         self.queue_unwanted();
-        while self.is_established() && !self.window.is_busy() && self.active.is_none() {
+        // What is established in IKE_AUTH may be what the first task wants.
+        let is_made = |sa: &Self| sa.is_established() && matches!(sa.phase, Phase::Idle);
+        while is_made(self) && !self.window.is_busy() && self.active.is_none() {
             // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2). Whether the peer lives,
             // and where, is to be known all the same.
             let replaced = self.answering.as_ref().is_some_and(|creation| creation.is_ike());
