@@ -6,6 +6,7 @@
 mod tree;
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::{Condvar, Mutex};
 use std::time::Instant;
@@ -74,6 +75,11 @@ fn the_daemon_lives_from_start_to_stop() {
     );
     assert_eq!(code(&tree.ipsec(&["status"])), 0);
     assert_eq!(next(), "Status { name: None, all: false }");
+    // As strongSwan's, which asks whether it could signal the starter.
+    tree.open_to_all();
+    let nobody = tree.command("usr/sbin/ipsec", &["status"]).uid(65534).gid(65534).output().unwrap();
+    assert_eq!(code(&nobody), 1, "{}", stderr(&nobody));
+    assert!(stderr(&nobody).contains("failed to connect to stroke socket"));
 
     tree.write("etc/ipsec.conf", &CONF.replace("10.0.0.3", "10.0.0.4"));
     let output = tree.ipsec(&["update"]);

@@ -545,3 +545,31 @@ fn children_of_one_connection_of_ipsec_conf_part_when_one_is_changed() {
         assert_eq!(sa.config.unwrap().dpd_delay, Duration::from_secs(delay));
     }
 }
+
+#[test]
+fn a_child_that_is_not_yet_made_can_be_given_up_and_the_others_come() {
+    for seconds in [0, 20] {
+        for gone in ["c0", "c1"] {
+            let (mut world, mut commands) = (world(10), Commands::new());
+            let manual = |n| ChildConfig {
+                start_action: Action::None,
+                ..child(n)
+            };
+            load(&mut world, &mut commands, connection((0..3).map(manual)));
+            absent(&mut world);
+            let ids = ["c0", "c1", "c2"].map(|name| (name, initiate(&mut world, &mut commands, name).unwrap()));
+            world.run_for(Duration::from_secs(seconds));
+            let given_up = world.hosts[CAROLS].endpoint.give_up_child(world.now, None, gone);
+            world.drain(CAROLS);
+            assert_eq!(given_up, 1);
+            world.tamper = None;
+            world.run_for(MINUTE);
+            for (name, id) in ids {
+                let expected = if name == gone { Err(CommandError::Failed) } else { Ok(()) };
+                assert_eq!(result(&world, id), Some(expected), "{name}");
+            }
+            assert!(!names(&world).contains(&gone.to_owned()));
+            assert_eq!(names(&world).len(), 2);
+        }
+    }
+}

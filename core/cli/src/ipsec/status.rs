@@ -5,23 +5,23 @@ use crate::paths::Paths;
 use crate::process::Process;
 use crate::stroke;
 
-/// Only the pid file is left, or charon cannot be asked.
+/// Only the pid file is left, or this user may not control what runs.
 const DEAD: u8 = 1;
-/// There is nothing, or no charon yet.
+/// There is nothing.
 const STOPPED: u8 = 3;
 
-/// Prints what charon says, and returns whether it and its starter run.
+/// Prints what charon says, and returns whether its starter runs and is this user's to control. A charon that has died is
+/// being restarted, which is no reason to say that the service is dead.
 pub(super) fn status(paths: &Paths, arguments: &[&str]) -> u8 {
-    let charon_runs = paths.charon_pid_file().exists();
-    let said = !charon_runs || stroke::run(arguments) == OK;
+    if paths.charon_pid_file().exists() {
+        stroke::run(arguments);
+    }
     let pid_file = paths.starter_pid_file();
     if !pid_file.exists() {
-        STOPPED
-    } else if Process::of_pid_file(&pid_file, "starter").is_none() || !said {
-        DEAD
-    } else if charon_runs {
-        OK
-    } else {
-        STOPPED
+        return STOPPED;
+    }
+    match Process::of_pid_file(&pid_file, "starter") {
+        Some(starter) if starter.is_controllable() => OK,
+        _ => DEAD,
     }
 }

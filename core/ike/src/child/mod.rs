@@ -258,6 +258,10 @@ impl ChildSa {
     /// What installs the half that sends, if that waits.
     pub(crate) fn start_sending(&mut self) -> Vec<KernelOp> {
         match std::mem::replace(&mut self.outbound, Outbound::Gone) {
+            // The inbound half has gone already.
+            Outbound::Waiting(_) if matches!(self.state, ChildState::Deleting | ChildState::Deleted) => {
+                Vec::new()
+            }
             Outbound::Waiting(ops) => {
                 self.outbound = Outbound::Installed;
                 ops.into_vec()

@@ -121,6 +121,21 @@ impl Endpoint {
         Some(old)
     }
 
+    /// Gives up a CHILD_SA that is wanted and not yet made, of the IKE_SAs of a name if one is given. How often it was wanted.
+    pub fn give_up_child(&mut self, now: Instant, ike: Option<&str>, child: &str) -> usize {
+        self.shared.now = now;
+        let named = |sa: &crate::sa::IkeSa| ike.is_none_or(|ike| *sa.name == *ike);
+        let entries = self.sas.iter().filter(|(_, entry)| named(&entry.sa));
+        let keys: Vec<SaKey> = entries.map(|(key, _)| *key).collect();
+        let mut given_up = Vec::new();
+        for key in keys {
+            self.with_sa(key, |sa, shared| sa.give_up_child(shared, child, &mut given_up));
+        }
+        let count = given_up.len();
+        self.fail(given_up);
+        count
+    }
+
     /// The IKE_SAs of a connection act on its change. Returns what was wanted of them.
     pub(super) fn apply(&mut self, old: &PeerConfig, change: &Change) -> Vec<Wanted> {
         if let Some(new) = change.new.as_ref().filter(|_| change.same_peer) {

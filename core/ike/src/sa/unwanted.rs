@@ -9,10 +9,11 @@ use std::sync::Arc;
 use config::connection::ChildConfig;
 
 use crate::child::ChildState;
+use crate::endpoint::Initiate;
 use crate::output::CommandId;
 use crate::rare::Rare;
-use crate::sa::IkeSa;
-use crate::shared::Shared;
+use crate::sa::{IkeSa, IkeSaState};
+use crate::shared::{Again, Shared, Wish};
 use crate::task::Task;
 
 /// A CHILD_SA that is wanted, and the command that waits for it.
@@ -115,6 +116,34 @@ impl IkeSa {
         wanted.extend(first.map(|child| (child, self.command.take())));
         wanted.extend(self.give_up_wanted(|_| true));
         wanted
+    }
+
+    /// A CHILD_SA is not wanted any more that is not yet made. What else the IKE_SA is established for is wanted of another.
+    pub(crate) fn give_up_child(&mut self, shared: &mut Shared, child: &str, given_up: &mut Vec<Wanted>) {
+        use IkeSaState as S;
+        let connects = matches!(self.state, S::Created | S::Connecting);
+        let what = self.initiate.as_deref().filter(|_| connects).cloned();
+        let is_first = |what: &Initiate| what.child.as_ref().is_some_and(|first| first.name == child);
+        let Some(mut what) = what.filter(is_first) else {
+            given_up.extend(self.give_up_wanted(|config| config.name == child));
+            return;
+        };
+        let wanted = self.take_all_wanted().into_iter();
+        let (gone, mut others): (Vec<_>, Vec<_>) = wanted.partition(|(config, _)| config.name == child);
+        given_up.extend(gone);
+        if !others.is_empty() {
+            let (first, command) = others.remove(0);
+            what.child = Some(first);
+            shared.wishes.push(Wish::Reinitiate(Box::new(Again {
+                what,
+                command,
+                children: others,
+                instead_of: None,
+                luggage: None,
+                addresses: Vec::new(),
+            })));
+        }
+        self.destroy_silently(shared, None);
     }
 
     /// Whether a CHILD_SA is there, being made or wanted, and none of that is going to be closed.
