@@ -17,7 +17,7 @@ pub(super) fn file(paths: &Paths, settings: &Settings) -> PathBuf {
         let at = words.iter().position(|word| word == "--conf" || word.starts_with("--conf="))?;
         match words[at].split_once('=') {
             Some((_, file)) => Some(PathBuf::from(file)),
-            None => words.get(at + 1).map(|file| PathBuf::from(file.as_ref())),
+            None => words.get(at + 1).map(|file| PathBuf::from(&**file)),
         }
     });
     match (asked, settings.get("starter.config_file")) {
