@@ -29,6 +29,7 @@ mod netns {
     mod plugins;
     mod privileges;
     mod rekey;
+    mod reload;
     mod restart;
     mod road_warrior;
     mod stream;

@@ -23,6 +23,8 @@ mod sim {
     mod reflection;
     mod rekey;
     mod rekey_ike;
+    mod reload;
+    mod reload_model;
     mod restart;
     mod rules;
     mod seeds;

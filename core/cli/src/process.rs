@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,13 @@ impl Process {
     /// Its number.
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// Whether this user may send it signals.
+    pub fn is_controllable(&self) -> bool {
+        let own = nix::unistd::geteuid();
+        let owner = fs::metadata(format!("/proc/{}", self.pid)).map(|process| process.uid());
+        own.is_root() || owner.is_ok_and(|owner| owner == own.as_raw())
     }
 
     /// Asks it to end.

@@ -5,8 +5,10 @@
 #[allow(dead_code, unreachable_pub)]
 mod tree;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
+use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
 use charon_cli::process::Process;
@@ -73,6 +75,11 @@ fn the_daemon_lives_from_start_to_stop() {
     );
     assert_eq!(code(&tree.ipsec(&["status"])), 0);
     assert_eq!(next(), "Status { name: None, all: false }");
+    // As strongSwan's, which asks whether it could signal the starter.
+    tree.open_to_all();
+    let nobody = tree.command("usr/sbin/ipsec", &["status"]).uid(65534).gid(65534).output().unwrap();
+    assert_eq!(code(&nobody), 1, "{}", stderr(&nobody));
+    assert!(stderr(&nobody).contains("failed to connect to stroke socket"));
 
     tree.write("etc/ipsec.conf", &CONF.replace("10.0.0.3", "10.0.0.4"));
     let output = tree.ipsec(&["update"]);
@@ -80,13 +87,10 @@ fn the_daemon_lives_from_start_to_stop() {
         (code(&output), stderr(&output).as_str()),
         (0, "Updating pqswan IPsec configuration...\n")
     );
-    assert_eq!([next(), next()], ["delete b", "add b"]);
+    assert_eq!(next(), "add b", "charon puts it in the place of the old one");
 
     assert_eq!(code(&tree.ipsec(&["reload"])), 0);
-    assert_eq!(
-        [next(), next(), next(), next(), next()],
-        ["delete a", "delete b", "add a", "add b", "start a"]
-    );
+    assert_eq!([next(), next(), next()], ["add a", "add b", "start a"]);
 
     let charon = Process::of_pid_file(&tree.path("var/run/charon.pid"), "charon").expect("charon runs");
     let output = tree.ipsec(&["stop"]);
@@ -150,20 +154,73 @@ fn a_file_that_cannot_be_used_keeps_the_old_connections() {
     until("bad news of b");
 
     tree.write("etc/ipsec.conf", "conn a\n    also = a\nnonsense\n");
-    assert_eq!(code(&tree.ipsec(&["update"])), 0);
+    let output = tree.ipsec(&["update"]);
+    assert_eq!(code(&output), 0, "strongSwan's scripts bear nothing else");
+    let text = stderr(&output);
+    assert!(
+        text.contains("etc/ipsec.conf:") && text.contains("keeping old one"),
+        "{text}"
+    );
     until("can't reload config file due to errors -- keeping old one");
+    // Charon's log has it, too.
+    assert!(next().contains("etc/ipsec.conf:"));
+    assert!(next().contains("keeping old one"));
     tree.write("etc/ipsec.conf", &CONF.replace("10.0.0.2", "10.0.0.5"));
     assert_eq!(code(&tree.ipsec(&["update"])), 0);
     assert_eq!(
         [next(), next(), next()],
-        ["delete a", "add a", "start a"],
-        "b was known all the time"
+        ["add a", "add b", "start a"],
+        "b was refused, and may not be any more"
     );
+    let typo = CONF.replace("right = 10.0.0.2", "right = 10.0.0.2\n    rekey = maybe");
+    tree.write("etc/ipsec.conf", &typo);
+    let output = tree.ipsec(&["reload"]);
+    assert_eq!(code(&output), 0);
+    let text = stderr(&output);
+    assert!(text.contains("rekey=maybe") && text.contains("ignored conn 'a'"), "{text}");
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|last| last != "add b") {
+        seen.push(next());
+    }
+    assert!(!seen.iter().any(|step| step.starts_with("delete")), "{seen:?}");
 
     assert_eq!(code(&tree.ipsec(&["stop"])), 0);
     until("charon stopped after");
     until("ipsec starter stopped");
     assert!(starter.wait().unwrap().success());
+}
+
+/// Opened once charon may answer.
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+#[test]
+fn a_stop_is_heard_while_connections_are_handed_over() {
+    let Some(tree) = tree() else { return };
+    let requests = tree.serve(|request| {
+        if summary(request) == "add b" {
+            let open = GATE.1.wait_while(GATE.0.lock().unwrap(), |open| !*open);
+            drop(open.unwrap());
+        }
+        String::new()
+    });
+    let mut starter = tree
+        .command("usr/sbin/ipsec", &["start", "--nofork", "--nolog"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(summary(&requests.recv_timeout(PATIENCE).unwrap()), "add a");
+    let output = tree.ipsec(&["stop"]);
+    assert_eq!(
+        (code(&output), stderr(&output).as_str()),
+        (0, "Stopping pqswan IPsec...\n")
+    );
+    assert!(starter.wait().unwrap().success());
+    let mut said = String::new();
+    starter.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("charon stopped after"), "{said}");
+    assert!(!said.contains("it lacks connections now"), "it did not wait for charon: {said}");
+    *GATE.0.lock().unwrap() = true;
+    GATE.1.notify_all();
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut inbox = Inbox::open(Arc::clone(&self.sockets))?;
+        self.endpoint.set_looks_names_up(true);
         ready();
         self.supervisor.ready();
         scripts::run(&self.host.settings(), When::Start, &self.logger, || {});
@@ -305,6 +306,7 @@ impl Daemon {
         if self.operations.deadline().is_some_and(|when| when <= now) {
             self.expire_operations(now);
         }
+        self.look_up_wanted_names(now);
         if self.names.deadline().is_some_and(|when| when <= now) {
             self.look_up_names(now);
         }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::connection::{Host, PeerConfig};
+use config::connection::{ChildConfig, Host, PeerConfig, VICI};
 use crypto::proposal::Proposal;
 use crypto::select::{NoMatch, Selection};
 use iana::Profile;
 
 use crate::common::Expanded;
+use crate::endpoint::is_of;
 use crate::names::{Fit, Names};
 use crate::proposals;
 use crate::shared::Shared;
@@ -21,6 +22,13 @@ pub(crate) struct Connections {
     all: Vec<Arc<PeerConfig>>,
     /// Made when it is first asked for after a change, so that a request costs the same however many connections there are.
     table: OnceCell<Table>,
+}
+
+/// See [`Connections::fitting`].
+struct Fitting<'a> {
+    groups: Vec<(u32, &'a Group)>,
+    unknown: bool,
+    stale: Vec<Arc<PeerConfig>>,
 }
 
 /// Connections by what an IKE_SA_INIT tells of them: addresses and proposals.
@@ -54,9 +62,28 @@ impl Connections {
         &mut self.all
     }
 
-    /// The groups that suit these addresses, the best first, and of equal ones the first; and whether there may be more,
-    /// once names are known.
-    fn fitting(&self, names: &Names, local: IpAddr, remote: IpAddr) -> (Vec<(u32, &Group)>, bool) {
+    /// What a connection is by now, and one of its CHILD_SAs; nothing if it has gone. Those of ipsec.conf may have it from
+    /// another with the same settings for the peer.
+    pub(crate) fn current(
+        &self,
+        peer: &PeerConfig,
+        child: Option<&ChildConfig>,
+    ) -> Option<(Arc<PeerConfig>, Option<Arc<ChildConfig>>)> {
+        let Some(child) = child else {
+            let found = self.all.iter().find(|known| is_of(known, peer))?;
+            return Some((Arc::clone(found), None));
+        };
+        let of_file = |known: &&Arc<PeerConfig>| known.source != VICI && peer.source != VICI;
+        let own = self.all.iter().filter(|known| is_of(known, peer));
+        own.chain(self.all.iter().filter(of_file)).find_map(|known| {
+            let found = known.children.iter().find(|it| it.name == child.name)?;
+            Some((Arc::clone(known), Some(Arc::clone(found))))
+        })
+    }
+
+    /// The groups that suit these addresses, the best first, and of equal ones the first; whether there may be more, once
+    /// names are known; and those that would, if names stood for other addresses.
+    fn fitting(&self, names: &Names, local: IpAddr, remote: IpAddr) -> Fitting<'_> {
         let table = self.table.get_or_init(|| Table::new(&self.all));
         let exact = table
             .by_remote
@@ -65,17 +92,22 @@ impl Connections {
             .unwrap_or_default();
         let mut places: Vec<usize> = table.others.iter().chain(exact).copied().collect();
         places.sort_unstable();
-        let mut unknown = false;
+        let (mut unknown, mut stale) = (false, Vec::new());
         let mut fitting = Vec::new();
         for group in places.into_iter().map(|place| &table.groups[place]) {
             match names.fit(&group.config, local, remote) {
                 Fit::Yes(fit) => fitting.push((fit, group)),
                 Fit::Unknown => unknown = true,
+                Fit::Stale => stale.push(Arc::clone(&group.config)),
                 Fit::No => {}
             }
         }
         fitting.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
-        (fitting, unknown)
+        Fitting {
+            groups: fitting,
+            unknown,
+            stale,
+        }
     }
 }
 
@@ -119,8 +151,8 @@ impl Table {
 
 /// Why an IKE_SA_INIT is for no connection.
 pub(crate) enum Refused {
-    /// No connection is between these addresses.
-    Addresses,
+    /// No connection is between these addresses; these would be if their names stood for others.
+    Addresses(Vec<Arc<PeerConfig>>),
     /// It is not known yet what the names in connections stand for.
     NotYet,
     /// None of those between these addresses has such proposals.
@@ -142,12 +174,16 @@ pub(crate) fn choose(
     supplied: &[Proposal],
     how: &Selection<'_>,
 ) -> Result<(Arc<PeerConfig>, Proposal), Refused> {
-    let (fitting, unknown) = shared.connections.fitting(&shared.names, local, remote);
+    let Fitting {
+        groups: fitting,
+        unknown,
+        stale,
+    } = shared.connections.fitting(&shared.names, local, remote);
     if fitting.is_empty() {
         return Err(if unknown {
             Refused::NotYet
         } else {
-            Refused::Addresses
+            Refused::Addresses(stale)
         });
     }
     let (mut configured, mut reasons) = (Vec::new(), NoMatch::default());

@@ -43,7 +43,9 @@ pub use alert::Alert;
 pub use census::Census;
 pub use child::{ChildState, Numbers};
 pub use crypto::int_auth::Role;
-pub use endpoint::{AddOutcome, BadProposals, Endpoint, Initiate, PolicyInfo, PutOutcome, Randomness};
+pub use endpoint::{
+    AddOutcome, BadProposals, Endpoint, How, Initiate, Loaded, PolicyInfo, PutOutcome, Randomness, Start,
+};
 pub use error::Error;
 pub use event::{ChildSaInfo, Event, IkeSaInfo};
 pub use extension::redirect::Redirection;

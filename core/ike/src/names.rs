@@ -2,8 +2,9 @@
 //!
 //! Names are looked up by whoever drives the Endpoint: a peer that nobody knows yet does not make anybody wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use config::connection::{Host, IkeVersion, PeerConfig};
 use iana::TrafficSelector;
@@ -16,6 +17,8 @@ const EXACT: u32 = 129;
 pub(crate) enum Fit {
     /// Not at all.
     No,
+    /// Only if a name stands for other addresses by now than it did.
+    Stale,
     /// It is not known yet what a name stands for.
     Unknown,
     /// The more the better.
@@ -24,15 +27,51 @@ pub(crate) enum Fit {
 
 /// What names stand for.
 #[derive(Debug, Default)]
-pub(crate) struct Names(BTreeMap<String, Vec<IpAddr>>);
+pub(crate) struct Names {
+    known: BTreeMap<String, Vec<IpAddr>>,
+    /// Whether somebody looks up what is wanted.
+    pub(crate) are_looked_up: bool,
+    /// Names to be looked up again, and when each was wanted last.
+    wanted: BTreeSet<String>,
+    wanted_at: BTreeMap<String, Instant>,
+}
+
+/// How long a name is not looked up again after a stranger was the reason to.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl Names {
     pub(crate) fn set(&mut self, name: String, addresses: Vec<IpAddr>) {
-        self.0.insert(name, addresses);
+        self.known.insert(name, addresses);
     }
 
     pub(crate) fn forget(&mut self, name: &str) {
-        self.0.remove(name);
+        self.known.remove(name);
+        self.wanted.remove(name);
+        self.wanted_at.remove(name);
+    }
+
+    /// Has the names of a connection looked up again, because they keep it from being for a peer. Whether any of them is:
+    /// peers that are strangers have that done rarely.
+    pub(crate) fn want(&mut self, config: &PeerConfig, now: Instant) -> bool {
+        if !self.are_looked_up {
+            return false;
+        }
+        let mut any = false;
+        for host in config.local_addrs.iter().chain(&config.remote_addrs) {
+            let Host::Name(name) = host else { continue };
+            let last = self.wanted_at.get(name);
+            if last.is_none_or(|last| now.saturating_duration_since(*last) >= PAUSE) {
+                self.wanted_at.insert(name.clone(), now);
+                self.wanted.insert(name.clone());
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Those that are wanted.
+    pub(crate) fn take_wanted(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.wanted)
     }
 
     /// How well a connection suits these addresses, in a version that is spoken here. The peer's counts more.
@@ -47,7 +86,8 @@ impl Names {
         match ends {
             (Fit::No, _) | (_, Fit::No) => Fit::No,
             (Fit::Yes(local), Fit::Yes(remote)) => Fit::Yes(4 * local + 8 * remote),
-            _ => Fit::Unknown,
+            (Fit::Unknown, _) | (_, Fit::Unknown) => Fit::Unknown,
+            _ => Fit::Stale,
         }
     }
 
@@ -58,10 +98,10 @@ impl Names {
 
     fn fit_host(&self, host: &Host, address: IpAddr) -> Fit {
         match host {
-            Host::Name(name) => match self.0.get(name) {
+            Host::Name(name) => match self.known.get(name) {
                 None => Fit::Unknown,
                 Some(known) if known.contains(&address) => Fit::Yes(EXACT),
-                Some(_) => Fit::No,
+                Some(_) => Fit::Stale,
             },
             _ if !host.matches(address) => Fit::No,
             Host::Address(_) => Fit::Yes(EXACT),
@@ -97,7 +137,7 @@ mod tests {
         names.set("moon".into(), vec![at("2001:db8::9"), at("192.0.2.9")]);
         assert_eq!(fit(&names, &[moon()]), Fit::Yes(EXACT));
         names.set("moon".into(), Vec::new());
-        assert_eq!(fit(&names, &[moon()]), Fit::No, "it stands for nothing");
+        assert_eq!(fit(&names, &[moon()]), Fit::Stale, "it stands for nothing");
         names.forget("moon");
         assert_eq!(fit(&names, &[moon()]), Fit::Unknown);
     }

@@ -96,6 +96,11 @@ impl CommandId {
         Self(Self::OWN | u64::from(id))
     }
 
+    /// Whether a trap waits.
+    pub(crate) fn is_of_trap(self) -> bool {
+        self.0 >= Self::OWN
+    }
+
     fn trap(self) -> Option<PolicyId> {
         PolicyId::try_from(self.0.checked_sub(Self::OWN)?).ok()
     }

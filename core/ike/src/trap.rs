@@ -14,7 +14,7 @@ use iana::TrafficSelector;
 use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
 
 use crate::child::{Numbers, Selectors};
-use crate::endpoint::Initiate;
+use crate::endpoint::{Initiate, is_of};
 use crate::output::{CommandId, KernelId, KernelOp};
 use crate::selectors;
 use crate::shared::Reqids;
@@ -121,6 +121,13 @@ impl Policies {
             }
         }
         Some(policy)
+    }
+
+    /// A connection is not quite what it was, but still between the same ends.
+    pub(crate) fn follow(&mut self, old: &PeerConfig, new: &Arc<PeerConfig>) {
+        for policy in self.all.values_mut().filter(|policy| is_of(&policy.peer, old)) {
+            policy.peer = Arc::clone(new);
+        }
     }
 
     pub(crate) fn get(&self, id: PolicyId) -> Option<&Policy> {

@@ -114,6 +114,7 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
                 let verb = if *reset { "reset-counters" } else { "get-counters" };
                 self.counters(verb, name.as_deref()).await?;
             }
+            Request::Report { text } => self.log(text),
             Request::Version => {
                 let version = self.ask("version", &Message::new()).await?;
                 let of = |key| text::or_empty(&version, key);

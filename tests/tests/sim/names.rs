@@ -118,3 +118,25 @@ fn of_several_connections_the_one_that_says_most_of_the_peer_is_taken() {
         assert_eq!(connection(&world), expected);
     }
 }
+
+#[test]
+fn a_name_is_looked_up_again_for_a_peer_that_has_another_address_and_not_without_end() {
+    let mut world = world(vec![from("named", vec![name("carol")])]);
+    knows(&mut world, "carol", &["192.168.0.9"]);
+    world.hosts[0].endpoint.set_looks_names_up(true);
+    let wanted = |world: &mut World| -> Vec<String> { world.hosts[0].endpoint.take_wanted_names().collect() };
+    world.initiate(1);
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(wanted(&mut world), ["carol"]);
+    assert!(world.logged(0, "ignoring IKE_SA_INIT from 192.168.0.3"));
+    // It is where it was: the next one is refused, and asks for nothing.
+    world.run_for(Duration::from_secs(4));
+    assert!(world.logged(0, "no IKE config found for 192.168.0.2...192.168.0.3"));
+    assert_eq!(wanted(&mut world), [""; 0]);
+    world.run_for(Duration::from_secs(10));
+    world.initiate(1);
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(wanted(&mut world), ["carol"]);
+    knows(&mut world, "carol", &[CAROL]);
+    assert!(world.run_until(MINUTE, World::is_established));
+}

@@ -1,6 +1,8 @@
 //! What is passed on to charon as it is.
 
-use super::{NOT_RUNNING, USAGE};
+use config::settings::Settings;
+
+use super::{NOT_RUNNING, USAGE, check};
 use crate::paths::Paths;
 use crate::stroke;
 
@@ -42,7 +44,7 @@ pub(super) const COMMANDS: &[&str] = &[
 ];
 
 /// Asks charon.
-pub(super) fn ask(paths: &Paths, arguments: &[&str]) -> u8 {
+pub(super) fn ask(paths: &Paths, settings: &Settings, arguments: &[&str]) -> u8 {
     if let [command @ ("up" | "down" | "route" | "unroute")] = arguments {
         eprintln!("Usage: ipsec {command} <connection name>");
         return USAGE;
@@ -56,5 +58,10 @@ pub(super) fn ask(paths: &Paths, arguments: &[&str]) -> u8 {
         eprintln!("charon is not running ({} does not exist)", pid_file.display());
         return NOT_RUNNING;
     }
-    stroke::run(arguments)
+    let code = stroke::run(arguments);
+    if let ["up" | "route", name] = arguments {
+        let problems = check::problems_of(&check::file(paths, settings), name);
+        problems.iter().for_each(|problem| eprintln!("{problem}"));
+    }
+    code
 }

@@ -15,7 +15,8 @@ The daemon:
         statusall [NAME]
 
 Connections:
-        up NAME
+        up NAME         says whether it worked; the exit status is 0 in either case, as
+                        strongSwan's is (that of 'swanctl --initiate' tells)
         down NAME       also NAME[] NAME{} NAME[*] NAME{*} [N] {N}
         down-srcip START [END]
         route NAME

@@ -1,6 +1,7 @@
 //! `ipsec`: the command for people and scripts. Exit codes are those of init scripts (LSB).
 
 mod ask;
+mod check;
 mod help;
 mod reload;
 mod start;
@@ -53,7 +54,7 @@ fn run(arguments: &[&str]) -> Result<u8, String> {
         "_updown" | "stroke" | "starter" => return Err(execute(&paths, command, rest)),
         _ => {}
     }
-    let (paths, _) = paths.with_settings()?;
+    let (paths, settings) = paths.with_settings()?;
     match *command {
         "--piddir" => Ok(say(&paths.piddir.display().to_string())),
         "stop" => Ok(stop::stop(&paths)),
@@ -61,10 +62,10 @@ fn run(arguments: &[&str]) -> Result<u8, String> {
             stop::stop(&paths);
             Err(start::start(&paths, rest))
         }
-        "reload" => Ok(reload::reload(&paths)),
-        "update" => Ok(reload::update(&paths)),
+        "reload" => Ok(reload::reload(&paths, &settings)),
+        "update" => Ok(reload::update(&paths, &settings)),
         "status" | "statusall" => Ok(status::status(&paths, arguments)),
-        _ if ask::COMMANDS.contains(command) => Ok(ask::ask(&paths, arguments)),
+        _ if ask::COMMANDS.contains(command) => Ok(ask::ask(&paths, &settings, arguments)),
         _ => {
             eprintln!("unknown command `{command}' (`ipsec --help' for list)");
             Ok(USAGE)

@@ -14,6 +14,8 @@ pub(super) struct Configuration {
     pub(super) conns: Vec<Conn>,
     /// What `charondebug` means for charon's command line.
     pub(super) charon_arguments: Vec<String>,
+    /// Connections that cannot be used as they are written.
+    pub(super) refused: Vec<String>,
     /// What is wrong, but does not keep the rest from being used.
     pub(super) messages: Vec<String>,
 }
@@ -62,6 +64,7 @@ impl From<IpsecConf> for Configuration {
         });
         Self {
             conns: conns.collect(),
+            refused: file.refused,
             charon_arguments,
             messages,
         }

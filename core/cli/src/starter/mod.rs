@@ -7,6 +7,7 @@ mod background;
 mod charon;
 mod configuration;
 mod connections;
+mod hand_over;
 mod log;
 mod options;
 mod run;

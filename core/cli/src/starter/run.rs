@@ -1,17 +1,16 @@
 //! The starter at work: it waits for signals, for charon's end, and for the next time to look at ipsec.conf.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-use control::stroke::Request;
 
 use super::background::Waiting;
 use super::charon::{Charon, NoCharon};
 use super::configuration::Configuration;
-use super::connections::{Auto, Conn, changes};
+use super::hand_over::{HandOver, Step};
 use super::log::Log;
 use super::signals::{Signals, Wish};
 use super::{Setup, exit, unusable};
@@ -31,6 +30,22 @@ struct Starter<'a> {
     charon: Option<Charon>,
     restart_at: Option<Instant>,
     update_at: Option<Instant>,
+    hand_over: HandOver,
+    /// What charon has been asked.
+    asking: Option<Asking>,
+    /// ipsec.conf is to be read again, and charon to get what changed, or all of it.
+    wished: Option<bool>,
+    /// Who waits for the start.
+    waiting: Option<Waiting>,
+}
+
+/// A request on its way.
+struct Asking {
+    step: Step,
+    stream: UnixStream,
+    answer: Vec<u8>,
+    /// When charon has been silent for too long.
+    deadline: Instant,
 }
 
 /// Runs until a signal, or until charon cannot run. Returns the exit code.
@@ -114,12 +129,13 @@ fn with_pid_file(setup: &Setup, log: &Log, waiting: Option<Waiting>, signals: &S
         charon: None,
         restart_at: None,
         update_at,
+        hand_over: HandOver::default(),
+        asking: None,
+        wished: None,
+        waiting,
     };
     if starter.start_charon().is_err() {
         return exit::FAILED;
-    }
-    if let Some(waiting) = waiting {
-        waiting.release(exit::OK);
     }
     starter.serve(signals)
 }
@@ -127,27 +143,41 @@ fn with_pid_file(setup: &Setup, log: &Log, waiting: Option<Waiting>, signals: &S
 impl Starter<'_> {
     fn serve(&mut self, signals: &Signals) -> u8 {
         loop {
-            let mut fds: Vec<_> = self
-                .charon
-                .iter()
-                .map(|charon| charon.process().as_fd())
+            // Not while a request is on its way: what charon has is known with its answer.
+            if self.asking.is_none()
+                && let Some(all) = self.wished.take()
+            {
+                self.update(all);
+            }
+            self.ask_next();
+            let charon = self.charon.as_ref().map(|charon| charon.process().as_fd());
+            let asking = self.asking.as_ref().map(|asking| asking.stream.as_fd());
+            let fds: Vec<_> = charon
+                .into_iter()
+                .chain(asking)
+                .chain(signals.fds())
                 .collect();
-            fds.extend(signals.fds());
-            let next = [self.restart_at, self.update_at].into_iter().flatten().min();
+            let deadline = self.asking.as_ref().map(|asking| asking.deadline);
+            let next = [self.restart_at, self.update_at, deadline].into_iter().flatten().min();
             let time = next.map(|next| next.saturating_duration_since(Instant::now()));
             let ready = match process::readable(&fds, time) {
                 Ok(ready) => ready,
                 Err(error) => return self.stop(&format!("waiting failed: {error}")),
             };
-            let charon_ended = self.charon.is_some() && ready.first() == Some(&true);
+            let mut ready = ready.into_iter();
+            let charon_ended = self.charon.is_some() && ready.next() == Some(true);
+            let answered = self.asking.is_some() && ready.next() == Some(true);
             for wish in signals.take() {
                 match wish {
                     Wish::Stop => return self.stop(""),
-                    Wish::Reload => self.reload(),
-                    Wish::Update => self.update(),
+                    Wish::Reload => self.wished = Some(true),
+                    Wish::Update => self.wished = self.wished.or(Some(false)),
                 }
             }
+            self.listen(answered);
             if charon_ended && let Some(charon) = self.charon.take() {
+                self.asking = None;
+                self.hand_over.give_up();
                 if let NoCharon::Refused = charon.reap(self.log) {
                     return exit::FAILED;
                 }
@@ -164,7 +194,7 @@ impl Starter<'_> {
             }
             if self.update_at.is_some_and(|when| when <= now) {
                 self.update_at = self.setup.options.auto_update.map(|interval| now + interval);
-                self.update();
+                self.wished = self.wished.or(Some(false));
             }
         }
     }
@@ -193,91 +223,105 @@ impl Starter<'_> {
 
     fn start_charon(&mut self) -> Result<(), NoCharon> {
         self.charon = Some(Charon::start(self.setup, &self.configuration, self.log)?);
-        self.add(&self.configuration.conns.iter().collect::<Vec<_>>());
+        self.asking = None;
+        self.hand_over.begin(&self.configuration.conns);
+        self.hand_over.report(&self.configuration.messages);
         Ok(())
     }
 
-    /// What changed in ipsec.conf.
-    fn update(&mut self) {
-        let Some(new) = self.read_again() else { return };
-        let old = std::mem::replace(&mut self.configuration, new);
-        if self.charon.is_some() {
-            let changes = changes(&old.conns, &self.configuration.conns);
-            self.delete(&changes.delete);
-            self.add(&changes.add);
-        }
-    }
-
-    /// All of ipsec.conf.
-    fn reload(&mut self) {
-        let Some(new) = self.read_again() else { return };
-        let old = std::mem::replace(&mut self.configuration, new);
-        if self.charon.is_some() {
-            self.delete(&old.conns.iter().collect::<Vec<_>>());
-            self.add(&self.configuration.conns.iter().collect::<Vec<_>>());
-        }
-    }
-
-    fn read_again(&self) -> Option<Configuration> {
+    /// Reads ipsec.conf again, and has charon get what changed in it, or with `all` all of it.
+    fn update(&mut self, all: bool) {
         match Configuration::load(&self.setup.ipsec_conf) {
             Ok(new) => {
                 new.messages.iter().for_each(|message| self.log.line(message));
-                Some(new)
+                self.configuration = new;
             }
             Err(problem) => {
-                self.log.line(&problem);
-                self.log
-                    .line("can't reload config file due to errors -- keeping old one");
-                None
+                let kept = "can't reload config file due to errors -- keeping old one".to_owned();
+                let lines = [problem, kept];
+                lines.iter().for_each(|line| self.log.line(line));
+                return self.hand_over.report(&lines);
             }
+        }
+        if self.charon.is_some() {
+            let Configuration { conns, refused, .. } = &self.configuration;
+            self.hand_over.go_on(conns, refused, all);
+            self.hand_over.report(&self.configuration.messages);
         }
     }
 
-    fn delete(&self, conns: &[&Conn]) {
-        let requests = conns.iter().flat_map(|conn| {
-            let name = || conn.connection.name.clone();
-            let unroute = (conn.auto == Auto::Route).then(|| Request::Unroute { name: name() });
-            unroute
-                .into_iter()
-                .chain([Request::DeleteConnection { name: name() }])
-        });
-        self.ask(requests);
-    }
-
-    /// All of them first: one that is established may need another as its parent.
-    fn add(&self, conns: &[&Conn]) {
-        let add = conns
-            .iter()
-            .map(|conn| Request::AddConnection(conn.connection.clone()));
-        let act = conns.iter().filter_map(|conn| {
-            let name = conn.connection.name.clone();
-            match conn.auto {
-                Auto::Add => None,
-                Auto::Route => Some(Request::Route { name }),
-                Auto::Start => Some(Request::Initiate { name, wait: false }),
-            }
-        });
-        self.ask(add.chain(act));
-    }
-
-    /// Asks charon; what it answers is worth a line. If it does not answer, it is not asked for more: either it has
-    /// died, and gets everything when it is started again, or nothing would come through.
-    fn ask(&self, requests: impl Iterator<Item = Request>) {
-        for request in requests {
+    /// Asks charon for the next thing; without one, all is handed over.
+    fn ask_next(&mut self) {
+        while self.asking.is_none()
+            && self.charon.is_some()
+            && let Some(step) = self.hand_over.next()
+        {
+            let Some(request) = step.request() else {
+                self.hand_over.done(step, false);
+                continue;
+            };
             if self.setup.options.debug {
                 self.log.line(&format!("asking charon: {request:?}"));
             }
-            let mut answer = Vec::new();
-            let result = self.client.ask(&request, &mut answer, Some(ANSWER_TIME));
-            String::from_utf8_lossy(&answer)
-                .lines()
-                .for_each(|line| self.log.line(line));
-            if let Err(error) = result {
-                self.log.line(&format!(
-                    "{error}; it lacks connections now, 'ipsec reload' sends all of them"
-                ));
-                return;
+            match self.client.begin(&request, ANSWER_TIME) {
+                Ok(stream) => {
+                    self.asking = Some(Asking {
+                        step,
+                        stream,
+                        answer: Vec::new(),
+                        deadline: Instant::now() + ANSWER_TIME,
+                    });
+                }
+                Err(error) => self.cannot_ask(&error.to_string()),
             }
         }
+        if self.asking.is_none()
+            && let Some(waiting) = self.waiting.take()
+        {
+            waiting.release(exit::OK);
+        }
+    }
+
+    /// Reads more of charon's answer; what it says is worth a line.
+    fn listen(&mut self, readable: bool) {
+        let Some(asking) = &mut self.asking else { return };
+        if !readable {
+            if asking.deadline <= Instant::now() {
+                self.asking = None;
+                self.cannot_ask("charon does not answer");
+            }
+            return;
+        }
+        let mut buffer = [0; 8192];
+        match asking.stream.read(&mut buffer) {
+            Ok(0) => {
+                if let Some(Asking { step, answer, .. }) = self.asking.take() {
+                    // It has nothing to say of a connection that it takes.
+                    let refused = matches!(step, Step::Add(_)) && !answer.is_empty();
+                    String::from_utf8_lossy(&answer)
+                        .lines()
+                        .for_each(|line| self.log.line(line));
+                    self.hand_over.done(step, refused);
+                }
+            }
+            Ok(octets) => {
+                asking.answer.extend_from_slice(&buffer[..octets]);
+                asking.deadline = Instant::now() + ANSWER_TIME;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                self.asking = None;
+                self.cannot_ask(&format!("communicating with charon failed: {error}"));
+            }
+        }
+    }
+
+    /// Charon is not asked for more: either it has died, and gets everything when it is started again, or nothing would
+    /// come through.
+    fn cannot_ask(&mut self, problem: &str) {
+        self.log.line(&format!(
+            "{problem}; it lacks connections now, 'ipsec reload' sends all of them"
+        ));
+        self.hand_over.give_up();
     }
 }

@@ -71,16 +71,7 @@ impl Client {
         answer: &mut impl Write,
         patience: Option<Duration>,
     ) -> Result<(), Error> {
-        let packet = request
-            .encode()
-            .and_then(|packet| frame::frame(&packet))
-            .map_err(Error::Request)?;
-        let mut stream =
-            UnixStream::connect(&self.path).map_err(|error| Error::Connect(self.uri.clone(), error))?;
-        stream.set_read_timeout(patience).map_err(Error::Talk)?;
-        stream.set_write_timeout(patience).map_err(Error::Talk)?;
-        // The other direction stays open: to close it says that nobody wants the answer.
-        stream.write_all(&packet).map_err(Error::Talk)?;
+        let mut stream = self.send(request, patience)?;
         let mut buffer = [0; 8192];
         loop {
             match stream.read(&mut buffer) {
@@ -95,5 +86,28 @@ impl Client {
                 Err(error) => return Err(Error::Talk(error)),
             }
         }
+    }
+
+    /// Sends a request. The answer, which ends with the stream, can be waited for together with other things.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn begin(&self, request: &Request, patience: Duration) -> Result<UnixStream, Error> {
+        self.send(request, Some(patience))
+    }
+
+    fn send(&self, request: &Request, patience: Option<Duration>) -> Result<UnixStream, Error> {
+        let packet = request
+            .encode()
+            .and_then(|packet| frame::frame(&packet))
+            .map_err(Error::Request)?;
+        let mut stream =
+            UnixStream::connect(&self.path).map_err(|error| Error::Connect(self.uri.clone(), error))?;
+        stream.set_read_timeout(patience).map_err(Error::Talk)?;
+        stream.set_write_timeout(patience).map_err(Error::Talk)?;
+        // The other direction stays open: to close it says that nobody wants the answer.
+        stream.write_all(&packet).map_err(Error::Talk)?;
+        Ok(stream)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -71,6 +72,15 @@ impl Tree {
 
     pub fn write(&self, path: &str, text: &str) {
         fs::write(self.path(path), text).unwrap();
+    }
+
+    /// Lets other users run the programs; the socket is not theirs.
+    pub fn open_to_all(&self) {
+        let mode = |path: &str, mode| {
+            fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("", 0o755);
+        mode("var/run/charon.ctl", 0o600);
     }
 
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {

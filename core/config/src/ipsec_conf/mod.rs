@@ -23,6 +23,8 @@ pub struct IpsecConf {
     pub setup: Setup,
     /// The connections without errors, in the order of the file.
     pub conns: Vec<Conn>,
+    /// The names of those with errors.
+    pub refused: Vec<String>,
     /// What is wrong with the rest, with file and line.
     pub messages: Vec<String>,
 }
@@ -143,6 +145,7 @@ impl IpsecConf {
                 conf.conns.push(conn);
             } else {
                 let name = &section.name;
+                conf.refused.push(name.clone());
                 conf.messages
                     .push(format!("# ignored conn '{name}' due to {fatal} parsing error(s)"));
             }

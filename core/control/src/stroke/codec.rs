@@ -70,6 +70,7 @@ impl Request {
                 "counters",
                 message.value_if("name", name.as_ref()).flag("reset", *reset),
             ),
+            Self::Report { text } => ("report", message.value("text", text)),
             Self::Version => ("version", message),
         }
     }
@@ -126,6 +127,7 @@ impl Request {
                 })
             }
             "del-conn" => Self::DeleteConnection { name: need("name")? },
+            "report" => Self::Report { text: need("text")? },
             "status" => Self::Status {
                 name: may("name"),
                 all: flag("all"),

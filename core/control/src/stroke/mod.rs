@@ -95,6 +95,11 @@ pub enum Request {
         /// Reset them.
         reset: bool,
     },
+    /// Write what is wrong with ipsec.conf into the log.
+    Report {
+        /// One line.
+        text: String,
+    },
     /// Describe the daemon.
     Version,
 }

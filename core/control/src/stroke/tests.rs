@@ -108,6 +108,7 @@ fn request() -> impl Strategy<Value = Request> {
         ("[a-z]{1,4}", -1i8..=4).prop_map(|(group, level)| Request::LogLevel { group, level }),
         (option::of(name()), any::<bool>()).prop_map(|(name, reset)| Request::Counters { name, reset }),
         Just(Request::Version),
+        ".{1,20}".prop_map(|text| Request::Report { text }),
     ]
 }
 

@@ -130,8 +130,13 @@ impl Daemon {
             Work::Terminate(_) => return,
         };
         work.resolving = false;
-        if let Some(target) = work.targets.front().cloned() {
-            self.initiate_or_fail(id, &target, names);
+        let Some(target) = work.targets.front().cloned() else {
+            return;
+        };
+        match self.renewed(&target) {
+            Some(now) if Arc::ptr_eq(&now.peer, &target.peer) => self.initiate_or_fail(id, &target, names),
+            // These names may not be its names any more.
+            _ => self.next_target(id),
         }
     }
 
@@ -169,14 +174,29 @@ impl Daemon {
         self.apply_log_levels();
     }
 
-    fn next_target(&mut self, id: u64) {
+    /// What a target is by now: its connection may have been changed or removed while it waited.
+    pub(super) fn renewed(&self, target: &Target) -> Option<Target> {
+        let (peer, child) = self.endpoint.current(&target.peer, target.child.as_deref())?;
+        Some(Target { peer, child })
+    }
+
+    pub(super) fn next_target(&mut self, id: u64) {
         let running = &self.operations.running;
         let Some(Work::Initiate(work)) = running.get(&id).map(|operation| &operation.work) else {
             return;
         };
-        let Some(target) = work.targets.front().cloned() else {
+        let Some(target) = work.targets.front() else {
             return;
         };
+        let Some(target) = self.renewed(target) else {
+            let name = target.peer.name.clone();
+            return self.target_failed(id, resolve::Problem::Removed(name));
+        };
+        if let Some(Work::Initiate(work)) = self.operations.running.get_mut(&id).map(|it| &mut it.work)
+            && let Some(first) = work.targets.front_mut()
+        {
+            *first = target.clone();
+        }
         let names = resolve::names(&target.peer);
         if names.is_empty() {
             return self.initiate_or_fail(id, &target, &Vec::new());
@@ -230,7 +250,9 @@ impl Daemon {
             Some(Work::Initiate(work)) => work,
             _ => return Err(problem.aborted()),
         };
-        let delay = if !interval.is_zero() {
+        let delay = if problem.is_final() {
+            return Err(problem.aborted());
+        } else if !interval.is_zero() {
             interval
         } else if work.unattended && problem.may_pass() {
             // As long as a peer that does not answer would be tried: a host that starts has no route at first.
@@ -372,7 +394,10 @@ impl Daemon {
             let (peer, child) = self
                 .endpoint
                 .find_child(name)
-                .ok_or_else(|| format!("no config named '{name}'"))?;
+                .ok_or_else(|| match self.operations.refused.get(name) {
+                    Some(why) => format!("no config named '{name}': {why}"),
+                    None => format!("no config named '{name}'"),
+                })?;
             let child = Some(child);
             return Ok(VecDeque::from([Target { peer, child }]));
         };

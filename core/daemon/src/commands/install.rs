@@ -135,6 +135,12 @@ impl Daemon {
         let Some(target) = self.installing(id).and_then(|work| work.targets.front().cloned()) else {
             return;
         };
+        let Some(target) = self.renewed(&target) else {
+            return self.not_installed(id, &resolve::Problem::Removed(target.peer.name.clone()));
+        };
+        if let Some(first) = self.installing(id).and_then(|work| work.targets.front_mut()) {
+            *first = target.clone();
+        }
         let names = match &target.child {
             Some(child) if !is_shunt(child) => resolve::names(&target.peer),
             _ => Vec::new(),
@@ -159,6 +165,13 @@ impl Daemon {
         let Some(target) = work.targets.front().cloned() else {
             return;
         };
+        if !self
+            .renewed(&target)
+            .is_some_and(|now| Arc::ptr_eq(&now.peer, &target.peer))
+        {
+            // These names may not be its names any more.
+            return self.next_policy(id);
+        }
         let now = self.now();
         match &target.child {
             Some(child) if is_shunt(child) => {

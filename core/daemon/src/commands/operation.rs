@@ -96,6 +96,8 @@ pub(crate) struct Operations {
     pub(super) commands: BTreeMap<CommandId, u64>,
     /// Look-ups for IKE_SAs that are sent elsewhere.
     pub(super) look_ups: usize,
+    /// Connections of ipsec.conf that were refused, and why, for those who want to establish them.
+    pub(super) refused: BTreeMap<String, String>,
     last_operation: u64,
     last_command: u64,
 }

@@ -1,5 +1,6 @@
 //! The addresses of both ends, before an IKE_SA is initiated.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +26,16 @@ pub(super) enum Problem {
     NoWay(String),
     /// Too much else is being looked up.
     Busy(String),
+    /// The connection of this name has gone in the meantime.
+    Removed(String),
 }
 
 impl Problem {
-    fn text(&self) -> &str {
-        let (Self::Unresolved(text) | Self::NoWay(text) | Self::Busy(text)) = self;
-        text
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Unresolved(text) | Self::NoWay(text) | Self::Busy(text) => text.into(),
+            Self::Removed(name) => format!("connection '{name}' was removed").into(),
+        }
     }
 
     /// As the log has it if that is the end.
@@ -55,7 +60,12 @@ impl Problem {
 
     /// Whether it may be over without anybody changing the configuration.
     pub(super) fn may_pass(&self) -> bool {
-        !matches!(self, Self::Unresolved(_))
+        matches!(self, Self::NoWay(_) | Self::Busy(_))
+    }
+
+    /// Whether there is nothing left to be tried.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Removed(_))
     }
 }
 
@@ -128,7 +138,7 @@ impl Daemon {
             Err(problem) => {
                 let now = self.now();
                 self.endpoint
-                    .handle_resolved(now, sa, Err(problem.text().to_owned()));
+                    .handle_resolved(now, sa, Err(problem.text().into_owned()));
             }
         }
     }
@@ -142,7 +152,7 @@ impl Daemon {
     fn answer_way(&mut self, sa: u32, peer: &PeerConfig, names: &Names) {
         let net = self.host.kernel_net();
         let found = addresses(peer, names, net.as_deref());
-        let found = found.map_err(|problem| problem.text().to_owned());
+        let found = found.map_err(|problem| problem.text().into_owned());
         let now = self.now();
         self.endpoint.handle_resolved(now, sa, found);
     }

@@ -22,6 +22,16 @@ impl Daemon {
             .get_str("name")
             .filter(|name| !name.is_empty())
             .ok_or("missing connection name")?;
+        let answer = self.put_connection(name, request);
+        // Who wants to establish it is told why there is none.
+        match &answer {
+            Ok(_) => self.operations.refused.remove(name),
+            Err(why) => self.operations.refused.insert(name.to_owned(), why.clone()),
+        };
+        answer
+    }
+
+    fn put_connection(&mut self, name: &str, request: &Message) -> Answer {
         let source = request.get_str("source").unwrap_or("ipsec.conf");
         self.logger
             .log(Group::Cfg, 1, format!("received stroke: add connection '{name}'"));
@@ -73,11 +83,17 @@ impl Daemon {
         self.compare_with_back_end(&converted.peer);
         self.add_pools_of(name, &converted.peer.pools, source);
         self.follow_names(&converted.peer);
-        let text = match self.endpoint.add_connection(converted.peer) {
+        let now = self.now();
+        let (outcome, start) = self.endpoint.put_connection_of_file(now, converted.peer);
+        let text = match outcome {
             AddOutcome::Added | AddOutcome::Replaced => format!("added configuration '{name}'"),
             AddOutcome::ChildOf(parent) => format!("added child to existing configuration '{parent}'"),
         };
         self.logger.log(Group::Cfg, 1, text);
+        self.drain();
+        for start in start {
+            self.start(start);
+        }
         Ok(super::success())
     }
 
@@ -89,16 +105,17 @@ impl Daemon {
             1,
             format!("received stroke: delete connection '{name}'"),
         );
+        self.operations.refused.remove(name);
         let peers = self.endpoint.connections().iter();
         let has = |peer: &&Arc<PeerConfig>| {
             peer.source != VICI && peer.children.iter().any(|child| child.name == name)
         };
         let parents: Vec<String> = peers.filter(has).map(|peer| peer.name.clone()).collect();
+        let now = self.now();
+        for parent in parents {
+            self.endpoint.uninstall(now, Some(&parent), name);
+        }
         if self.endpoint.remove_connection(name) {
-            let now = self.now();
-            for parent in parents {
-                self.endpoint.uninstall(now, Some(&parent), name);
-            }
             self.logger
                 .log(Group::Cfg, 1, format!("deleted connection '{name}'"));
             Ok(super::success())

@@ -78,6 +78,11 @@ impl Daemon {
         let mut operation = Operation::new(request, reply, self.now(), Work::Terminate(work));
         let targets = match targets {
             Ok(targets) if targets.is_empty() => {
+                let given_up = self.give_up(request);
+                if given_up > 0 {
+                    let answer = super::success().value("matches", given_up);
+                    return operation.finish(Ok(answer.value("terminated", given_up)));
+                }
                 return operation.finish(Err("no matching SAs to terminate found".into()));
             }
             Ok(targets) => targets,
@@ -101,6 +106,20 @@ impl Daemon {
                 Target::Ike(sa) => self.endpoint.terminate_ike(now, command, sa),
                 Target::Child(child, _) => self.endpoint.terminate_child(now, command, child),
             }
+        }
+    }
+
+    /// Gives up a CHILD_SA that is named and not yet made. How often it was wanted.
+    fn give_up(&mut self, request: &Message) -> usize {
+        let now = self.now();
+        if request.is("stroke") {
+            let name = request.get_str("name").unwrap_or_default();
+            let bare = name.strip_suffix("{}").or_else(|| name.strip_suffix("{*}"));
+            return self.endpoint.give_up_child(now, None, bare.unwrap_or(name));
+        }
+        match (request.get_str("child"), request.get_str("child-id")) {
+            (Some(child), None) => self.endpoint.give_up_child(now, request.get_str("ike"), child),
+            _ => 0,
         }
     }
 

@@ -11,7 +11,6 @@ use crate::child::{ChildSa, ChildState};
 use crate::output::{KernelAnswer, KernelResult};
 use crate::sa::{IkeSa, KernelWork};
 use crate::shared::{Shared, log};
-use crate::task::Task;
 use crate::timer::Timer;
 
 /// The least time between two looks; kernels count in seconds.
@@ -115,7 +114,7 @@ impl IkeSa {
                 1,
                 "deleting IKE_SA after {seconds} seconds of CHILD_SA inactivity"
             );
-            return self.enqueue(shared, Task::DeleteIke(None));
+            return self.close(shared, None);
         }
         log!(
             shared,
@@ -124,7 +123,7 @@ impl IkeSa {
             1,
             "deleting CHILD_SA after {seconds} seconds of inactivity"
         );
-        self.enqueue(shared, Task::DeleteChild(id, None));
+        self.close_when_possible(shared, id, None);
     }
 }
 

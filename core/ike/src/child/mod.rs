@@ -58,6 +58,8 @@ pub(crate) struct ChildSa {
     overlaps: bool,
     /// Whether the Endpoint's tables lead from its SPI to its IKE_SA.
     pub(crate) listed: bool,
+    /// Whether this end has decided to close it. What replaces it in the meantime is closed, too.
+    pub(crate) unwanted: bool,
     /// The CHILD_SA that takes over when this one goes.
     pub(crate) successor: Option<u32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
@@ -143,6 +145,7 @@ impl ChildSa {
             outbound: Outbound::Gone,
             overlaps: false,
             listed: false,
+            unwanted: false,
             successor: None,
             timer: Timer::OFF,
             usage: None,
@@ -257,6 +260,10 @@ impl ChildSa {
     /// What installs the half that sends, if that waits.
     pub(crate) fn start_sending(&mut self) -> Vec<KernelOp> {
         match std::mem::replace(&mut self.outbound, Outbound::Gone) {
+            // The inbound half has gone already.
+            Outbound::Waiting(_) if matches!(self.state, ChildState::Deleting | ChildState::Deleted) => {
+                Vec::new()
+            }
             Outbound::Waiting(ops) => {
                 self.outbound = Outbound::Installed;
                 ops.into_vec()
@@ -426,6 +433,11 @@ impl ChildSa {
             self.state,
             ChildState::Installed | ChildState::Rekeying | ChildState::Deleting
         ) && self.successor.is_none()
+    }
+
+    /// Whether it carries the traffic and nothing is queued or under way that ends it.
+    pub(crate) fn stays(&self) -> bool {
+        self.is_installed() && !self.unwanted && self.state != ChildState::Deleting
     }
 
     /// Whether the kernel has SAs of it.

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::connection::{ChildConfig, Host, PeerConfig, ProposalList, VICI};
+use config::connection::{ChildConfig, Host, PeerConfig, ProposalList};
 use crypto::proposal::Proposal;
 use iana::{KeyExchangeMethod, Protocol};
 
@@ -95,63 +95,27 @@ impl Endpoint {
         }
     }
 
-    /// Adds a connection. One with the same settings for the peer as an earlier one gives that its CHILD_SAs.
-    pub fn add_connection(&mut self, peer: PeerConfig) -> AddOutcome {
-        let connections = self.shared.connections.edit();
-        let mut others = connections.iter_mut().filter(|known| known.source != VICI);
-        if let Some(known) = others.find(|known| known.name == peer.name) {
-            *known = Arc::new(peer);
-            return AddOutcome::Replaced;
-        }
-        let mut others = connections.iter_mut().filter(|known| known.source != VICI);
-        if let Some(same) = others.find(|known| same_peer(known, &peer)) {
-            let name = same.name.clone();
-            let mut merged = PeerConfig::clone(same);
-            merged
-                .children
-                .retain(|child| peer.children.iter().all(|new| new.name != child.name));
-            merged.children.extend(peer.children);
-            *same = Arc::new(merged);
-            return AddOutcome::ChildOf(name);
-        }
-        connections.push(Arc::new(peer));
-        AddOutcome::Added
-    }
-
-    /// Removes a connection of ipsec.conf, or the CHILD_SA configuration of that name; established SAs stay.
-    pub fn remove_connection(&mut self, name: &str) -> bool {
-        let connections = self.shared.connections.edit();
-        let mut found = false;
-        for connection in connections.iter_mut().filter(|known| known.source != VICI) {
-            if connection.children.iter().any(|child| child.name == name) {
-                let mut rest = PeerConfig::clone(connection);
-                rest.children.retain(|child| child.name != name);
-                *connection = Arc::new(rest);
-                found = true;
-            }
-        }
-        connections.retain(|connection| {
-            let emptied = found && connection.children.is_empty();
-            let named = connection.name == name && connection.children.is_empty();
-            connection.source == VICI || !(emptied || named)
-        });
-        found
-    }
-
-    /// Puts a connection that stands by itself in the place of the one of its name and source.
-    pub fn put_connection(&mut self, peer: PeerConfig) -> PutOutcome {
-        let mut connections = self.shared.connections.edit().iter_mut();
-        let known = connections.find(|known| known.name == peer.name && known.source == peer.source);
-        let Some(known) = known else {
+    /// Puts a connection that stands by itself in the place of the one of its name and source. Whatever was established for
+    /// that one stays; see [`load_connection`](Self::load_connection).
+    pub fn put_connection(&mut self, mut peer: PeerConfig) -> PutOutcome {
+        let mut connections = self.shared.connections.all().iter();
+        let known = connections.position(|known| known.name == peer.name && known.source == peer.source);
+        let Some(index) = known else {
             self.shared.connections.edit().push(Arc::new(peer));
             return PutOutcome::Added;
         };
-        let outcome = if same_peer(known, &peer) {
+        let old = Arc::clone(&self.shared.connections.all()[index]);
+        keep_equal_children(&mut peer, &old);
+        if *old == peer {
+            return PutOutcome::Updated(old);
+        }
+        let outcome = if same_peer(&old, &peer) {
             PutOutcome::Updated
         } else {
             PutOutcome::Replaced
         };
-        outcome(std::mem::replace(known, Arc::new(peer)))
+        self.shared.connections.edit()[index] = Arc::new(peer);
+        outcome(old)
     }
 
     /// Takes the connection of that name and source out; established SAs stay.
@@ -170,9 +134,29 @@ impl Endpoint {
         self.shared.names.set(name.to_owned(), addresses);
     }
 
+    /// Whether names that [`take_wanted_names`](Self::take_wanted_names) returns are looked up. Then requests of peers that no
+    /// connection is for, unless a name stands for another address by now, are ignored once, so that they come again.
+    pub fn set_looks_names_up(&mut self, looks: bool) {
+        self.shared.names.are_looked_up = looks;
+    }
+
+    /// Names of connections to be looked up again, because peers have come that they are the only reason to refuse.
+    pub fn take_wanted_names(&mut self) -> impl Iterator<Item = String> {
+        self.shared.names.take_wanted().into_iter()
+    }
+
     /// No connection has this name any more.
     pub fn forget_name(&mut self, name: &str) {
         self.shared.names.forget(name);
+    }
+
+    /// What a connection is by now, and one of its CHILD_SAs; nothing if it has gone.
+    pub fn current(
+        &self,
+        peer: &PeerConfig,
+        child: Option<&ChildConfig>,
+    ) -> Option<(Arc<PeerConfig>, Option<Arc<ChildConfig>>)> {
+        self.shared.connections.current(peer, child)
     }
 
     /// All connections, in the order in which they were added.
@@ -186,6 +170,15 @@ impl Endpoint {
             let child = peer.children.iter().find(|child| child.name == name)?;
             Some((Arc::clone(peer), Arc::clone(child)))
         })
+    }
+}
+
+/// CHILD_SAs that are configured as before keep their configurations, so that they are known by them.
+pub(super) fn keep_equal_children(peer: &mut PeerConfig, old: &PeerConfig) {
+    for child in &mut peer.children {
+        if let Some(same) = old.children.iter().find(|known| *known == child) {
+            *child = Arc::clone(same);
+        }
     }
 }
 

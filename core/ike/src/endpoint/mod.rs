@@ -1,7 +1,9 @@
 //! The Endpoint: all IKE_SAs, and the one door in and out.
 
 mod connections;
+mod files;
 mod policies;
+mod reload;
 mod roaming;
 mod wishes;
 
@@ -13,8 +15,10 @@ use std::time::Instant;
 
 pub(crate) use connections::fingerprint;
 use connections::same_peer;
+pub(crate) use reload::is_of;
 pub use connections::{AddOutcome, BadProposals, PutOutcome};
 pub use policies::PolicyInfo;
+pub use reload::{How, Loaded, Start};
 
 use config::attribute::Attribute;
 use config::connection::{ChildConfig, PeerConfig};
@@ -313,7 +317,7 @@ impl Endpoint {
                 self.with_sa(key, |sa, shared| sa.add_child(shared, what.child, id));
                 key
             }
-            None => self.start(what, Some(id), |_, _| {}),
+            None => self.start(what, Some(id), false, |_, _| {}),
         }
     }
 
@@ -331,13 +335,20 @@ impl Endpoint {
         &mut self,
         what: Initiate,
         command: Option<CommandId>,
+        finds_way: bool,
         prepare: impl FnOnce(&mut IkeSa, &mut Shared),
     ) -> SaKey {
         let key = self.shared.next_ike_id();
         let mut sa = IkeSa::initiator(&mut self.shared, key, what, command);
         prepare(&mut sa, &mut self.shared);
         self.insert(key, sa);
-        self.with_sa(key, |sa, shared| sa.connect(shared));
+        self.with_sa(key, |sa, shared| {
+            if finds_way {
+                sa.find_way(shared);
+            } else {
+                sa.connect(shared);
+            }
+        });
         key
     }
 
@@ -366,9 +377,7 @@ impl Endpoint {
         self.shared.now = now;
         match self.find_by_child(|child| child.unique_id == unique_id) {
             Some(key) => {
-                self.with_sa(key, |sa, shared| {
-                    sa.enqueue(shared, Task::DeleteChild(unique_id, Some(id)))
-                });
+                self.with_sa(key, |sa, shared| sa.close_when_possible(shared, unique_id, Some(id)));
             }
             None => self.shared.out.command_done(id, Err(CommandError::NotFound)),
         }
@@ -410,8 +419,7 @@ impl Endpoint {
         self.shared.now = now;
         for key in self.sas.keys().copied().collect::<Vec<_>>() {
             self.with_sa(key, |sa, shared| {
-                sa.reauthenticate = false;
-                sa.enqueue(shared, Task::DeleteIke(None));
+                sa.close(shared, None);
                 sa.destroy();
             });
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use config::connection::{ChildConfig, PeerConfig};
 use iana::TrafficSelector;
 
-use super::Endpoint;
+use super::{Endpoint, same_peer};
 use crate::child::Numbers;
 use crate::endpoint::Initiate;
 use crate::output::{CommandError, CommandId, KernelId, KernelOp, KernelResult};
@@ -264,6 +264,22 @@ impl Endpoint {
         }) else {
             return;
         };
+        let child = what.child.as_deref();
+        let current = self.shared.connections.current(&what.peer, child);
+        let holds = current.is_some_and(|(peer, child)| same_peer(&peer, &what.peer) && child == what.child);
+        if !holds {
+            // It is about to be installed anew, or taken out.
+            log_plain!(
+                self.shared,
+                Cfg,
+                1,
+                "the trap of '{}' is of a connection that was changed or removed, nothing is established",
+                what.peer.name
+            );
+            let now = self.shared.now;
+            self.shared.policies.end_attempt(id);
+            return self.shared.policies.pause(id, now);
+        }
         let command = CommandId::of_trap(id);
         match (self.find_by_config(&what.peer), what.child.clone()) {
             (Some(key), Some(child)) => {
@@ -272,7 +288,7 @@ impl Endpoint {
                 });
             }
             _ => {
-                self.start(what, Some(command), |_, _| {});
+                self.start(what, Some(command), false, |_, _| {});
             }
         }
     }
@@ -332,7 +348,7 @@ impl IkeSa {
         };
         self.children.iter().any(|child| {
             child.config.name == name
-                && child.is_installed()
+                && child.stays()
                 && covers(&child.selectors.local, src)
                 && covers(&child.selectors.remote, dst)
         })

@@ -1,5 +1,6 @@
 //! What an IKE_SA wants of the others, done when it has handled its input.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use config::identity::Identity;
@@ -11,13 +12,17 @@ use crate::extension::redirect::{Luggage, Redirects};
 use crate::lookup::SaKey;
 use crate::rare::Rare;
 use crate::sa::{IkeSa, IkeSaState};
-use crate::shared::{Again, Shared, Wish, log};
+use crate::output::CommandError;
+use crate::shared::{Again, Shared, Wish, log, log_plain};
 use crate::task::Task;
 
 impl Endpoint {
     pub(super) fn fulfil(&mut self, wish: Wish) {
         match wish {
             Wish::Reinitiate(again) => {
+                let Some((again, finds_way)) = self.brought_up_to_date(*again) else {
+                    return;
+                };
                 let Again {
                     what,
                     command,
@@ -25,8 +30,8 @@ impl Endpoint {
                     instead_of,
                     luggage,
                     addresses,
-                } = *again;
-                self.start(what, command, |sa, shared| {
+                } = again;
+                self.start(what, command, finds_way, |sa, shared| {
                     if let Some(command) = command {
                         shared.out.command_moved(command, sa.unique_id);
                     }
@@ -42,8 +47,14 @@ impl Endpoint {
                     sa.given.before = addresses;
                 });
             }
-            Wish::Trap(what) => self.install_trap_for(&what, None),
-            Wish::Retire(old) => self.with_sa(old, |sa, shared| sa.enqueue(shared, Task::DeleteIke(None))),
+            Wish::Trap(what) => {
+                let child = what.child.as_deref();
+                let current = self.shared.connections.current(&what.peer, child);
+                if current.is_some_and(|(peer, _)| same_peer(&peer, &what.peer)) {
+                    self.install_trap_for(&what, None);
+                }
+            }
+            Wish::Retire(old) => self.with_sa(old, |sa, shared| sa.close(shared, None)),
             Wish::RetryReauthentication(old) => self.with_sa(old, IkeSa::retry_reauthentication),
             Wish::Join(sa) => {
                 let key = sa.unique_id;
@@ -155,13 +166,60 @@ impl Endpoint {
                                 "deleting duplicate IKE_SA for peer '{remote}' due to uniqueness policy"
                             );
                             sa.alert(shared, Alert::UniqueReplace);
-                            sa.reauthenticate = false;
-                            sa.enqueue(shared, Task::DeleteIke(None));
+                            sa.close(shared, None);
                         }
                     });
                 }
             }
         }
+    }
+
+    /// What is to be established anew, by what its connection is now, and whether the way to its peer has to be found first;
+    /// nothing if the connection has gone.
+    fn brought_up_to_date(&mut self, mut again: Again) -> Option<(Again, bool)> {
+        let first = again.what.child.take().map(|child| (child, again.command.take()));
+        let (mut wanted, mut lost) = (Vec::new(), Vec::new());
+        let mut peer = None;
+        for (child, command) in first.into_iter().chain(std::mem::take(&mut again.children)) {
+            match self.shared.connections.current(&again.what.peer, Some(&child)) {
+                Some((now, Some(child))) => {
+                    peer = peer.or(Some(now));
+                    wanted.push((child, command));
+                }
+                _ => lost.push((child, command)),
+            }
+        }
+        let childless = wanted.is_empty() && lost.is_empty();
+        if childless {
+            peer = self.shared.connections.current(&again.what.peer, None).map(|(peer, _)| peer);
+        }
+        for (child, _) in &lost {
+            let name = &child.name;
+            log_plain!(self.shared, Cfg, 1, "CHILD_SA '{name}' is not configured any more, not restarted");
+        }
+        self.fail(lost);
+        let Some(peer) = peer else {
+            let name = again.what.peer.name.clone();
+            log_plain!(self.shared, Cfg, 1, "connection '{name}' was removed, not established anew");
+            let tasks = again.luggage.into_iter().flat_map(|luggage| luggage.tasks);
+            for command in again.command.into_iter().chain(tasks.filter_map(|task| task.command())) {
+                self.shared.out.command_done(command, Err(CommandError::Failed));
+            }
+            return None;
+        };
+        let elsewhere = !same_peer(&peer, &again.what.peer);
+        if elsewhere {
+            let what = &mut again.what;
+            what.local.set_port(peer.local_port);
+            what.remote = SocketAddr::new(nowhere(what.remote.ip()), peer.remote_port);
+        }
+        again.what.peer = peer;
+        if !wanted.is_empty() {
+            let (child, command) = wanted.remove(0);
+            (again.what.child, again.command) = (Some(child), command);
+        }
+        again.children = wanted;
+        Some((again, elsewhere))
     }
 
     fn take_over(&mut self, local: &Arc<Identity>, remote: &Arc<Identity>) {
@@ -194,5 +252,13 @@ impl Endpoint {
     fn superseded_between(&self, local: &Arc<Identity>, remote: &Arc<Identity>) -> Vec<SaKey> {
         let ends = (local.clone(), remote.clone());
         self.shared.superseded.between(&ends).collect()
+    }
+}
+
+/// The address of a peer whose address is to be found.
+fn nowhere(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }

@@ -9,7 +9,7 @@ use wire::payload::{Delete, Payload};
 
 use crate::child::{ChildSa, ChildState};
 use crate::event::Event;
-use crate::output::{CommandError, CommandId, KernelAnswer, KernelResult};
+use crate::output::{CommandId, KernelAnswer, KernelResult};
 use crate::sa::{IkeSa, KernelWork};
 use crate::shared::{Shared, log};
 use crate::task::Task;
@@ -25,7 +25,8 @@ impl IkeSa {
         let Some(child) = child.filter(|child| child.state.delete().is_ok()) else {
             self.active = None;
             if let Some(command) = command {
-                shared.out.command_done(command, Err(CommandError::NotFound));
+                // It was there when the command came, and something else has closed it since.
+                shared.out.command_done(command, Ok(()));
             }
             return;
         };
@@ -220,6 +221,7 @@ impl IkeSa {
         for id in ids {
             match self.child_mut(*id) {
                 Some(child) if child.successor.is_some() => child.transition_to(ChildState::succeed),
+                Some(child) if child.unwanted => {}
                 Some(child) => lost.push(Arc::clone(&child.config)),
                 None => {}
             }
@@ -267,7 +269,7 @@ impl IkeSa {
             }
             return;
         }
-        let lost = child.successor.is_none().then(|| Arc::clone(&child.config));
+        let lost = (child.successor.is_none() && !child.unwanted).then(|| Arc::clone(&child.config));
         self.enqueue(shared, Task::DeleteChild(id, None));
         if let Some(config) = lost {
             self.recreate(shared, config);

@@ -628,9 +628,12 @@ impl IkeSa {
             self.remote.ip()
         );
         let mut candidates: Vec<((Match, Fit), Arc<PeerConfig>)> = Vec::new();
-        let mut others = None;
+        let (mut others, mut stale) = (None, Vec::new());
         for config in shared.connections.all() {
             let fit = self.fits_addresses(shared, config);
+            if fit == Fit::Stale {
+                stale.push(Arc::clone(config));
+            }
             if !matches!(fit, Fit::Yes(_)) {
                 continue;
             }
@@ -668,6 +671,10 @@ impl IkeSa {
             );
         }
         if candidates.is_empty() {
+            let now = shared.now;
+            for config in &stale {
+                shared.names.want(config, now);
+            }
             log!(shared, self, Cfg, 1, "no matching peer config found");
         }
         // Stable, so that the order of the configuration decides among equals.

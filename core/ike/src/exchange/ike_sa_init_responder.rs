@@ -123,6 +123,19 @@ impl IkeSa {
 
     fn log_refused(&self, shared: &mut Shared, supplied: &[Proposal], refused: Refused) -> Error {
         let (local, remote) = (self.local.ip(), self.remote.ip());
+        let refused = match refused {
+            Refused::Addresses(stale) => {
+                let now = shared.now;
+                // All of them, so no `any`.
+                let wanted = stale.iter().filter(|config| shared.names.want(config, now)).count();
+                if wanted > 0 {
+                    Refused::NotYet
+                } else {
+                    Refused::Addresses(stale)
+                }
+            }
+            other => other,
+        };
         let (configured, reasons) = match refused {
             Refused::NotYet => {
                 log!(
@@ -134,7 +147,7 @@ impl IkeSa {
                 );
                 return Error::NotYet;
             }
-            Refused::Addresses => {
+            Refused::Addresses(_) => {
                 log!(
                     shared,
                     self,

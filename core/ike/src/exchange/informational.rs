@@ -17,7 +17,10 @@ use crate::task::Task;
 impl IkeSa {
     /// Starts what waits first, if the window is free.
     pub(crate) fn start_next_task(&mut self, shared: &mut Shared) {
-        while self.is_established() && !self.window.is_busy() && self.active.is_none() {
+        self.queue_unwanted();
+        // What is established in IKE_AUTH may be what the first task wants.
+        let is_made = |sa: &Self| sa.is_established() && matches!(sa.phase, Phase::Idle);
+        while is_made(self) && !self.window.is_busy() && self.active.is_none() {
             // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2). Whether the peer lives,
             // and where, is to be known all the same.
             let replaced = self.answering.as_ref().is_some_and(|creation| creation.is_ike());
@@ -35,7 +38,15 @@ impl IkeSa {
                 Task::WithdrawChild(spi) => self.send_child_delete(shared, spi),
                 Task::RekeyChild(id, command) => self.rekey_child(shared, id, command),
                 Task::RekeyIke(command) => self.rekey_ike(shared, command),
-                Task::CreateChild(config, None) if self.has_installed(&config.name) => self.active = None,
+                // A trap may need one with other selectors.
+                Task::CreateChild(config, command)
+                    if !command.is_some_and(CommandId::is_of_trap) && self.has_installed(&config) =>
+                {
+                    self.active = None;
+                    if let Some(command) = command {
+                        shared.out.command_done(command, Ok(()));
+                    }
+                }
                 Task::CreateChild(config, command) => self.create_child(shared, config, command),
                 Task::Report(command) => {
                     self.active = None;
@@ -363,23 +374,23 @@ impl IkeSa {
     /// A command that wants the IKE_SA gone.
     pub(crate) fn terminate(&mut self, shared: &mut Shared, command: CommandId) {
         if self.is_established() {
-            self.reauthenticate = false;
-            return self.enqueue(shared, Task::DeleteIke(Some(command)));
+            return self.close(shared, Some(command));
         }
-        self.destroy_silently(shared, command);
+        self.destroy_silently(shared, Some(command));
     }
 
     /// A command that wants the IKE_SA gone at once: the peer is told, if nothing else is on its way, and not waited for.
     pub(crate) fn terminate_now(&mut self, shared: &mut Shared, command: CommandId) {
         if !self.is_established() || self.window.is_busy() {
-            return self.destroy_silently(shared, command);
+            return self.destroy_silently(shared, Some(command));
         }
         self.send_ike_delete(shared);
         shared.out.command_done(command, Ok(()));
         self.destroy();
     }
 
-    fn destroy_silently(&mut self, shared: &mut Shared, command: CommandId) {
+    /// It is over, and the peer is not told.
+    pub(crate) fn destroy_silently(&mut self, shared: &mut Shared, command: Option<CommandId>) {
         log!(
             shared,
             self,
@@ -388,7 +399,9 @@ impl IkeSa {
             "destroying IKE_SA in state {} without notification",
             self.state
         );
-        shared.out.command_done(command, Ok(()));
+        if let Some(command) = command {
+            shared.out.command_done(command, Ok(()));
+        }
         self.phase_child_removed(shared);
         self.destroy();
     }

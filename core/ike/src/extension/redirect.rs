@@ -391,7 +391,7 @@ impl IkeSa {
             }
             Moment::Auth(tasks) => (self.command.take(), Vec::new(), tasks),
             Moment::Established => {
-                let installed = self.children.iter().filter(|child| child.is_installed());
+                let installed = self.children.iter().filter(|child| child.stays());
                 let mut configs = installed.map(|child| Arc::clone(&child.config));
                 what.child = configs.next();
                 (None, configs.map(|config| (config, None)).collect(), Vec::new())

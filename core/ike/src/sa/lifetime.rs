@@ -285,24 +285,33 @@ impl IkeSa {
     }
 
     /// Wishes the IKE_SA anew, with those of its CHILD_SAs.
-    pub(crate) fn wish_again(&self, shared: &mut Shared, again: impl Fn(&ChildSa) -> bool) {
+    pub(crate) fn wish_again(&mut self, shared: &mut Shared, again: impl Fn(&ChildSa) -> bool) {
         self.wish(shared, again, None);
     }
 
-    fn wish(&self, shared: &mut Shared, again: impl Fn(&ChildSa) -> bool, instead_of: Option<u32>) {
+    fn wish(&mut self, shared: &mut Shared, again: impl Fn(&ChildSa) -> bool, instead_of: Option<u32>) {
         let Some(mut what) = self.what_again() else { return };
+        // Of one that is about to go nothing else is made.
+        let wanted = if instead_of.is_none() {
+            self.take_wanted()
+        } else {
+            Vec::new()
+        };
         let mut children: Vec<_> = self
             .children
             .iter()
-            .filter(|child| child.is_installed() && again(child))
+            .filter(|child| child.stays() && again(child))
             .map(|child| (Arc::clone(&child.config), None))
+            .chain(wanted)
             .collect();
+        let mut command = None;
         if !children.is_empty() {
-            what.child = Some(children.remove(0).0);
+            let (first, waits) = children.remove(0);
+            (what.child, command) = (Some(first), waits);
         }
         shared.wishes.push(Wish::Reinitiate(Box::new(Again {
             what,
-            command: None,
+            command,
             children,
             instead_of,
             luggage: None,

@@ -1,5 +1,6 @@
 //! An IKE_SA: a struct of components, each with its own file.
 
+pub(crate) mod change;
 mod end;
 pub(crate) mod fragment;
 mod inbound;
@@ -12,6 +13,7 @@ pub(crate) mod restart;
 mod state;
 mod tally;
 mod timers;
+pub(crate) mod unwanted;
 pub(crate) mod window;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -115,6 +117,8 @@ pub(crate) struct IkeSa {
     pub(crate) attempts: u32,
     /// To be established anew once it is deleted.
     pub(crate) reauthenticate: bool,
+    /// This end has decided to close it, and neither a dead peer nor one that closes it first brings it back.
+    pub(crate) unwanted: bool,
     /// The IKE_SA whose peer authenticates again by this one, which goes when this one stands.
     pub(crate) instead_of: Option<u32>,
     /// A post-quantum preshared key went into its keys, or into those of one that it succeeds.
@@ -217,6 +221,7 @@ impl IkeSa {
             init_half: None,
             attempts: 1,
             reauthenticate: false,
+            unwanted: false,
             instead_of: None,
             ppk: false,
             redirects: Rare::default(),
@@ -435,9 +440,12 @@ impl IkeSa {
         let usable = match self.state {
             S::Created | S::Connecting => self.role == Role::Initiator,
             S::Established | S::Rekeying => !self.undecided && !self.lifetime.superseded.is_on(),
-            S::Rekeyed | S::Deleting | S::Destroying => false,
+            // What is wanted of one that is reauthenticated is made when it is established anew.
+            S::Deleting => self.reauthenticate,
+            S::Rekeyed | S::Destroying => false,
         };
-        usable && !self.tasks.iter().any(|task| matches!(task, Task::DeleteIke(_)))
+        let ends = self.tasks.iter().any(|task| matches!(task, Task::DeleteIke(_)));
+        usable && !self.unwanted && (!ends || self.reauthenticate)
     }
 
     /// A command that wants a CHILD_SA, or only the IKE_SA.
@@ -453,7 +461,7 @@ impl IkeSa {
         let same = self
             .children
             .iter()
-            .find(|child| child.config.name == config.name && child.is_installed());
+            .find(|child| child.stays() && child.config == config);
         if let Some(same) = same {
             log!(
                 shared,
@@ -497,7 +505,7 @@ impl IkeSa {
     /// Whether there are two CHILD_SAs of a configuration with the same selectors, so that one more would be no use.
     fn narrows_in_vain(&self, name: &str) -> bool {
         let mut seen = BTreeSet::new();
-        let installed = |child: &&ChildSa| child.config.name == name && child.is_installed();
+        let installed = |child: &&ChildSa| child.config.name == name && child.stays();
         let mut children = self.children.iter().filter(installed);
         children.any(|child| !seen.insert((&child.selectors.local, &child.selectors.remote)))
     }

@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use config::connection::{Action, ChildConfig, Host, PeerConfig};
 
-use crate::child::{ChildSa, ChildState};
 use crate::endpoint::Initiate;
 use crate::exchange::creation::retry_delay;
-use crate::output::CommandId;
 use crate::rare::Rare;
 use crate::sa::IkeSa;
+use crate::sa::unwanted::Wanted;
 use crate::shared::{Again, Shared, Wish, log};
 use crate::task::Task;
 use crate::timer::Timer;
@@ -39,17 +38,16 @@ impl Gone {
 impl IkeSa {
     /// The IKE_SA goes, and is established anew if any of its CHILD_SAs is to be, or one was wanted and not yet made.
     pub(crate) fn reestablish(&mut self, shared: &mut Shared, why: Gone) {
-        // The gateway that it was sent to gets them.
-        if self.redirects.is_moving() {
+        // The gateway that it was sent to gets them, or nobody is to.
+        if self.redirects.is_moving() || self.unwanted {
             return;
         }
-        let lost = |child: &&ChildSa| child.is_installed() && child.state != ChildState::Deleting;
-        let lost: Vec<_> = self.children.iter().filter(lost).collect();
+        let lost: Vec<_> = self.children.iter().filter(|child| child.stays()).collect();
         for child in lost.iter().filter(|child| why.action(&child.config).traps()) {
             self.wish_trap(shared, &child.config);
         }
         let another = self.has_another(shared);
-        let mut children: Vec<(Arc<ChildConfig>, Option<CommandId>)> = Vec::new();
+        let mut children: Vec<Wanted> = Vec::new();
         for child in &lost {
             // Another IKE_SA between the same ends has it anew, as after a reauthentication.
             let users = shared.reqids.users(&child.selectors);
@@ -120,15 +118,20 @@ impl IkeSa {
                 (self.local, self.remote) = (what.local, what.remote);
             }
             (Ok(_), None) => {}
+            (Err(problem), Some(what)) if what.remote.ip().is_unspecified() => {
+                log!(shared, self, Ike, 1, "{problem}, establishing IKE_SA failed");
+                return self.destroy();
+            }
             (Err(problem), _) => log!(shared, self, Ike, 2, "{problem}, using old addresses"),
         }
         self.connect(shared);
     }
 
     /// The CHILD_SAs that somebody wanted of this IKE_SA and that are not made yet.
-    fn take_wanted(&mut self) -> Vec<(Arc<ChildConfig>, Option<CommandId>)> {
+    pub(super) fn take_wanted(&mut self) -> Vec<Wanted> {
         let mut wanted = Vec::new();
         if let Some(creation) = &mut self.creating
+            && !creation.unwanted
             && let Some(config) = creation.makes_new()
         {
             wanted.push((config, creation.command.take()));
@@ -155,6 +158,9 @@ impl IkeSa {
 
     /// The peer has deleted a CHILD_SA.
     pub(crate) fn after_deletion(&mut self, shared: &mut Shared, config: &Arc<ChildConfig>) {
+        if self.unwanted {
+            return;
+        }
         if config.close_action.traps() {
             self.wish_trap(shared, config);
         }
@@ -183,10 +189,10 @@ impl IkeSa {
         }
     }
 
-    /// Whether a CHILD_SA that nobody waits for is there already.
-    pub(crate) fn has_installed(&self, name: &str) -> bool {
+    /// Whether a CHILD_SA of a configuration is there already, and stays.
+    pub(crate) fn has_installed(&self, config: &Arc<ChildConfig>) -> bool {
         let mut children = self.children.iter();
-        children.any(|child| child.config.name == name && child.is_installed())
+        children.any(|child| child.stays() && child.config == *config)
     }
 
     /// Wishes the trap of a CHILD_SA that is gone.

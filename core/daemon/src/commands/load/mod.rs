@@ -10,14 +10,13 @@ mod values;
 
 use std::sync::Arc;
 
-use config::connection::{ChildConfig, PeerConfig, VICI};
+use config::connection::{PeerConfig, VICI};
 use config::demand::Demand;
 use control::vici::{Element, Message};
 use credentials::Item;
-use ike::{ChildState, IkeSaInfo, IkeSaState, PutOutcome};
+use ike::{How, Loaded, PutOutcome, Start};
 use plugin_api::log::Group;
 
-use super::install::is_shunt;
 use super::{Answer, success};
 use crate::run::Daemon;
 
@@ -77,33 +76,26 @@ impl Daemon {
         self.say_unprovable(&peer);
         self.follow_names(&peer);
         self.compare_with_back_end(&peer);
-        let new = peer.clone();
-        let (verb, old) = match self.endpoint.put_connection(peer) {
-            PutOutcome::Added => ("added", None),
-            PutOutcome::Updated(old) => ("updated", Some(old)),
-            PutOutcome::Replaced(old) => ("replaced", Some(old)),
+        let now = self.now();
+        let Loaded { outcome, start } = self.endpoint.load_connection(now, peer);
+        let verb = match outcome {
+            PutOutcome::Added => "added",
+            PutOutcome::Updated(_) => "updated",
+            PutOutcome::Replaced(_) => "replaced",
         };
         self.logger
             .log(Group::Cfg, 1, format!("{verb} vici connection: {name}"));
-        // Where the peer is another, so are all CHILD_SAs.
-        let kept = |child: &Arc<ChildConfig>, others: &PeerConfig| {
-            verb == "updated" && others.children.contains(child)
-        };
-        if let Some(old) = &old {
-            let gone = old.children.iter().filter(|child| !kept(child, &new));
-            gone.for_each(|child| self.undo(old, child));
-            let now = self.now();
-            for child in &old.children {
-                if !new.children.iter().any(|it| it.name == child.name) {
-                    self.endpoint.uninstall(now, Some(name), &child.name);
-                }
-            }
+        // What is closed for it comes before what is started.
+        self.drain();
+        for start in start {
+            let verb = match start.how {
+                How::Install => "installing",
+                How::Initiate => "initiating",
+            };
+            let text = format!("vici {verb} '{}'", start.child.name);
+            self.logger.log(Group::Cfg, 1, text);
+            self.start(start);
         }
-        let started = |child: &&Arc<ChildConfig>| old.as_ref().is_none_or(|old| !kept(child, old));
-        new.children
-            .iter()
-            .filter(started)
-            .for_each(|child| self.start_action(&new, child));
         Ok(())
     }
 
@@ -161,15 +153,11 @@ impl Daemon {
     /// `unload-conn`: `name`.
     pub(super) fn unload_conn(&mut self, request: &Message) -> Answer {
         let name = request.get_str("name").ok_or("unload: missing connection name")?;
-        let old = self.endpoint.take_connection(name, VICI);
-        let old = old.ok_or_else(|| format!("unload: connection '{name}' not found"))?;
+        let now = self.now();
+        let old = self.endpoint.unload_connection(now, name);
+        old.ok_or_else(|| format!("unload: connection '{name}' not found"))?;
         self.logger
             .log(Group::Cfg, 1, format!("removed vici connection: {name}"));
-        for child in &old.children {
-            self.undo(&old, child);
-        }
-        // Those that were installed by a command, too: nothing is left that they could establish.
-        self.endpoint.uninstall_all(self.now(), name);
         Ok(success())
     }
 
@@ -182,63 +170,26 @@ impl Daemon {
         Message::new().list("conns", names)
     }
 
-    /// What the operator wants done with a CHILD_SA when its configuration comes.
-    fn start_action(&mut self, peer: &PeerConfig, child: &Arc<ChildConfig>) {
-        let name = &child.name;
-        let action = child.start_action;
-        let shunt = is_shunt(child);
-        // There is nothing to negotiate about a shunt.
-        if action.traps() || (action.starts() && shunt) {
-            self.logger
-                .log(Group::Cfg, 1, format!("vici installing '{name}'"));
-            self.install_detached(Arc::new(peer.clone()), Arc::clone(child));
-        }
-        if action.starts() && !shunt {
-            self.logger
-                .log(Group::Cfg, 1, format!("vici initiating '{name}'"));
-            self.initiate_detached(Arc::new(peer.clone()), Some(Arc::clone(child)));
-        }
-    }
-
-    /// What was started for a configuration is closed when it goes.
-    fn undo(&mut self, peer: &PeerConfig, child: &ChildConfig) {
-        let (action, now) = (child.start_action, self.now());
-        if action.traps() || (action.starts() && is_shunt(child)) {
-            self.logger
-                .log(Group::Cfg, 1, format!("vici uninstalling '{}'", child.name));
-            self.endpoint.uninstall(now, Some(&peer.name), &child.name);
-        }
-        if !action.starts() {
-            return;
-        }
-        let live = |it: &&ike::ChildSaInfo| !matches!(it.state, ChildState::Rekeyed | ChildState::Deleted);
-        let sas: Vec<IkeSaInfo> = self
-            .endpoint
-            .ike_sas()
-            .filter(|sa| *sa.name == *peer.name && sa.state != IkeSaState::Rekeyed)
+    /// Does what a connection wants done, in the names of those who wait for it already.
+    pub(super) fn start(&mut self, start: Start) {
+        let Start {
+            peer,
+            child,
+            how,
+            commands,
+        } = start;
+        let waiting: Vec<u64> = commands
+            .iter()
+            .filter_map(|command| self.operations.commands.remove(command))
             .collect();
-        for sa in sas {
-            let (own, others): (Vec<_>, Vec<_>) = sa
-                .children
-                .iter()
-                .filter(live)
-                .partition(|it| it.config.name == child.name);
-            if own.is_empty() {
-                continue;
+        if waiting.is_empty() || child.start_action.starts() {
+            match how {
+                How::Install => self.install_detached(Arc::clone(&peer), child),
+                How::Initiate => self.initiate_detached(Arc::clone(&peer), Some(child)),
             }
-            if others.is_empty() {
-                let text = format!("vici closing IKE_SA '{}' #{}", sa.name, sa.unique_id);
-                self.logger.log(Group::Cfg, 1, text);
-                let command = self.operations.unattended();
-                self.endpoint.terminate_ike(now, command, sa.unique_id);
-                continue;
-            }
-            for it in own {
-                let text = format!("vici closing CHILD_SA '{}' #{}", child.name, it.unique_id);
-                self.logger.log(Group::Cfg, 1, text);
-                let command = self.operations.unattended();
-                self.endpoint.terminate_child(now, command, it.unique_id);
-            }
+        }
+        for operation in waiting {
+            self.next_target(operation);
         }
     }
 }

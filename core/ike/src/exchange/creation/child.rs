@@ -129,9 +129,10 @@ impl IkeSa {
             return;
         };
         let rekeys = creation.rekeys();
-        let Some(child) = creation.take_child() else {
+        let Some(mut child) = creation.take_child() else {
             return;
         };
+        child.unwanted |= creation.unwanted;
         if result.is_err() {
             self.log_install_failed(shared, &child, result);
             if let Subject::Child(draft) = &mut creation.subject {
@@ -166,6 +167,9 @@ impl IkeSa {
 
     /// The peer cannot make a CHILD_SA right now.
     pub(super) fn create_later(&mut self, shared: &mut Shared, mut creation: Creation) {
+        if creation.unwanted {
+            return self.creation_failed(shared, creation);
+        }
         let delay = retry_delay(shared);
         log!(
             shared,

@@ -38,6 +38,8 @@ pub(crate) struct Estate {
     reauth_at: Option<Instant>,
     old: IkeSaInfo,
     given: Rare<Given>,
+    /// Whether the successor is closed as soon as it is there.
+    unwanted: bool,
 }
 
 impl IkeSa {
@@ -357,6 +359,7 @@ impl IkeSa {
             reauth_at,
             old: self.info(),
             given: std::mem::take(&mut self.given),
+            unwanted: self.unwanted,
         }
     }
 
@@ -370,6 +373,7 @@ impl IkeSa {
         self.tasks = estate.tasks;
         self.initiate = estate.initiate;
         self.given = estate.given;
+        self.unwanted = estate.unwanted;
         self.schedule(shared);
         // It may have moved before its predecessor's CHILD_SAs were its own, or have to.
         self.update_children(shared);

@@ -168,6 +168,9 @@ impl IkeSa {
         let info = child.info();
         let id = child.unique_id;
         self.children.push(child);
+        if let Some(old) = old {
+            self.pass_on_unwanted(old, id);
+        }
         match old.and_then(|old| self.child_mut(old)) {
             Some(old) => {
                 let old_info = old.info();

@@ -53,6 +53,8 @@ pub(crate) struct Creation {
     /// The method that the peer wants instead of the one offered first.
     pub(crate) wanted: Option<KeyExchangeMethod>,
     pub(crate) command: Option<CommandId>,
+    /// Whether what it makes is closed as soon as it is there, because this end does not want it any more.
+    pub(crate) unwanted: bool,
     /// The lowest nonce of the peer's exchange that has replaced the same SA in the meantime.
     pub(crate) rival: Option<Vec<u8>>,
     /// Responder: it is forgotten if the peer has not gone on by then (RFC 9370, 2.2.4).
@@ -132,6 +134,7 @@ impl Creation {
             step: Step::ReserveSpi,
             wanted: None,
             command,
+            unwanted: false,
             rival: None,
             abandoned: Timer::OFF,
         }

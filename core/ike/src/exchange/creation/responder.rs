@@ -1,6 +1,7 @@
 //! CREATE_CHILD_SA and IKE_FOLLOWUP_KE as responder.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crypto::proposal::Proposal;
 use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Profile, Protocol, TrafficSelector};
@@ -19,10 +20,14 @@ use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::selectors;
 use crate::shared::{Shared, log};
+use crate::task::Task;
 use crate::timer::Timer;
 
 /// What charon ties IKE_FOLLOWUP_KE to CREATE_CHILD_SA with. As windows are one, nothing has to be told apart.
 const LINK: &[u8] = &[0x42];
+
+/// When a peer has most likely received the answer that its CHILD_SA is made by.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Why a request is refused.
 pub(super) struct Refusal {
@@ -382,7 +387,13 @@ impl IkeSa {
             return self.respond_notify(shared, exchange, NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
         }
         let (rival, rekeys) = (creation.lowest_nonce().to_vec(), creation.rekeys());
-        if let Some(child) = creation.take_child() {
+        if let Some(mut child) = creation.take_child() {
+            child.unwanted |= creation.unwanted;
+            if child.unwanted && rekeys.is_none() {
+                // Not before the peer has it.
+                let task = Task::DeleteChild(child.unique_id, None);
+                self.later.push((Timer::after(shared.now, SETTLED), task));
+            }
             self.take_in(shared, Side::Passive, child, rekeys);
         }
         if let Some(own) = self.creating.as_mut().filter(|own| own.is_rival_of(&creation)) {
