@@ -22,6 +22,7 @@ mod sim {
     mod rekey_ike;
     mod restart;
     mod rules;
+    mod scripts;
     mod seeds;
     mod tally;
     mod teardown;

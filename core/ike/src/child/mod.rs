@@ -16,7 +16,7 @@ use crypto::int_auth::Role;
 use crypto::keymat::ChildKeys;
 use crypto::proposal::Proposal;
 use crypto::suite::ChildSuite;
-use iana::{Protocol, TrafficSelector};
+use iana::{NotifyType, Protocol, TrafficSelector};
 use plugin_api::kernel::{
     Direction, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode, SaParameters,
     UdpEncap,
@@ -28,7 +28,7 @@ pub use state::ChildState;
 use inactivity::Use;
 
 use crate::event::ChildSaInfo;
-use crate::output::KernelOp;
+use crate::output::{KernelOp, KernelResult};
 use crate::selectors;
 use crate::shared::Shared;
 use crate::timer::Timer;
@@ -57,6 +57,8 @@ pub(crate) struct ChildSa {
     overlaps: bool,
     /// Whether the Endpoint's tables lead from its SPI to its IKE_SA.
     pub(crate) listed: bool,
+    /// Whether its script for going down was asked for.
+    pub(crate) told_down: bool,
     /// The CHILD_SA that takes over when this one goes.
     pub(crate) successor: Option<u32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
@@ -142,6 +144,7 @@ impl ChildSa {
             outbound: Outbound::Gone,
             overlaps: false,
             listed: false,
+            told_down: false,
             successor: None,
             timer: Timer::OFF,
             usage: None,
@@ -169,10 +172,7 @@ impl ChildSa {
             numbers,
         });
         self.reqid = match self.config.reqid {
-            0 => {
-                let of_trap = shared.policies.reqid_of(&self.config);
-                shared.reqids.acquire(&self.selectors, of_trap)
-            }
+            0 => shared.reqids.acquire(&self.selectors),
             fixed => fixed,
         };
         let lifetime = self.lifetime(shared);
@@ -338,9 +338,18 @@ impl ChildSa {
 
     /// Gives back the reqid; the kernel operations of [`remove`](Self::remove) go with it.
     pub(crate) fn release(&self, shared: &mut Shared) {
+        self.unlist(shared);
+        self.release_reqid(shared);
+    }
+
+    /// Takes it out of the Endpoint's tables.
+    pub(crate) fn unlist(&self, shared: &mut Shared) {
         if self.listed {
             shared.unlisted.push(self.spi_in);
         }
+    }
+
+    pub(crate) fn release_reqid(&self, shared: &mut Shared) {
         if self.reqid != 0 && self.config.reqid == 0 {
             shared.reqids.release(&self.selectors);
         }
@@ -415,6 +424,21 @@ impl ChildSa {
         match self.outbound {
             Outbound::Installed => 2,
             Outbound::Waiting(_) | Outbound::Gone => 1,
+        }
+    }
+
+    /// Whether the kernel had SAs of it when it refused the rest, its policies.
+    pub(crate) fn lacks_policies(&self, result: &KernelResult) -> bool {
+        let failure = result.as_ref().err();
+        failure.is_some_and(|failure| failure.completed >= self.sa_count())
+    }
+
+    /// What the peer is told where the kernel refuses it.
+    pub(crate) fn refusal(&self, result: &KernelResult) -> NotifyType {
+        if self.lacks_policies(result) {
+            NotifyType::TS_UNACCEPTABLE
+        } else {
+            NotifyType::NO_PROPOSAL_CHOSEN
         }
     }
 

@@ -17,7 +17,11 @@ use crate::task::Task;
 impl IkeSa {
     /// Starts what waits first, if the window is free.
     pub(crate) fn start_next_task(&mut self, shared: &mut Shared) {
-        while self.is_established() && !self.window.is_busy() && self.active.is_none() {
+        while self.is_established()
+            && !self.window.is_busy()
+            && self.active.is_none()
+            && !self.owes_auth_response()
+        {
             // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2). Whether the peer lives,
             // and where, is to be known all the same.
             let replaced = self.answering.as_ref().is_some_and(|creation| creation.is_ike());
@@ -121,8 +125,8 @@ impl IkeSa {
                 }
             }
             KernelWork::Relocate(child, from) => self.on_child_moved(shared, child, from, result),
-            // Answered by on_sources.
-            KernelWork::FindSources(_) => {}
+            // Answered by on_sources and after_scripts.
+            KernelWork::FindSources(_) | KernelWork::Scripts(_) => {}
         }
     }
 
@@ -175,9 +179,7 @@ impl IkeSa {
 
     fn on_deleted(&mut self, shared: &mut Shared, command: Option<CommandId>) {
         log!(shared, self, Ike, 0, "IKE_SA deleted");
-        if let Some(command) = command {
-            shared.out.command_done(command, Ok(()));
-        }
+        self.report_end(command);
         if self.reauthenticate {
             self.wish_again(shared, |_| true);
         }
@@ -375,7 +377,7 @@ impl IkeSa {
             return self.destroy_silently(shared, command);
         }
         self.send_ike_delete(shared);
-        shared.out.command_done(command, Ok(()));
+        self.report_end(Some(command));
         self.destroy();
     }
 
@@ -388,9 +390,16 @@ impl IkeSa {
             "destroying IKE_SA in state {} without notification",
             self.state
         );
-        shared.out.command_done(command, Ok(()));
+        self.report_end(Some(command));
         self.phase_child_removed(shared);
         self.destroy();
+    }
+
+    /// Has a command wait until everything of the IKE_SA is gone.
+    fn report_end(&mut self, command: Option<CommandId>) {
+        if command.is_some() {
+            self.tasks.push_front(Task::DeleteIke(command));
+        }
     }
 
     fn phase_child_removed(&mut self, shared: &mut Shared) {

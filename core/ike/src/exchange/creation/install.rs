@@ -139,14 +139,15 @@ impl IkeSa {
         Ok(())
     }
 
-    /// The kernel has it: it takes its place among the others, and that of the one it replaces.
+    /// The kernel has it: it takes its place among the others, and that of the one it replaces. Its number if it goes up,
+    /// because it replaces none.
     pub(crate) fn take_in(
         &mut self,
         shared: &mut Shared,
         side: Side,
         mut child: ChildSa,
         rekeys: Option<u32>,
-    ) {
+    ) -> Option<u32> {
         child.on_installed(shared.now);
         let (label, selectors) = (child.label(), child.list_selectors());
         let (spi_in, spi_out) = (child.spi_in, child.spi_out);
@@ -179,7 +180,7 @@ impl IkeSa {
                     redundant.successor = Some(stays);
                 }
                 if redundant == Some(id) {
-                    return;
+                    return None;
                 }
                 self.count(shared, Counter::ChildRekey);
                 shared.out.event(Event::ChildRekeyed(
@@ -187,6 +188,7 @@ impl IkeSa {
                     Box::new(old_info),
                     Box::new(info),
                 ));
+                None
             }
             None => {
                 // What it should have replaced has gone in the meantime.
@@ -195,6 +197,7 @@ impl IkeSa {
                 shared
                     .out
                     .event(Event::ChildUp(Box::new(self.info()), Box::new(info)));
+                Some(id)
             }
         }
     }
@@ -230,10 +233,10 @@ impl IkeSa {
 
     pub(crate) fn log_install_failed(&self, shared: &mut Shared, child: &ChildSa, result: &KernelResult) {
         let Err(failure) = result else { return };
-        let what = if failure.completed < child.sa_count() {
-            "IPsec SA (SAD)"
-        } else {
+        let what = if child.lacks_policies(result) {
             "IPsec policies (SPD)"
+        } else {
+            "IPsec SA (SAD)"
         };
         log!(
             shared,
