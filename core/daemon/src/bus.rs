@@ -107,6 +107,11 @@ impl Bus {
         (self.wants(SCRIPT) || self.wants(UPDOWN)).then_some(self.updown.patience.unwrap_or(PATIENCE))
     }
 
+    /// Sets the device of IPsec in user space, which scripts learn of.
+    pub(crate) fn set_tun(&mut self, name: &str) {
+        self.updown.tun = Some(name.to_owned());
+    }
+
     /// Sets after which time scripts are killed; what depends on one waits a little longer. Scripts that may run for ever are
     /// not waited for as long.
     pub(crate) fn set_script_timeout(&mut self, timeout: Duration) {

@@ -23,6 +23,8 @@ pub(crate) struct Updown {
     /// How long what depends on a script waits for it, if that is set.
     pub(crate) patience: Option<Duration>,
     pub(crate) runs: Runs,
+    /// The device of IPsec in user space.
+    pub(crate) tun: Option<String>,
 }
 
 impl Updown {
@@ -53,6 +55,9 @@ impl Updown {
                 .filter(|remote| remote.start.is_ipv4() == local.start.is_ipv4())
             {
                 let mut event = event(sa, child, up, &interface, (local, remote));
+                if let Some(tun) = &self.tun {
+                    event.push_value("PLUTO_TUN", tun);
+                }
                 if self.dns {
                     number(&mut event, "PLUTO_DNS", &sa.dns);
                 }

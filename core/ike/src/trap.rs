@@ -463,8 +463,16 @@ impl Template {
                 spi: 0,
                 mode: self.mode,
                 mark: self.numbers.policy_mark(direction),
-                options: self.numbers.policy(&child.kernel, direction),
+                options: if self.action == PolicyAction::Protect {
+                    self.numbers.policy(&child.kernel, direction)
+                } else {
+                    self.numbers.shunt(&child.kernel, direction)
+                },
             }
+        };
+        let forward_out = |out: &PolicyParameters| PolicyParameters {
+            direction: Direction::Forward,
+            ..out.clone()
         };
         let compatible = |a: &TrafficSelector, b: &TrafficSelector| {
             a.start.is_ipv4() == b.start.is_ipv4()
@@ -477,7 +485,11 @@ impl Template {
                 if self.mode == SaMode::Tunnel || self.action != PolicyAction::Protect {
                     policies.push(policy(Direction::Forward, remote, local));
                 }
-                policies.push(policy(Direction::Out, local, remote));
+                let out = policy(Direction::Out, local, remote);
+                if child.kernel.forward_out && self.action != PolicyAction::Protect {
+                    policies.push(forward_out(&out));
+                }
+                policies.push(out);
             }
         }
         policies

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plugin_api::log::{AUDIT, CONTROL, Group};
+use plugin_api::log::{AUDIT, Group};
 use plugin_api::{Host, Listener, PluginError, Reply};
 
 use crate::message::{self, Request};

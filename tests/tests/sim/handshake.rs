@@ -160,6 +160,29 @@ fn scheduling_follows_the_seeds_formulas() {
 }
 
 #[test]
+fn an_auth_lifetime_has_the_whole_seconds_and_the_sooner_reauthentication_counts() {
+    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 2);
+    for (host, mut config) in [(0, world::moon(TUNNEL1)), (1, world::carol(TUNNEL1))] {
+        config.lifetime.jitter = Duration::ZERO;
+        config.lifetime.reauth = Duration::from_secs([3600, 20][host]);
+        config.lifetime.over = Duration::from_secs(10);
+        world.hosts[host].endpoint.add_connection(config);
+    }
+    // The CHILD_SA of the responder takes a moment.
+    world.job_delay = Duration::from_millis(300);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    let lines = [
+        "received AUTH_LIFETIME of 3600s, scheduling reauthentication in 3590s",
+        "scheduling reauthentication in 20s",
+    ];
+    let places = lines.map(|line| world.hosts[1].log.iter().position(|logged| logged.ends_with(line)));
+    assert!(places[0].is_some() && places[0] < places[1], "{:#?}", world.hosts[1].log);
+    let reauth = world.sas(1)[0].reauth_at.expect("scheduled");
+    assert!(reauth <= world.now + Duration::from_secs(20));
+}
+
+#[test]
 fn an_auth_lifetime_that_ends_sooner_is_obeyed() {
     let mut world = establish(TUNNEL1);
     let reauth = world.sas(1)[0].reauth_at.expect("scheduled");

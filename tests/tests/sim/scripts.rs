@@ -65,7 +65,10 @@ fn is_done(world: &World, host: usize, command: CommandId) -> bool {
 
 /// Established, with the scripts of both ends run.
 fn established(hosts: &[usize]) -> (World, CommandId) {
-    let mut world = world(hosts);
+    established_in(world(hosts), hosts)
+}
+
+fn established_in(mut world: World, hosts: &[usize]) -> (World, CommandId) {
     let command = world.initiate(1);
     for host in [0, 1] {
         world.run_for(A_LITTLE);
@@ -126,7 +129,7 @@ fn second(config: &PeerConfig, (local, remote): (&str, &str)) -> PeerConfig {
 
 #[test]
 fn both_ends_of_a_further_child_sa_wait_for_their_scripts() {
-    let (mut world, _) = established(&[0, 1]);
+    let mut world = world(&[0, 1]);
     let configs = [
         second(&scripted(moon(TUNNEL1)), ("10.5.0.0", "10.6.0.0")),
         second(&scripted(carol(TUNNEL1)), ("10.6.0.0", "10.5.0.0")),
@@ -134,6 +137,7 @@ fn both_ends_of_a_further_child_sa_wait_for_their_scripts() {
     for (host, config) in configs.into_iter().enumerate() {
         world.hosts[host].endpoint.add_connection(config);
     }
+    let (mut world, _) = established_in(world, &[0, 1]);
     let (peer, child) = world.hosts[1].endpoint.find_child("second").expect("a child");
     let (now, command) = (world.now, CommandId(99));
     let sa = world.sas(1)[0].clone();

@@ -288,7 +288,7 @@ fn any_peer(config: PeerConfig, peers: Host) -> PeerConfig {
         child.mode = Mode::Transport;
         (child.local_ts, child.remote_ts) = (vec![SelectorSpec::DYNAMIC], vec![SelectorSpec::DYNAMIC]);
     });
-    config.local_addrs = Vec::new();
+    config.local_addrs = vec![Host::Any];
     config.remote_addrs = vec![peers];
     for auth in config.local_auth.iter_mut().chain(&mut config.remote_auth) {
         auth.id = None;

@@ -554,6 +554,15 @@ impl ChildSa {
                 options: self.selectors.numbers.policy(&self.config.kernel, direction),
             }
         };
+        // It lets forwarded packets past a policy that drops them, and asks for no SA. So it has no reqid, and a lower rank
+        // than the inbound one that an SA with the opposite selectors may have.
+        let forward_out = |out: &PolicyParameters| PolicyParameters {
+            direction: Direction::Forward,
+            priority: PolicyPriority::Routed,
+            reqid: 0,
+            spi: 0,
+            ..out.clone()
+        };
         let mut policies = Vec::new();
         if !self.config.policies {
             return policies;
@@ -569,7 +578,11 @@ impl ChildSa {
                 if self.sa_mode() == SaMode::Tunnel {
                     policies.push(policy(Direction::Forward, remote, local));
                 }
-                policies.push(policy(Direction::Out, local, remote));
+                let out = policy(Direction::Out, local, remote);
+                if self.config.kernel.forward_out && self.sa_mode() == SaMode::Tunnel {
+                    policies.push(forward_out(&out));
+                }
+                policies.push(out);
             }
         }
         policies

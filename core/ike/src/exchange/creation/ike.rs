@@ -372,7 +372,7 @@ impl IkeSa {
         self.tasks = estate.tasks;
         self.initiate = estate.initiate;
         self.given = estate.given;
-        self.schedule(shared);
+        self.schedule(shared, &mut None);
         // It may have moved before its predecessor's CHILD_SAs were its own, or have to.
         self.update_children(shared);
         if self.mobike.moved {
