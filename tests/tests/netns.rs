@@ -29,6 +29,7 @@ mod netns {
     mod rekey;
     mod restart;
     mod road_warrior;
+    mod scripts;
     mod stream;
     mod swanctl;
     mod traffic;

@@ -266,6 +266,10 @@ impl Daemon {
                     self.endpoint.set_local_addresses(self.listening_addresses());
                 }
                 let moved = matches!(event, KernelEvent::Roam { .. });
+                if moved {
+                    // Routes into tunnels are from these.
+                    self.kernel.addresses.follow_routes();
+                }
                 self.endpoint.handle_kernel_event(Instant::now(), event);
                 if moved {
                     self.move_traps();

@@ -46,6 +46,8 @@ pub(crate) struct ChildSa {
     pub(crate) selectors: Arc<Selectors>,
     pub(crate) mode: Mode,
     reqid: u32,
+    /// The selectors that it has the reqid for; its own may have moved since.
+    pub(crate) first_selectors: Arc<Selectors>,
     proposal: Option<Arc<Proposal>>,
     encap: Option<(u16, u16)>,
     ends: (IpAddr, IpAddr),
@@ -135,6 +137,7 @@ impl ChildSa {
             spi_out: 0,
             selectors: Arc::default(),
             reqid: 0,
+            first_selectors: Arc::default(),
             proposal: None,
             encap: None,
             ends: (local.ip(), remote.ip()),
@@ -175,6 +178,7 @@ impl ChildSa {
             0 => shared.reqids.acquire(&self.selectors),
             fixed => fixed,
         };
+        self.first_selectors = Arc::clone(&self.selectors);
         let lifetime = self.lifetime(shared);
         self.rekey_at = after(shared.now, lifetime.soft_time);
         self.expires_at = after(shared.now, lifetime.hard_time);
@@ -351,7 +355,7 @@ impl ChildSa {
 
     pub(crate) fn release_reqid(&self, shared: &mut Shared) {
         if self.reqid != 0 && self.config.reqid == 0 {
-            shared.reqids.release(&self.selectors);
+            shared.reqids.release(&self.first_selectors);
         }
     }
 
@@ -362,7 +366,22 @@ impl ChildSa {
 
     /// The kernel could not move it from these.
     pub(crate) fn stay_at(&mut self, ends: (IpAddr, IpAddr)) {
-        self.ends = ends;
+        self.move_ends(ends);
+    }
+
+    /// It is between other addresses; selectors that stand for those of the ends go along.
+    fn move_ends(&mut self, to: (IpAddr, IpAddr)) {
+        let from = std::mem::replace(&mut self.ends, to);
+        let (config, own) = (&self.config, &self.selectors);
+        let local = selectors::follow(&config.local_ts, &own.local, from.0, to.0);
+        let remote = selectors::follow(&config.remote_ts, &own.remote, from.1, to.1);
+        if local.is_some() || remote.is_some() {
+            self.selectors = Arc::new(Selectors {
+                local: local.unwrap_or_else(|| own.local.clone()),
+                remote: remote.unwrap_or_else(|| own.remote.clone()),
+                numbers: own.numbers,
+            });
+        }
     }
 
     /// Moves both SAs to other addresses and ports, into UDP or out of it, with their policies (RFC 4555, 3.5); nothing
@@ -396,27 +415,42 @@ impl ChildSa {
             policies
         };
         let old = installed(self);
-        (self.ends, self.encap) = (ends, ports);
+        self.move_ends(ends);
+        self.encap = ports;
         let new = installed(self);
         // The new ones come before the old ones go, or packets would leave unprotected between the two.
         if new != old {
             ops.extend(new.into_iter().map(KernelOp::AddPolicy));
             ops.extend(old.into_iter().rev().map(KernelOp::DeletePolicy));
         }
-        let encap = ports.map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
-        if let Outbound::Waiting(waiting) = &mut self.outbound {
-            for op in waiting {
-                match op {
-                    KernelOp::AddSa(sa) => {
-                        (sa.id.src, sa.id.dst) = self.ends;
-                        sa.encap = encap;
-                    }
-                    KernelOp::AddPolicy(policy) => (policy.src, policy.dst) = self.ends,
-                    _ => {}
+        self.move_waiting();
+        ops
+    }
+
+    /// What waits to be installed is for where it is now.
+    fn move_waiting(&mut self) {
+        let encap = self.encap.map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
+        let policies = self.policies().into_iter();
+        let mut policies = policies.filter(|policy| policy.direction == Direction::Out);
+        let Outbound::Waiting(waiting) = &mut self.outbound else {
+            return;
+        };
+        for op in waiting {
+            match op {
+                KernelOp::AddSa(sa) => {
+                    (sa.id.src, sa.id.dst) = self.ends;
+                    sa.src_ts = self.selectors.local.to_vec();
+                    sa.dst_ts = self.selectors.remote.to_vec();
+                    sa.encap = encap;
                 }
+                KernelOp::AddPolicy(policy) => {
+                    if let Some(moved) = policies.next() {
+                        *policy = moved;
+                    }
+                }
+                _ => {}
             }
         }
-        ops
     }
 
     /// How many SAs come before the policies when it is installed.

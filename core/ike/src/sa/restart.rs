@@ -53,7 +53,7 @@ impl IkeSa {
         let mut children: Vec<(Arc<ChildConfig>, Option<CommandId>)> = Vec::new();
         for child in &lost {
             // Another IKE_SA between the same ends has it anew, as after a reauthentication.
-            let users = shared.reqids.users(&child.selectors);
+            let users = shared.reqids.users(&child.first_selectors);
             if another && users > 1 {
                 continue;
             }
