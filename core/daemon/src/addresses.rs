@@ -106,9 +106,9 @@ impl VirtualAddresses {
             }
             match net.add_address(*address, whole(*address), &hop.interface) {
                 Ok(()) => {
-                    let before = std::mem::replace(before, hop.interface);
-                    let text = format!("virtual IP {address} moved from {before}");
+                    let text = format!("moving virtual IP {address} from {before} to {}", hop.interface);
                     self.logger.log(Group::Knl, 1, text);
+                    let before = std::mem::replace(before, hop.interface);
                     // It may have gone with the interface.
                     let _ = net.delete_address(*address, whole(*address), &before);
                 }

@@ -142,7 +142,11 @@ impl Daemon {
                 biased;
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                Some(Input::ScriptDone(number)) = input.others.recv() => self.script_done(number),
+                Some(input) = input.others.recv() => {
+                    if let Input::ScriptDone(number) = input {
+                        self.script_done(number);
+                    }
+                }
                 () = sleep_until(self.next_wakeup()) => self.handle_timers(),
             }
             self.drain();

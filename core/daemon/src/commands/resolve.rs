@@ -153,12 +153,12 @@ impl Daemon {
 pub(super) fn any_peer(peer: &PeerConfig, names: &Names) -> (IpAddr, IpAddr) {
     let locals = candidates(&peer.local_addrs, names);
     let local = locals.into_iter().find(|local| !local.is_unspecified());
-    let is_ipv6 = peer.remote_addrs.iter().all(|host| match host {
-        Host::Any6 => true,
-        Host::Range(start, _) => start.is_ipv6(),
+    let is_ipv6 = match peer.remote_addrs.first() {
+        Some(Host::Any6) => true,
+        Some(Host::Range(start, _)) => start.is_ipv6(),
         _ => local.is_some_and(|local| local.is_ipv6()),
-    });
-    let any = if is_ipv6 && (local.is_some() || !peer.remote_addrs.is_empty()) {
+    };
+    let any = if is_ipv6 {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED)
     } else {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)
