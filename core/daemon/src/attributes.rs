@@ -29,7 +29,9 @@ impl Daemon {
         let scripts = scripts.and_then(truth).unwrap_or(false) && self.plugins.has("updown");
         self.endpoint.set_uses_dns(scripts || self.plugins.has("resolve"));
         self.bus.set_dns_in_scripts(scripts);
-        let timeout = settings.get("charon.plugins.updown.timeout").and_then(time::parse);
+        let timeout = settings
+            .get("charon.plugins.updown.timeout")
+            .and_then(time::parse);
         self.bus.set_script_timeout(timeout.unwrap_or(SCRIPT_TIMEOUT));
     }
 }

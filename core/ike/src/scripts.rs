@@ -163,7 +163,9 @@ impl Farewell {
             farewell.children.push(child);
         }
         if !infos.is_empty() {
-            farewell.waits_for.insert(shared.run_scripts(false, ike.clone(), infos));
+            farewell
+                .waits_for
+                .insert(shared.run_scripts(false, ike.clone(), infos));
         }
         if !ops.is_empty() {
             shared.out.kernel(ops);
@@ -206,7 +208,15 @@ impl IkeSa {
             return self.after_scripts(shared, Waiting::new(then));
         };
         let infos = vec![up.info()];
-        self.run_scripts(shared, true, infos, Waiting { child, ..Waiting::new(then) });
+        self.run_scripts(
+            shared,
+            true,
+            infos,
+            Waiting {
+                child,
+                ..Waiting::new(then)
+            },
+        );
     }
 
     /// CHILD_SAs are about to go down: their scripts come before what follows.
@@ -214,7 +224,11 @@ impl IkeSa {
         let replaces = |id: u32| self.children.iter().any(|old| old.successor == Some(id));
         let going: Vec<u32> = ids.iter().copied().filter(|id| !replaces(*id)).collect();
         let mut infos = Vec::new();
-        for child in self.children.iter_mut().filter(|child| going.contains(&child.unique_id)) {
+        for child in self
+            .children
+            .iter_mut()
+            .filter(|child| going.contains(&child.unique_id))
+        {
             if child.successor.is_none()
                 && shared.scripts.are_run_for(child)
                 && !std::mem::replace(&mut child.told_down, true)
@@ -283,7 +297,9 @@ impl IkeSa {
     /// for those of CHILD_SAs that go down.
     pub(crate) fn leave_scripts(&mut self, shared: &mut Shared, farewell: &mut Farewell) {
         for (id, work) in std::mem::take(&mut self.kernel_work) {
-            let KernelWork::Scripts(waiting) = work else { continue };
+            let KernelWork::Scripts(waiting) = work else {
+                continue;
+            };
             match waiting.then {
                 Then::CloseByUs(_) | Then::CloseByPeer(_) => _ = farewell.waits_for.insert(id),
                 Then::Created(Some(command)) => {

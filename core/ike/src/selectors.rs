@@ -39,8 +39,16 @@ pub(crate) fn follow(
         return None;
     }
     let followed = selectors.iter().map(|own| {
-        let (start, end) = if stands_for(own) { (to, to) } else { (own.start, own.end) };
-        TrafficSelector { start, end, ..own.clone() }
+        let (start, end) = if stands_for(own) {
+            (to, to)
+        } else {
+            (own.start, own.end)
+        };
+        TrafficSelector {
+            start,
+            end,
+            ..own.clone()
+        }
     });
     Some(followed.collect())
 }

@@ -18,8 +18,8 @@ use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriori
 use crate::child::{Numbers, Selectors};
 use crate::endpoint::Initiate;
 use crate::output::{CommandId, KernelId, KernelOp};
-use crate::selectors;
 use crate::reqids::Reqids;
+use crate::selectors;
 use attempts::{Attempts, Met};
 
 /// How long a trap waits after an attempt that did not help its packet before it makes another, so that neither a peer that
@@ -377,14 +377,17 @@ impl Trap {
         let address = dst.start;
         let is_peer = dst.start == dst.end
             && !address.is_multicast()
-            && (peer.remote_addrs.is_empty()
-                || peer.remote_addrs.iter().any(|host| host.matches(address)));
+            && (peer.remote_addrs.is_empty() || peer.remote_addrs.iter().any(|host| host.matches(address)));
         is_peer.then_some(address)
     }
 
     /// The packet that it establishes a CHILD_SA for with a peer.
     pub(crate) fn awaited(&self, peer: IpAddr) -> Option<&Packet> {
-        let peer = if self.has_any_peer() { peer } else { self.remote.ip() };
+        let peer = if self.has_any_peer() {
+            peer
+        } else {
+            self.remote.ip()
+        };
         self.attempts.pending(peer)
     }
 
@@ -422,7 +425,11 @@ fn remote_selectors(what: &Initiate, child: &ChildConfig) -> Vec<TrafficSelector
         let narrowable = any.is_unspecified() && matches!(spec, SelectorSpec::Dynamic { .. });
         if narrowable && !ranges.is_empty() && ranges.len() == what.peer.remote_addrs.len() {
             for (start, end) in ranges {
-                resolved.extend(wide.iter().map(|wide| TrafficSelector { start, end, ..wide.clone() }));
+                resolved.extend(wide.iter().map(|wide| TrafficSelector {
+                    start,
+                    end,
+                    ..wide.clone()
+                }));
             }
         } else {
             resolved.extend(wide);

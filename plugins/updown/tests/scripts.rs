@@ -173,8 +173,19 @@ fn a_script_waits_for_none_of_another_reqid_and_its_end_is_reported() {
     assert!(next().contains("ended with exit status: 0"));
     assert_eq!(next(), "script-done 3");
     std::fs::write(&pipe, "first\n").expect("opened");
-    let rest: Vec<String> = (0..6).map(|_| next()).filter(|line| !line.contains("ended with")).collect();
-    assert_eq!(rest, ["updown: first", "script-done 1", "updown: second", "script-done 2"]);
+    let rest: Vec<String> = (0..6)
+        .map(|_| next())
+        .filter(|line| !line.contains("ended with"))
+        .collect();
+    assert_eq!(
+        rest,
+        [
+            "updown: first",
+            "script-done 1",
+            "updown: second",
+            "script-done 2"
+        ]
+    );
 }
 
 #[test]

@@ -49,7 +49,10 @@ fn guarded() -> Option<Pair> {
         host.write("firewall", FIREWALL).unwrap();
         ask(host, &format!("nft -f {}", host.path("firewall").display()));
         host.write("open", SCRIPT).unwrap();
-        set_updown(host, &format!("leftupdown=\"sh {}\"", host.path("open").display()));
+        set_updown(
+            host,
+            &format!("leftupdown=\"sh {}\"", host.path("open").display()),
+        );
     }
     pair.start();
     Some(pair)
@@ -98,13 +101,19 @@ fn a_script_that_hangs_is_killed_and_holds_nothing_else_up() {
 fn the_default_script_opens_the_firewall_for_ipsec_in_user_space() {
     let Some(pair) = hosts() else { return };
     let script = xtask::root().join("plugins/updown/_updown");
-    let text = format!("leftupdown=\"sh {} iptables\"\n    lefthostaccess=yes", script.display());
+    let text = format!(
+        "leftupdown=\"sh {} iptables\"\n    lefthostaccess=yes",
+        script.display()
+    );
     let rules = "*filter\n:INPUT DROP\n:FORWARD DROP\n:OUTPUT DROP\n-A INPUT -i lo -j ACCEPT\n-A OUTPUT -o lo -j ACCEPT\n\
                  -A INPUT -p udp -m multiport --dports 500,4500 -j ACCEPT\n\
                  -A OUTPUT -p udp -m multiport --dports 500,4500 -j ACCEPT\nCOMMIT\n";
     for host in [&pair.moon, &pair.carol] {
         host.write("rules", rules).unwrap();
-        ask(host, &format!("iptables-restore {}", host.path("rules").display()));
+        ask(
+            host,
+            &format!("iptables-restore {}", host.path("rules").display()),
+        );
         set_updown(host, &text);
     }
     pair.start();

@@ -176,8 +176,17 @@ fn an_auth_lifetime_has_the_whole_seconds_and_the_sooner_reauthentication_counts
         "received AUTH_LIFETIME of 3600s, scheduling reauthentication in 3590s",
         "scheduling reauthentication in 20s",
     ];
-    let places = lines.map(|line| world.hosts[1].log.iter().position(|logged| logged.ends_with(line)));
-    assert!(places[0].is_some() && places[0] < places[1], "{:#?}", world.hosts[1].log);
+    let places = lines.map(|line| {
+        world.hosts[1]
+            .log
+            .iter()
+            .position(|logged| logged.ends_with(line))
+    });
+    assert!(
+        places[0].is_some() && places[0] < places[1],
+        "{:#?}",
+        world.hosts[1].log
+    );
     let reauth = world.sas(1)[0].reauth_at.expect("scheduled");
     assert!(reauth <= world.now + Duration::from_secs(20));
 }

@@ -84,9 +84,16 @@ fn arrives(world: &mut World, limit: Duration, carol: &str, moon: &str) {
 #[test]
 fn selectors_that_stand_for_an_address_go_along() {
     let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
-    for (host, mut config) in [world::moon(TUNNEL1), world::carol(TUNNEL1)].into_iter().enumerate() {
+    for (host, mut config) in [world::moon(TUNNEL1), world::carol(TUNNEL1)]
+        .into_iter()
+        .enumerate()
+    {
         let mut child = (*config.children[0]).clone();
-        let spec = if host == 0 { &mut child.remote_ts } else { &mut child.local_ts };
+        let spec = if host == 0 {
+            &mut child.remote_ts
+        } else {
+            &mut child.local_ts
+        };
         *spec = vec![SelectorSpec::DYNAMIC];
         config.children = vec![Arc::new(child)];
         config.remote_addrs = vec![[Host::Any, Host::Address(ip(MOON))][host].clone()];
@@ -99,7 +106,11 @@ fn selectors_that_stand_for_an_address_go_along() {
         world.readdress(host, &[address]);
     }
     world.initiate(1);
-    assert!(world.run_until(MINUTE, World::is_established), "{:#?}", world.hosts[1].log);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
     for address in [ELSEWHERE, CAROL] {
         world.readdress(1, &[address]);
         arrives(&mut world, Duration::from_secs(1), address, MOON);
@@ -110,7 +121,11 @@ fn selectors_that_stand_for_an_address_go_along() {
         for end in 0..2 {
             let policies = &world.hosts[end].kernel.policies;
             assert_eq!(policies.len(), 3);
-            assert!(policies.iter().all(|policy| policy.src_ts == host || policy.dst_ts == host));
+            assert!(
+                policies
+                    .iter()
+                    .all(|policy| policy.src_ts == host || policy.dst_ts == host)
+            );
         }
     }
     world.terminate(1);

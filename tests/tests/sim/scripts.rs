@@ -88,7 +88,11 @@ fn the_responders_answer_waits_for_its_script() {
     let command = world.initiate(1);
     world.run_for(A_LITTLE);
     let run = take_run(&mut world, 0, true);
-    assert_eq!(world.hosts[0].kernel.policies.len(), 3, "the script finds the policies");
+    assert_eq!(
+        world.hosts[0].kernel.policies.len(),
+        3,
+        "the script finds the policies"
+    );
     assert_eq!(world.hosts[0].kernel.sas.len(), 2);
     assert!(world.live_child(1).is_none() && world.hosts[1].done.is_empty());
     end(&mut world, 0, run);
@@ -106,7 +110,10 @@ fn the_end_of_a_command_waits_for_the_initiators_script() {
     let run = take_run(&mut world, 1, true);
     assert_eq!(world.hosts[1].kernel.policies.len(), 3);
     let again = world.initiate(1);
-    assert!(world.hosts[1].done.is_empty(), "whoever asks as well waits as well");
+    assert!(
+        world.hosts[1].done.is_empty(),
+        "whoever asks as well waits as well"
+    );
     end(&mut world, 1, run);
     assert_eq!(world.hosts[1].done, [(command, Ok(())), (again, Ok(()))]);
     world.assert_consistent();
@@ -169,7 +176,10 @@ fn a_rekeying_runs_no_script() {
     world.run_for(MINUTE);
     world.rekey_ike(0);
     world.run_for(MINUTE);
-    assert_ne!(world.live_child(1).expect("a CHILD_SA").unique_id, child.unique_id);
+    assert_ne!(
+        world.live_child(1).expect("a CHILD_SA").unique_id,
+        child.unique_id
+    );
     for host in [0, 1] {
         assert!(take_runs(&mut world, host).is_empty());
     }
@@ -185,7 +195,10 @@ fn policies_go_after_the_script_that_closes_the_firewall() {
         world.drain(host);
         world.run_for(A_LITTLE);
         let other = 1 - host;
-        assert!(take_runs(&mut world, other).is_empty(), "the peer has not been told");
+        assert!(
+            take_runs(&mut world, other).is_empty(),
+            "the peer has not been told"
+        );
         for closing in [host, other] {
             let run = take_run(&mut world, closing, false);
             assert_eq!(world.hosts[closing].kernel.policies.len(), 3);
@@ -268,7 +281,14 @@ fn a_script_that_never_ends_is_given_up() {
     world.run_for(2 * PATIENCE);
     assert!(is_done(&world, 1, command), "{:#?}", world.hosts[1].log);
     let line = "updown script of 'Tunnel1' has not ended after 60 s, going on without it";
-    assert_eq!(world.hosts[0].log.iter().filter(|logged| logged.contains(line)).count(), 1);
+    assert_eq!(
+        world.hosts[0]
+            .log
+            .iter()
+            .filter(|logged| logged.contains(line))
+            .count(),
+        1
+    );
     end(&mut world, 0, run);
     assert!(world.is_established());
 
@@ -343,7 +363,9 @@ fn what_is_established_again_opens_the_firewall_after_it_was_closed() {
     end(&mut world, 1, up);
     let child = world.live_child(0).expect("a CHILD_SA");
     let now = world.now;
-    world.hosts[0].endpoint.terminate_child(now, CommandId(99), child.unique_id);
+    world.hosts[0]
+        .endpoint
+        .terminate_child(now, CommandId(99), child.unique_id);
     world.drain(0);
     world.run_for(Duration::from_secs(1));
     let down = take_run(&mut world, 1, false);
@@ -351,6 +373,9 @@ fn what_is_established_again_opens_the_firewall_after_it_was_closed() {
     world.run_for(A_LITTLE);
     let up = take_run(&mut world, 1, true);
     end(&mut world, 1, up);
-    assert_eq!(world.live_child(1).expect("a CHILD_SA").state, ChildState::Installed);
+    assert_eq!(
+        world.live_child(1).expect("a CHILD_SA").state,
+        ChildState::Installed
+    );
     world.assert_consistent();
 }

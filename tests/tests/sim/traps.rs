@@ -165,7 +165,10 @@ fn a_peer_that_narrows_is_shown_the_packet_first() {
     assert!(world.run_until(MINUTE, World::is_established));
     assert!(matches!(world.send(1, HERE, "10.1.7.8"), Fate::Carried(_)));
     let made = world.sas(1)[0].children[0].clone();
-    assert_eq!(made.reqid, 2, "packets outside of it find no SA by the reqid of the trap");
+    assert_eq!(
+        made.reqid, 2,
+        "packets outside of it find no SA by the reqid of the trap"
+    );
     // What it does not take meets the trap again; that this is no use shows with the first attempt.
     for _ in 0..30 {
         assert!(matches!(world.send(1, HERE, "10.1.9.9"), Fate::Acquired(_)));
@@ -304,7 +307,8 @@ fn among_others(peers: Host) -> World {
     let registry = pqswan_tests::crypto::registry();
     let mut world = World::new(&addresses, &seed_settings(), &registry, calm(), 7);
     for host in &mut world.hosts {
-        host.endpoint.add_connection(any_peer(carol(TUNNEL1), peers.clone()));
+        host.endpoint
+            .add_connection(any_peer(carol(TUNNEL1), peers.clone()));
         host.endpoint.set_local_addresses(vec![host.address]);
         let (owners, key) = (Vec::new(), SharedSecret::new(b"common".to_vec()));
         host.endpoint.secrets_mut().insert(SecretKind::Ike, owners, key);
@@ -338,7 +342,12 @@ fn a_trap_for_any_peer_takes_the_peer_from_the_packet() {
             children == OTHERS.len()
         }));
         world.run_for(MINUTE);
-        assert_eq!(world.sas(0).len(), OTHERS.len(), "one for each peer: {:#?}", world.hosts[0].log);
+        assert_eq!(
+            world.sas(0).len(),
+            OTHERS.len(),
+            "one for each peer: {:#?}",
+            world.hosts[0].log
+        );
         for (host, other) in (1..).zip(OTHERS) {
             let Fate::Carried(spi) = world.send(0, CAROL, other) else {
                 panic!("no SA with {other}: {:#?}", world.hosts[0].log);
@@ -384,7 +393,10 @@ fn a_trap_starts_no_more_than_so_many_ike_sas_at_once_and_forgets_none() {
     }
     assert!(matches!(world.send(0, CAROL, OTHERS[0]), Fate::Acquired(_)));
     assert_eq!(world.sas(0).len(), 32);
-    assert!(world.run_until(20 * MINUTE, |world| world.live_child(1).is_some()), "its turn came");
+    assert!(
+        world.run_until(20 * MINUTE, |world| world.live_child(1).is_some()),
+        "its turn came"
+    );
     assert!(world.sas(0).len() <= 33);
 }
 
@@ -417,7 +429,10 @@ fn a_trap_in_tunnel_mode_needs_a_peer() {
     let (now, endpoint) = (world.now, &mut world.hosts[1].endpoint);
     endpoint.install_trap(now, CommandId(1), &what);
     world.drain(1);
-    assert_eq!(world.hosts[1].done, [(CommandId(1), Err(ike::CommandError::Failed))]);
+    assert_eq!(
+        world.hosts[1].done,
+        [(CommandId(1), Err(ike::CommandError::Failed))]
+    );
     assert!(world.logged(1, "installing trap failed, remote address unknown"));
     assert!(world.hosts[1].kernel.is_empty());
 }

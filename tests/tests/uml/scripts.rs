@@ -29,8 +29,16 @@ fn no_packet_meets_a_closed_firewall() {
     pair.load(ESP, "", script);
     for round in 0..20 {
         pair.carol.swanctl("--initiate --child net");
-        command(pair.carol.namespace(), "ping", "-c 3 -i 0.05 -W 5 -I 10.3.0.1 10.1.0.2");
-        command(pair.moon.namespace(), "ping", "-c 3 -i 0.05 -W 5 -I 10.1.0.2 10.3.0.1");
+        command(
+            pair.carol.namespace(),
+            "ping",
+            "-c 3 -i 0.05 -W 5 -I 10.3.0.1 10.1.0.2",
+        );
+        command(
+            pair.moon.namespace(),
+            "ping",
+            "-c 3 -i 0.05 -W 5 -I 10.1.0.2 10.3.0.1",
+        );
         let closes = if round % 2 == 0 { &pair.carol } else { &pair.moon };
         closes.swanctl("--terminate --ike net");
         assert!(policies(closes.namespace()).is_empty());

@@ -130,10 +130,18 @@ fn a_run_waits_for_every_script_whose_end_is_reported() {
         children: vec![child],
     };
     assert!(bus.run_scripts(&run, &|_| None));
-    let asked: Vec<_> = reporting.heard().into_iter().map(|(name, lines)| (name, lines[0].clone())).collect();
+    let asked: Vec<_> = reporting
+        .heard()
+        .into_iter()
+        .map(|(name, lines)| (name, lines[0].clone()))
+        .collect();
     let expected = ["id = 1", "id = 2"].map(|id| ("script".to_owned(), id.to_owned()));
     assert_eq!(asked, expected);
-    assert!(deaf.heard().iter().all(|(name, lines)| name == "updown" && lines[0] == "verb = up"));
+    assert!(
+        deaf.heard()
+            .iter()
+            .all(|(name, lines)| name == "updown" && lines[0] == "verb = up")
+    );
     assert_eq!(bus.script_done(2), None);
     assert_eq!(bus.script_done(1), Some(KernelId(5)));
 

@@ -163,7 +163,12 @@ pub(super) fn any_peer(peer: &PeerConfig, names: &Names) -> (IpAddr, IpAddr) {
     } else {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     };
-    (local.filter(|local| local.is_ipv4() == any.is_ipv4()).unwrap_or(any), any)
+    (
+        local
+            .filter(|local| local.is_ipv4() == any.is_ipv4())
+            .unwrap_or(any),
+        any,
+    )
 }
 
 /// The addresses of hosts that are no ranges.

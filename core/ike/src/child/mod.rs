@@ -429,7 +429,9 @@ impl ChildSa {
 
     /// What waits to be installed is for where it is now.
     fn move_waiting(&mut self) {
-        let encap = self.encap.map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
+        let encap = self
+            .encap
+            .map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
         let policies = self.policies().into_iter();
         let mut policies = policies.filter(|policy| policy.direction == Direction::Out);
         let Outbound::Waiting(waiting) = &mut self.outbound else {

@@ -431,7 +431,10 @@ impl Endpoint {
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let trap = self.shared.policies.deadline().map(|when| (when, "trap policy"));
         let scripts = self.shared.scripts.deadline().map(|when| (when, "updown script"));
-        let own = [trap, scripts].into_iter().flatten().min_by_key(|(when, _)| *when);
+        let own = [trap, scripts]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(when, _)| *when);
         let Some((when, key)) = self.timers.first().copied() else {
             return own;
         };

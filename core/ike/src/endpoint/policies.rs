@@ -263,7 +263,10 @@ impl Endpoint {
             self.shared.policies.end_attempt(number);
             return;
         };
-        let any_peer = what.child.as_ref().is_some_and(|child| takes_any_peer(&what.peer, child));
+        let any_peer = what
+            .child
+            .as_ref()
+            .is_some_and(|child| takes_any_peer(&what.peer, child));
         let command = CommandId::of_attempt(number);
         let known = self.find_with_peer(&what.peer, any_peer.then_some(what.remote.ip()));
         match (known, what.child.clone()) {

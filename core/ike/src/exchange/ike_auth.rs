@@ -244,9 +244,7 @@ impl IkeSa {
         }
         self.accept_configuration(shared, inbound);
         self.learn_addresses(&inbound.payloads, inbound.remote.ip());
-        let is_mobike = |payload: &Payload| {
-            matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::MOBIKE_SUPPORTED)
-        };
+        let is_mobike = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::MOBIKE_SUPPORTED);
         let then = AfterAuth {
             auth_lifetime,
             mobike: inbound.payloads.iter().any(is_mobike),

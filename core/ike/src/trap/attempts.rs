@@ -148,7 +148,10 @@ mod tests {
     }
 
     fn packet(number: u32) -> Packet {
-        (TrafficSelector::host(peer(0)), TrafficSelector::host(peer(number)))
+        (
+            TrafficSelector::host(peer(0)),
+            TrafficSelector::host(peer(number)),
+        )
     }
 
     #[test]
@@ -156,7 +159,11 @@ mod tests {
     fn there_are_so_many_attempts_at_once_and_the_others_wait_their_turn() {
         let (mut attempts, now) = (Attempts::default(), Instant::now());
         for number in 1..=2000 {
-            let expected = if number <= 32 { Met::Begin(None) } else { Met::Known };
+            let expected = if number <= 32 {
+                Met::Begin(None)
+            } else {
+                Met::Known
+            };
             assert_eq!(attempts.meet(peer(number), &packet(number), now), expected);
             assert_eq!(attempts.meet(peer(number), &packet(number), now), Met::Known);
         }

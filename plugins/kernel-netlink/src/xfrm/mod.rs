@@ -36,7 +36,9 @@ use netlink_packet_xfrm::policy::{
 };
 use netlink_packet_xfrm::state::{FlushMessage as FlushSas, ModifyMessage};
 use netlink_sys::protocols::NETLINK_XFRM;
-use plugin_api::kernel::{KernelFeatures, PolicyAction, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage};
+use plugin_api::kernel::{
+    KernelFeatures, PolicyAction, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage,
+};
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError};
 

@@ -193,9 +193,7 @@ impl Spd {
         });
         policies
             .filter(|(_, own)| {
-                own.reqid == reqid
-                    && own.priority == PolicyPriority::Default
-                    && (own.src, own.dst) == ends
+                own.reqid == reqid && own.priority == PolicyPriority::Default && (own.src, own.dst) == ends
             })
             .collect()
     }
