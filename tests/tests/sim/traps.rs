@@ -366,15 +366,9 @@ fn a_trap_for_any_peer_takes_the_peer_from_the_packet() {
 fn a_trap_for_any_peer_establishes_again_and_leaves_no_trace() {
     let mut world = among_others(Host::Any);
     for _ in 0..2 {
-        assert!(matches!(
-            world.send(0, CAROL, OTHERS[0]),
-            Fate::Acquired(_)
-        ));
+        assert!(matches!(world.send(0, CAROL, OTHERS[0]), Fate::Acquired(_)));
         world.run_for(MINUTE);
-        assert!(matches!(
-            world.send(0, CAROL, OTHERS[0]),
-            Fate::Carried(_)
-        ));
+        assert!(matches!(world.send(0, CAROL, OTHERS[0]), Fate::Carried(_)));
         world.terminate(0);
         world.run_for(MINUTE);
         assert!(world.sas(0).is_empty() && world.sas(1).is_empty());
