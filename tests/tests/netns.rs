@@ -32,6 +32,7 @@ mod netns {
     mod reload;
     mod restart;
     mod road_warrior;
+    mod scripts;
     mod stream;
     mod swanctl;
     mod traffic;

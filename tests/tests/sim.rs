@@ -27,6 +27,7 @@ mod sim {
     mod reload_model;
     mod restart;
     mod rules;
+    mod scripts;
     mod seeds;
     mod suites;
     mod tally;

@@ -21,6 +21,7 @@ mod uml {
     mod pair;
     mod refusals;
     mod scenarios;
+    mod scripts;
     mod setup;
     #[path = "../netns/stream.rs"]
     mod stream;

@@ -29,6 +29,8 @@ pub(crate) const HOSTS: &[Tool] = &[
     tool("ip", "iproute2"),
     tool("ping", "iputils-ping"),
     tool("tcpdump", "tcpdump"),
+    tool("nft", "nftables"),
+    tool("iptables", "iptables"),
 ];
 
 /// For fetching and unpacking other implementations.

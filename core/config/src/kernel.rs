@@ -194,8 +194,10 @@ pub struct KernelOptions {
     pub if_ids: [Number; 2],
     /// Rank of the policies, the lower the sooner; 0 lets it follow from the selectors.
     pub priority: u32,
-    /// The interface that outbound policies are for; empty is any.
+    /// The interface that policies are for, of a tunnel the outbound ones; empty is any.
     pub interface: String,
+    /// Whether there are policies for forwarded packets on their way out, too.
+    pub forward_out: bool,
     /// Who encrypts.
     pub hw_offload: HwOffload,
     /// Whether outer headers have the DF bit of the inner ones.
@@ -217,6 +219,7 @@ impl Default for KernelOptions {
             if_ids: [Number::default(); 2],
             priority: 0,
             interface: String::new(),
+            forward_out: false,
             hw_offload: HwOffload::No,
             copy_df: true,
             copy_ecn: true,

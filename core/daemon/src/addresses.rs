@@ -22,6 +22,8 @@ pub struct VirtualAddresses {
 
 struct Installed {
     users: usize,
+    /// The peer of the first of them.
+    peer: IpAddr,
     /// Where we put it, if we did.
     interface: Option<String>,
 }
@@ -58,7 +60,12 @@ impl VirtualAddresses {
         } else {
             None
         };
-        installed.insert(address, Installed { users: 1, interface });
+        let first = Installed {
+            users: 1,
+            peer,
+            interface,
+        };
+        installed.insert(address, first);
         Ok(())
     }
 
@@ -80,6 +87,36 @@ impl VirtualAddresses {
         match known.and_then(|known| known.interface) {
             Some(interface) => self.net()?.delete_address(address, whole(address), &interface),
             None => Ok(()),
+        }
+    }
+
+    /// Routes have changed: each address goes to the interface that leads to its peer now.
+    pub fn follow_routes(&self) {
+        if self.device.is_some() || self.host.setting("charon.install_virtual_ip_on").is_some() {
+            return;
+        }
+        let Ok(net) = self.net() else { return };
+        let mut installed = self.installed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, known) in installed.iter_mut() {
+            let (Some(before), Ok(hop)) = (&mut known.interface, net.next_hop(known.peer, None)) else {
+                continue;
+            };
+            if *before == hop.interface {
+                continue;
+            }
+            match net.add_address(*address, whole(*address), &hop.interface) {
+                Ok(()) => {
+                    let text = format!("moving virtual IP {address} from {before} to {}", hop.interface);
+                    self.logger.log(Group::Knl, 1, text);
+                    let before = std::mem::replace(before, hop.interface);
+                    // It may have gone with the interface.
+                    let _ = net.delete_address(*address, whole(*address), &before);
+                }
+                Err(error) => {
+                    let text = format!("virtual IP {address} stays on {before}: {error}");
+                    self.logger.log(Group::Knl, 1, text);
+                }
+            }
         }
     }
 
@@ -177,6 +214,28 @@ mod tests {
         addresses.delete(VIP).unwrap();
         assert!(there(&net).is_empty());
         addresses.delete(VIP).expect("nothing to do");
+    }
+
+    #[test]
+    fn it_goes_where_the_routes_to_its_peer_go() {
+        for (settings, device, interface) in [
+            ("", None, "wlan0"),
+            ("", Some("ipsec0"), "ipsec0"),
+            ("charon { install_virtual_ip_on = dummy0\n }", None, "dummy0"),
+        ] {
+            let (mut addresses, net) = addresses(settings);
+            if let Some(device) = device {
+                addresses.set_device(device);
+            }
+            addresses.add(VIP, PEER).unwrap();
+            addresses.follow_routes();
+            assert_eq!(there(&net).len(), 1);
+            *net.way_out.lock().unwrap() = Some("wlan0".into());
+            addresses.follow_routes();
+            assert_eq!(there(&net), [(VIP, 32, interface.to_owned())]);
+            addresses.delete(VIP).unwrap();
+            assert!(there(&net).is_empty());
+        }
     }
 
     #[test]

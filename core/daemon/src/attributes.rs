@@ -3,8 +3,10 @@
 
 use config::attribute::{self, Attribute};
 use config::settings::Settings;
+use config::time;
 use plugin_api::log::Group;
 
+use crate::bus::SCRIPT_TIMEOUT;
 use crate::options::truth;
 use crate::run::Daemon;
 
@@ -27,6 +29,10 @@ impl Daemon {
         let scripts = scripts.and_then(truth).unwrap_or(false) && self.plugins.has("updown");
         self.endpoint.set_uses_dns(scripts || self.plugins.has("resolve"));
         self.bus.set_dns_in_scripts(scripts);
+        let timeout = settings
+            .get("charon.plugins.updown.timeout")
+            .and_then(time::parse);
+        self.bus.set_script_timeout(timeout.unwrap_or(SCRIPT_TIMEOUT));
     }
 }
 

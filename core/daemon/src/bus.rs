@@ -1,19 +1,30 @@
-//! Tells listeners what happens: vici's events, and `updown` for the plugin that runs scripts.
+//! Tells listeners what happens: vici's events, and `script` for the plugin that runs scripts.
 
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::vici::Message;
-use ike::{ChildSaInfo, Event, IkeSaInfo};
+use ike::{ChildSaInfo, Event, IkeSaInfo, KernelId, ScriptRun};
 use plugin_api::Listener;
 
 use crate::commands::message::Extra;
 use crate::commands::sas::Describe;
 use crate::log::Record;
 use crate::updown::Updown;
+
+/// Asks for a script whose end is reported by the command `script-done` with the event's `id`.
+const SCRIPT: &str = "script";
+/// Asks for a script, as listeners know it that do not report its end.
+const UPDOWN: &str = "updown";
+
+/// After which time scripts are killed unless the settings say otherwise.
+pub(crate) const SCRIPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long what depends on a script waits for it then.
+const PATIENCE: Duration = Duration::from_secs(65);
 
 /// All listeners.
 #[derive(Default)]
@@ -74,24 +85,74 @@ impl Bus {
         }
     }
 
-    /// Something happened to an SA. `interface` is asked for the one that leads to an address.
-    pub(crate) fn event(
-        &mut self,
-        event: &Event,
-        describe: Describe<'_>,
-        interface: &dyn Fn(std::net::IpAddr) -> Option<String>,
-    ) {
+    /// Something happened to an SA.
+    pub(crate) fn event(&self, event: &Event, describe: Describe<'_>) {
         match event {
             Event::IkeUp(sa) => self.ike_updown(sa, true, describe),
             Event::IkeRekeyed(old, new) => self.ike_rekey(old, new, describe),
             Event::IkeDown(sa) => self.ike_updown(sa, false, describe),
-            Event::ChildUp(sa, child) => self.child_updown(sa, child, true, describe, interface),
-            Event::ChildDown(sa, child) => self.child_updown(sa, child, false, describe, interface),
+            Event::ChildUp(sa, child) => self.child_updown(sa, child, true, describe),
+            Event::ChildDown(sa, child) => self.child_updown(sa, child, false, describe),
             Event::ChildRekeyed(sa, old, new) => self.child_rekey(sa, old, new, describe),
             Event::IkeMoved(sa, local, remote) => self.ike_update(sa, (*local, *remote), describe),
             Event::DnsServers(sa, up) => self.dns_servers(sa, *up),
             Event::Alert(alert, sa) => self.alert(alert.key(), sa.as_deref(), describe),
+            // Run by `run_scripts`.
+            Event::Scripts(_) => {}
         }
+    }
+
+    /// How long what depends on a script waits for it; `None` if nobody runs any.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        (self.wants(SCRIPT) || self.wants(UPDOWN)).then_some(self.updown.patience.unwrap_or(PATIENCE))
+    }
+
+    /// Sets the device of IPsec in user space, which scripts learn of.
+    pub(crate) fn set_tun(&mut self, name: &str) {
+        self.updown.tun = Some(name.to_owned());
+    }
+
+    /// Sets after which time scripts are killed; what depends on one waits a little longer. Scripts that may run for ever are
+    /// not waited for as long.
+    pub(crate) fn set_script_timeout(&mut self, timeout: Duration) {
+        let timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        self.updown.patience = timeout.map(|timeout| timeout + PATIENCE - SCRIPT_TIMEOUT);
+    }
+
+    /// Has scripts run; `false` if there is nothing to wait for. `interface` is asked for the one that leads to an address.
+    pub(crate) fn run_scripts(
+        &mut self,
+        run: &ScriptRun,
+        interface: &dyn Fn(IpAddr) -> Option<String>,
+    ) -> bool {
+        for child in &run.children {
+            for event in self.updown.events(&run.ike, child, run.up, interface) {
+                self.run_script(run.id, &event);
+            }
+        }
+        self.updown.runs.awaits(run.id)
+    }
+
+    fn run_script(&mut self, run: KernelId, variables: &Message) {
+        for (listener, wants) in &self.listeners {
+            let is_wanted = |name: &str| wants.iter().any(|wanted| wanted == name);
+            if is_wanted(SCRIPT) {
+                let number = self.updown.runs.add(run);
+                let id = Message::new().value("id", number).encode_or_empty();
+                match variables.encode() {
+                    Ok(variables) => listener.event(SCRIPT, &[id, variables].concat()),
+                    // It has no listener that would report its end.
+                    Err(_) => _ = self.updown.runs.end(number),
+                }
+            } else if is_wanted(UPDOWN) {
+                listener.event(UPDOWN, &variables.encode_or_empty());
+            }
+        }
+    }
+
+    /// A script has ended; its run, if that was the last one.
+    pub(crate) fn script_done(&mut self, number: u64) -> Option<KernelId> {
+        self.updown.runs.end(number)
     }
 
     /// Whether anybody wants what is told only then.
@@ -184,24 +245,12 @@ impl Bus {
         }
     }
 
-    fn child_updown(
-        &mut self,
-        sa: &IkeSaInfo,
-        child: &ChildSaInfo,
-        up: bool,
-        describe: Describe<'_>,
-        interface: &dyn Fn(std::net::IpAddr) -> Option<String>,
-    ) {
+    fn child_updown(&self, sa: &IkeSaInfo, child: &ChildSaInfo, up: bool, describe: Describe<'_>) {
         if self.wants("child-updown") {
             let mut event = Message::default();
             event.push_flag("up", up);
             event.push_section(&sa.name, describe.ike_sa_with(sa, std::slice::from_ref(child)));
             self.emit("child-updown", &event);
-        }
-        if child.config.updown.is_some() && self.wants("updown") {
-            for event in self.updown.events(sa, child, up, interface) {
-                self.emit("updown", &event);
-            }
         }
     }
 }

@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use config::settings::Settings;
+use control::vici::Message;
 use plugin_api::kernel::{KernelEvent, KernelMigration};
 use plugin_api::log::Group;
 use plugin_api::{Host, KernelNet, Reply};
 
 use crate::input::{Command, Input, Sender};
 use crate::log::Logger;
+
+/// Reports the end of a script by the `id` of its event.
+const SCRIPT_DONE: &str = "script-done";
 
 /// See [`Host`].
 pub struct DaemonHost {
@@ -72,6 +76,17 @@ impl DaemonHost {
     }
 }
 
+impl DaemonHost {
+    /// A peer may wait for the end of a script, so that it comes before the commands of clients.
+    fn script_done(&self, message: &[u8], reply: &dyn Reply) {
+        let message = Message::decode(message).unwrap_or_default();
+        if let Some(number) = message.get_str("id").and_then(|number| number.parse().ok()) {
+            self.input.send(Input::ScriptDone(number));
+        }
+        reply.done(&[]);
+    }
+}
+
 impl Host for DaemonHost {
     fn setting(&self, key: &str) -> Option<String> {
         let set = self.settings.load().get(key).map(str::to_owned);
@@ -87,6 +102,9 @@ impl Host for DaemonHost {
     }
 
     fn submit(&self, verb: &str, message: &[u8], reply: Arc<dyn Reply>) {
+        if verb == SCRIPT_DONE {
+            return self.script_done(message, reply.as_ref());
+        }
         self.input.command(Command {
             verb: verb.to_owned(),
             message: message.to_owned(),

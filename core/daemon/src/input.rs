@@ -35,6 +35,8 @@ pub enum Input {
     WayFound(u32, Arc<PeerConfig>, Vec<(String, Vec<IpAddr>)>),
     /// The addresses of a name in connections.
     Named(String, Vec<IpAddr>),
+    /// A script for a CHILD_SA has ended.
+    ScriptDone(u64),
     /// The last script has run that comes before the end.
     Stopped,
     /// A line was logged, and somebody listens.

@@ -87,7 +87,11 @@ impl Kernel {
             KernelOp::QuerySa(id) => return backend.query_sa(id).map(KernelAnswer::Usage),
             KernelOp::AddSa(sa) => backend.add_sa(sa)?,
             KernelOp::UpdateSa { id, src, dst, encap } => backend.update_sa(id, *src, *dst, *encap)?,
-            KernelOp::DeleteSa(id) => backend.delete_sa(id)?,
+            KernelOp::DeleteSa(id) => {
+                backend.delete_sa(id)?;
+                let text = format!("deleted SAD entry with SPI {:08x}", id.spi);
+                self.logger.log(Group::Knl, 2, text);
+            }
             KernelOp::AddPolicy(policy) => backend.add_policy(policy)?,
             KernelOp::DeletePolicy(policy) => backend.delete_policy(policy)?,
             KernelOp::AddAddress { address, peer } => self.addresses.add(*address, *peer)?,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ike::{Endpoint, JobId, JobResult, Output};
+use ike::{Endpoint, Event, JobId, JobResult, Output, ScriptRun};
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 use plugin_api::{ErrorKind, Host};
@@ -138,6 +138,23 @@ impl Daemon {
             }
             self.handle_timers();
         }
+        self.bus.shutdown();
+        self.endpoint.shutdown(Instant::now());
+        self.drain();
+        while self.endpoint.awaits_scripts() {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                Some(input) = input.others.recv() => {
+                    if let Input::ScriptDone(number) = input {
+                        self.script_done(number);
+                    }
+                }
+                () = sleep_until(self.next_wakeup()) => self.handle_timers(),
+            }
+            self.drain();
+        }
         self.shut_down();
         Ok(())
     }
@@ -206,19 +223,14 @@ impl Daemon {
                     let found = sources.find(&destinations);
                     self.endpoint.handle_sources(Instant::now(), id, &found);
                 }
+                Output::Event(Event::Scripts(run)) => self.run_scripts(&run),
                 Output::Event(event) => {
-                    let net = self.host.kernel_net();
-                    let interface = |remote| {
-                        net.as_ref()
-                            .and_then(|net| net.next_hop(remote, None).ok())
-                            .map(|hop| hop.interface)
-                    };
                     let describe = Describe {
                         registry: self.endpoint.registry(),
                         now: Instant::now(),
                         kernel: self.kernel.backend().as_ref(),
                     };
-                    self.bus.event(&event, describe, &interface);
+                    self.bus.event(&event, describe);
                 }
                 Output::CommandDone(id, result) => self.command_done(id, result),
                 Output::CommandMoved(id, sa) => self.operations.moved(id, sa),
@@ -235,6 +247,24 @@ impl Daemon {
         self.endpoint.set_job_load(self.pool.load().0);
     }
 
+    fn run_scripts(&mut self, run: &ScriptRun) {
+        let net = self.host.kernel_net();
+        let interface = |remote| {
+            net.as_ref()
+                .and_then(|net| net.next_hop(remote, None).ok())
+                .map(|hop| hop.interface)
+        };
+        if !self.bus.run_scripts(run, &interface) {
+            self.endpoint.handle_scripts_done(Instant::now(), run.id);
+        }
+    }
+
+    fn script_done(&mut self, number: u64) {
+        if let Some(run) = self.bus.script_done(number) {
+            self.endpoint.handle_scripts_done(Instant::now(), run);
+        }
+    }
+
     fn handle(&mut self, input: Input) {
         self.refresh_listeners();
         match input {
@@ -244,6 +274,10 @@ impl Daemon {
                     self.endpoint.set_local_addresses(self.listening_addresses());
                 }
                 let moved = matches!(event, KernelEvent::Roam { .. });
+                if moved {
+                    // Routes into tunnels are from these.
+                    self.kernel.addresses.follow_routes();
+                }
                 self.endpoint.handle_kernel_event(Instant::now(), event);
                 if moved {
                     self.move_traps();
@@ -254,6 +288,7 @@ impl Daemon {
             Input::WayFound(sa, peer, names) => self.way_found(sa, &peer, &names),
             Input::Named(name, addresses) => self.name_resolved(&name, addresses),
             Input::Log(record) => self.bus.log(&record),
+            Input::ScriptDone(number) => self.script_done(number),
             // The loop looks for it.
             Input::Stopped => {}
         }
@@ -331,6 +366,7 @@ impl Daemon {
     fn refresh_listeners(&mut self) {
         self.bus.refresh();
         self.endpoint.set_watched(self.bus.is_watched());
+        self.endpoint.set_scripts(self.bus.patience());
         let wanted = self.bus.wants("log");
         if self.logger.observe(wanted) {
             self.apply_log_levels();
@@ -348,9 +384,6 @@ impl Daemon {
     }
 
     fn shut_down(mut self) {
-        self.bus.shutdown();
-        self.endpoint.shutdown(Instant::now());
-        self.drain();
         self.operations.abandon();
         // Answers come before the end of those who wait for them.
         self.logger.flush();

@@ -118,6 +118,8 @@ impl KernelNet for TestNet {
 #[derive(Default)]
 pub(crate) struct AddressNet {
     pub(crate) addresses: Mutex<Vec<(IpAddr, u8, String)>>,
+    /// Where all routes lead, if not where those of others do.
+    pub(crate) way_out: Mutex<Option<String>>,
 }
 
 impl KernelNet for AddressNet {
@@ -125,7 +127,11 @@ impl KernelNet for AddressNet {
         Ok(Vec::new())
     }
     fn next_hop(&self, destination: IpAddr, source: Option<IpAddr>) -> Result<NextHop, PluginError> {
-        TestNet { source: None }.next_hop(destination, source)
+        let mut hop = TestNet { source: None }.next_hop(destination, source)?;
+        if let Some(interface) = &*self.way_out.lock().unwrap() {
+            hop.interface.clone_from(interface);
+        }
+        Ok(hop)
     }
     fn add_address(&self, address: IpAddr, prefix: u8, interface: &str) -> Result<(), PluginError> {
         let mut addresses = self.addresses.lock().unwrap();

@@ -1,12 +1,18 @@
-//! The event `updown`: what a script needs to know, as variables of its environment, once for each pair of selectors.
+//! The events `script` and `updown`: what a script needs to know, as variables of its environment, once for each pair of
+//! selectors. A listener to `script` reports the end of each script; one to `updown` is only told.
+
+mod runs;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use config::identity::Identity;
 use control::vici::Message;
 use iana::{IpProtocol, TrafficSelector};
 use ike::{ChildSaInfo, IkeSaInfo};
+
+use runs::Runs;
 
 /// Remembers the interface of a CHILD_SA by its reqid: when it goes down, the route may be gone.
 #[derive(Default)]
@@ -14,6 +20,11 @@ pub(crate) struct Updown {
     interfaces: BTreeMap<u32, String>,
     /// `charon.plugins.updown.dns_handler`: scripts are told of DNS servers.
     pub(crate) dns: bool,
+    /// How long what depends on a script waits for it, if that is set.
+    pub(crate) patience: Option<Duration>,
+    pub(crate) runs: Runs,
+    /// The device of IPsec in user space.
+    pub(crate) tun: Option<String>,
 }
 
 impl Updown {
@@ -44,6 +55,9 @@ impl Updown {
                 .filter(|remote| remote.start.is_ipv4() == local.start.is_ipv4())
             {
                 let mut event = event(sa, child, up, &interface, (local, remote));
+                if let Some(tun) = &self.tun {
+                    event.push_value("PLUTO_TUN", tun);
+                }
                 if self.dns {
                     number(&mut event, "PLUTO_DNS", &sa.dns);
                 }

@@ -12,6 +12,7 @@ use plugin_api::kernel::SaId;
 
 use crate::alert::Alert;
 use crate::child::{ChildState, Numbers};
+use crate::output::KernelId;
 use crate::sa::IkeSaState;
 
 /// Something that happened.
@@ -29,12 +30,29 @@ pub enum Event {
     ChildDown(Box<IkeSaInfo>, Box<ChildSaInfo>),
     /// A CHILD_SA, the first, was replaced by another.
     ChildRekeyed(Box<IkeSaInfo>, Box<ChildSaInfo>, Box<ChildSaInfo>),
+    /// Scripts are to be run. Only if [somebody runs them](crate::Endpoint::set_scripts).
+    Scripts(ScriptRun),
     /// The peer has named DNS servers, or the IKE_SA that they came with goes.
     DnsServers(Box<IkeSaInfo>, bool),
     /// An IKE_SA, as it was, goes on between these addresses, its own and the peer's. Only if somebody watches.
     IkeMoved(Box<IkeSaInfo>, SocketAddr, SocketAddr),
     /// Something may want an operator. Only if somebody watches.
     Alert(Alert, Option<Box<IkeSaInfo>>),
+}
+
+/// Scripts for CHILD_SAs that went up, or that are about to go down. The answer to the peer, the end of the command, and
+/// when they go down their removal from the kernel wait for
+/// [`Endpoint::handle_scripts_done`](crate::Endpoint::handle_scripts_done).
+#[derive(Clone, Debug)]
+pub struct ScriptRun {
+    /// Names the run until it is done.
+    pub id: KernelId,
+    /// Whether the CHILD_SAs went up; the kernel has their SAs and policies in either case.
+    pub up: bool,
+    /// Their IKE_SA.
+    pub ike: Box<IkeSaInfo>,
+    /// The CHILD_SAs, each with a script in its configuration.
+    pub children: Vec<ChildSaInfo>,
 }
 
 /// An IKE_SA, from outside.

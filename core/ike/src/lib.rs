@@ -28,7 +28,9 @@ mod proposals;
 mod psk;
 mod rare;
 mod receive;
+mod reqids;
 mod sa;
+mod scripts;
 mod selectors;
 mod settings;
 mod shared;
@@ -47,7 +49,7 @@ pub use endpoint::{
     AddOutcome, BadProposals, Endpoint, How, Initiate, Loaded, PolicyInfo, PutOutcome, Randomness, Start,
 };
 pub use error::Error;
-pub use event::{ChildSaInfo, Event, IkeSaInfo};
+pub use event::{ChildSaInfo, Event, IkeSaInfo, ScriptRun};
 pub use extension::redirect::Redirection;
 pub use jobs::Beneficiary;
 pub use output::{
@@ -57,6 +59,7 @@ pub use output::{
 pub use pool::{AddressPool, LeaseInfo, Online, PoolOutcome, PoolSource, Pools};
 pub use sa::IkeSaState;
 pub use settings::{Retransmit, Settings};
+pub use trap::takes_any_peer;
 pub use tally::{
     Alerts, BOUNDS, Counter, Counters, Durations, Ended, Establishing, Flows, Messages, Phase, Tally,
 };

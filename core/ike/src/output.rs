@@ -12,7 +12,6 @@ use plugin_api::log::Group;
 use plugin_api::{KeyExchange, PendingKeyExchange, PluginError, Secret};
 
 use crate::event::Event;
-use crate::trap::PolicyId;
 
 /// Something to do. The driver drains these after every input, in order.
 #[derive(Debug)]
@@ -80,7 +79,7 @@ impl fmt::Debug for Transmit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
-/// Names a batch of kernel operations until it is done.
+/// Names a batch of kernel operations, or a run of scripts, until it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KernelId(pub u64);
 
@@ -92,8 +91,8 @@ impl CommandId {
     /// Those from here on are the Endpoint's own: attempts of traps.
     const OWN: u64 = 1 << 63;
 
-    pub(crate) fn of_trap(id: PolicyId) -> Self {
-        Self(Self::OWN | u64::from(id))
+    pub(crate) fn of_attempt(number: u64) -> Self {
+        Self(Self::OWN | number)
     }
 
     /// Whether a trap waits.
@@ -101,8 +100,8 @@ impl CommandId {
         self.0 >= Self::OWN
     }
 
-    fn trap(self) -> Option<PolicyId> {
-        PolicyId::try_from(self.0.checked_sub(Self::OWN)?).ok()
+    fn attempt(self) -> Option<u64> {
+        self.0.checked_sub(Self::OWN)
     }
 }
 
@@ -291,7 +290,7 @@ pub(crate) struct Outbox {
     /// What may still be written about the message that is being handled, and how many lines were left out.
     limit: Option<Limit>,
     /// Attempts of traps that have come to their end, and whether something was established.
-    pub(crate) attempts: Vec<(PolicyId, bool)>,
+    pub(crate) attempts: Vec<(u64, bool)>,
 }
 
 impl Outbox {
@@ -390,13 +389,18 @@ impl Outbox {
         id
     }
 
+    /// Names a run of scripts.
+    pub(crate) fn next_scripts(&mut self) -> KernelId {
+        KernelId(self.next())
+    }
+
     pub(crate) fn event(&mut self, event: Event) {
         self.queue.push_back(Output::Event(event));
     }
 
     pub(crate) fn command_done(&mut self, id: CommandId, result: Result<(), CommandError>) {
-        match id.trap() {
-            Some(trap) => self.attempts.push((trap, result.is_ok())),
+        match id.attempt() {
+            Some(number) => self.attempts.push((number, result.is_ok())),
             None => self.queue.push_back(Output::CommandDone(id, result)),
         }
     }

@@ -26,6 +26,33 @@ pub(crate) fn resolve(configured: &[SelectorSpec], hosts: &[IpAddr]) -> Vec<Traf
     resolved
 }
 
+/// The selectors of an end that goes from one address to another, if any of them stands for its address.
+pub(crate) fn follow(
+    configured: &[SelectorSpec],
+    selectors: &[TrafficSelector],
+    from: IpAddr,
+    to: IpAddr,
+) -> Option<Box<[TrafficSelector]>> {
+    let is_dynamic = |spec: &SelectorSpec| matches!(spec, SelectorSpec::Dynamic { .. });
+    let stands_for = |own: &TrafficSelector| own.is_host(from);
+    if from == to || !configured.iter().any(is_dynamic) || !selectors.iter().any(stands_for) {
+        return None;
+    }
+    let followed = selectors.iter().map(|own| {
+        let (start, end) = if stands_for(own) {
+            (to, to)
+        } else {
+            (own.start, own.end)
+        };
+        TrafficSelector {
+            start,
+            end,
+            ..own.clone()
+        }
+    });
+    Some(followed.collect())
+}
+
 /// What both lists cover: each of the peer's selectors cut down to what is configured (RFC 7296, 2.9).
 pub(crate) fn narrow(configured: &[TrafficSelector], supplied: &[TrafficSelector]) -> Vec<TrafficSelector> {
     let mut narrowed: Vec<TrafficSelector> = Vec::new();

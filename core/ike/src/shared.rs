@@ -15,7 +15,6 @@ use plugin_api::Hasher;
 use plugin_api::kernel::SaId;
 
 use crate::admission::Topic;
-use crate::child::Selectors;
 use crate::child::numbers::Chosen;
 use crate::common::Common;
 use crate::connections::Connections;
@@ -28,7 +27,9 @@ use crate::names::Names;
 use crate::output::{CommandId, Destination, Job, KernelId, KernelOp, Outbox};
 use crate::pool::Pools;
 use crate::psk::PskKeys;
+use crate::reqids::Reqids;
 use crate::sa::IkeSa;
+use crate::scripts::Scripts;
 use crate::settings::Settings;
 use crate::standing::Standing;
 use crate::tally::{Counter, Tally};
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) chosen: Chosen,
     /// Traps and shunts.
     pub(crate) policies: Policies,
+    /// Scripts that run, and what waits for them when its IKE_SA is gone.
+    pub(crate) scripts: Scripts,
     /// What an IKE_SA wants of the others; done when it has handled its input.
     pub(crate) wishes: Vec<Wish>,
     /// Identity pairs of the established IKE_SAs by their unique numbers, for INITIAL_CONTACT.
@@ -183,6 +186,7 @@ impl Shared {
             common: Common::default(),
             chosen: Chosen::default(),
             policies: Policies::default(),
+            scripts: Scripts::default(),
             wishes: Vec::new(),
             established: Standing::default(),
             superseded: Standing::default(),
@@ -302,78 +306,6 @@ impl Shared {
     pub(crate) fn needs_marker(&self, local: SocketAddr, remote: SocketAddr) -> bool {
         let plain = [500, self.settings.port];
         !plain.contains(&local.port()) && !plain.contains(&remote.port())
-    }
-}
-
-/// Numbers that tie SAs to policies: equal selectors have equal ones, if marks and interfaces are equal too.
-#[derive(Debug, Default)]
-pub(crate) struct Reqids {
-    by_selectors: BTreeMap<Arc<Selectors>, Reqid>,
-    last: u32,
-}
-
-#[derive(Debug)]
-struct Reqid {
-    number: u32,
-    /// How many CHILD_SAs and how many traps have it.
-    children: u32,
-    traps: u32,
-}
-
-impl Reqids {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_selectors.is_empty()
-    }
-
-    /// How many CHILD_SAs have these selectors.
-    pub(crate) fn users(&self, selectors: &Selectors) -> u32 {
-        let known = self.by_selectors.get(selectors);
-        known.map_or(0, |reqid| reqid.children)
-    }
-
-    /// The number for a CHILD_SA with these selectors; that of its trap, if they are not those of other CHILD_SAs.
-    pub(crate) fn acquire(&mut self, selectors: &Arc<Selectors>, of_trap: Option<u32>) -> u32 {
-        let reqid = self.entry(selectors, of_trap);
-        reqid.children += 1;
-        reqid.number
-    }
-
-    pub(crate) fn release(&mut self, selectors: &Selectors) {
-        self.less(selectors, |reqid| &mut reqid.children);
-    }
-
-    /// The number for a trap with these selectors.
-    pub(crate) fn hold(&mut self, selectors: &Arc<Selectors>) -> u32 {
-        let reqid = self.entry(selectors, None);
-        reqid.traps += 1;
-        reqid.number
-    }
-
-    pub(crate) fn let_go(&mut self, selectors: &Selectors) {
-        self.less(selectors, |reqid| &mut reqid.traps);
-    }
-
-    fn entry(&mut self, selectors: &Arc<Selectors>, number: Option<u32>) -> &mut Reqid {
-        let last = &mut self.last;
-        self.by_selectors
-            .entry(Arc::clone(selectors))
-            .or_insert_with(|| Reqid {
-                number: number.unwrap_or_else(|| {
-                    *last += 1;
-                    *last
-                }),
-                children: 0,
-                traps: 0,
-            })
-    }
-
-    fn less(&mut self, selectors: &Selectors, users: impl Fn(&mut Reqid) -> &mut u32) {
-        if let Some(reqid) = self.by_selectors.get_mut(selectors) {
-            *users(reqid) -= 1;
-            if reqid.children + reqid.traps == 0 {
-                self.by_selectors.remove(selectors);
-            }
-        }
     }
 }
 

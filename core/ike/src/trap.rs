@@ -3,21 +3,24 @@
 //! A trap has the lower rank: the policies of its CHILD_SA come before it as long as there is one, and it is there again
 //! when that goes, however it went. Both share the reqid.
 
+mod attempts;
+
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
+use config::connection::{ChildConfig, Host, Mode, PeerConfig, SelectorSpec};
 use iana::TrafficSelector;
 use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
 
 use crate::child::{Numbers, Selectors};
 use crate::endpoint::{Initiate, is_of};
 use crate::output::{CommandId, KernelId, KernelOp};
+use crate::reqids::Reqids;
 use crate::selectors;
-use crate::shared::Reqids;
+use attempts::{Attempts, Met};
 
 /// How long a trap waits after an attempt that did not help its packet before it makes another, so that neither a peer that
 /// refuses nor one that narrows too much is asked without pause. A packet in the meantime is remembered, not lost.
@@ -37,9 +40,12 @@ pub(crate) struct Policies {
     traps_by_reqid: BTreeMap<u32, BTreeSet<PolicyId>>,
     /// What the kernel is working at.
     pub(crate) changing: BTreeMap<KernelId, Change>,
-    /// Traps that make an attempt then.
-    due: BTreeSet<(Instant, PolicyId)>,
+    /// Traps that make an attempt with a peer then.
+    due: BTreeSet<(Instant, PolicyId, IpAddr)>,
+    /// What is under way, by numbers of its own.
+    attempts: BTreeMap<u64, (PolicyId, IpAddr)>,
     last_id: PolicyId,
+    last_attempt: u64,
 }
 
 /// A trap or a shunt.
@@ -63,18 +69,7 @@ pub(crate) struct Trap {
     pub(crate) remote: SocketAddr,
     /// With its marks and ids of interfaces, which its CHILD_SAs share.
     pub(crate) selectors: Arc<Selectors>,
-    attempt: Attempt,
-}
-
-/// What a trap is about. Packets that meet it cost nothing but a look at this.
-#[derive(Debug, Default)]
-enum Attempt {
-    #[default]
-    None,
-    /// It establishes a CHILD_SA for this packet.
-    Pending(Packet),
-    /// It makes no other before then, and one then if a packet has asked for it.
-    Pausing(Instant, Option<Packet>),
+    attempts: Attempts,
 }
 
 /// A batch of kernel operations under way, and what becomes of it.
@@ -90,7 +85,11 @@ pub(crate) struct Change {
 
 impl Policies {
     pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.by_child.is_empty() && self.changing.is_empty() && self.due.is_empty()
+        self.all.is_empty()
+            && self.by_child.is_empty()
+            && self.changing.is_empty()
+            && self.due.is_empty()
+            && self.attempts.is_empty()
     }
 
     pub(crate) fn next_id(&mut self) -> PolicyId {
@@ -116,8 +115,8 @@ impl Policies {
         drop_from(&mut self.by_child, policy.child.name.as_str(), id);
         if let Some(trap) = &policy.trap {
             drop_from(&mut self.traps_by_reqid, &trap.reqid, id);
-            if let Attempt::Pausing(until, Some(_)) = &trap.attempt {
-                self.due.remove(&(*until, id));
+            for (until, peer) in trap.attempts.due() {
+                self.due.remove(&(until, id, peer));
             }
         }
         Some(policy)
@@ -155,20 +154,15 @@ impl Policies {
         })
     }
 
-    /// The reqid of the trap of a CHILD_SA's configuration, which its CHILD_SAs share.
-    pub(crate) fn reqid_of(&self, config: &Arc<ChildConfig>) -> Option<u32> {
-        self.trap_of(config).map(|trap| trap.reqid)
-    }
-
     /// The marks and ids of interfaces of the trap of a CHILD_SA's configuration, which its CHILD_SAs share.
     pub(crate) fn numbers_of(&self, config: &Arc<ChildConfig>) -> Option<Numbers> {
         self.trap_of(config).map(|trap| trap.selectors.numbers)
     }
 
-    /// The packet that a CHILD_SA of this configuration is being established for, with the reqid of its trap.
-    pub(crate) fn awaited(&self, config: &Arc<ChildConfig>) -> Option<(&Packet, u32)> {
+    /// The packet that a CHILD_SA of this configuration is being established for with a peer, and the reqid of its trap.
+    pub(crate) fn awaited(&self, config: &Arc<ChildConfig>, peer: IpAddr) -> Option<(&Packet, u32)> {
         let trap = self.trap_of(config)?;
-        Some((trap.awaited()?, trap.reqid))
+        Some((trap.awaited(peer)?, trap.reqid))
     }
 
     /// Puts the selectors of the packet that waits for a CHILD_SA first, so that the peer narrows to what it needs
@@ -176,10 +170,11 @@ impl Policies {
     pub(crate) fn put_packet_first(
         &self,
         config: &Arc<ChildConfig>,
+        peer: IpAddr,
         local_ts: &mut Vec<TrafficSelector>,
         remote_ts: &mut Vec<TrafficSelector>,
     ) {
-        let Some(((src, dst), _)) = self.awaited(config) else {
+        let Some(((src, dst), _)) = self.awaited(config, peer) else {
             return;
         };
         for (packet, selectors) in [(src, local_ts), (dst, remote_ts)] {
@@ -190,79 +185,86 @@ impl Policies {
         }
     }
 
-    /// A packet has met a trap. Which of them is to establish its CHILD_SA now, if it does not already.
-    pub(crate) fn meet(&mut self, reqid: u32, packet: &Packet, now: Instant) -> Option<PolicyId> {
+    /// A packet has met a trap. The number of the attempt that is to establish a CHILD_SA for it now, unless one does
+    /// already.
+    pub(crate) fn meet(&mut self, reqid: u32, packet: &Packet, now: Instant) -> Option<u64> {
         let ids = self.traps_by_reqid.get(&reqid)?;
         let covering = |id: &&PolicyId| {
             let trap = self.all.get(id).and_then(|policy| policy.trap.as_ref());
             trap.is_some_and(|trap| trap.covers(packet))
         };
         let id = *ids.iter().find(covering).or(ids.first())?;
-        let trap = self.all.get_mut(&id)?.trap.as_mut()?;
-        match &mut trap.attempt {
-            Attempt::None => {}
-            Attempt::Pending(_) => return None,
-            Attempt::Pausing(until, _) if *until <= now => {}
-            Attempt::Pausing(until, next) => {
-                next.get_or_insert_with(|| packet.clone());
-                self.due.insert((*until, id));
-                return None;
+        let policy = self.all.get_mut(&id)?;
+        let trap = policy.trap.as_mut()?;
+        let peer = trap.peer_of(&policy.peer, packet)?;
+        match trap.attempts.meet(peer, packet, now) {
+            Met::Begin(before) => {
+                if let Some(until) = before {
+                    self.due.remove(&(until, id, peer));
+                }
+                Some(self.number(id, peer))
             }
+            Met::Later(until) => {
+                self.due.insert((until, id, peer));
+                None
+            }
+            Met::Known => None,
         }
-        self.begin(id, packet.clone());
-        Some(id)
     }
 
-    fn begin(&mut self, id: PolicyId, packet: Packet) {
-        if let Some(trap) = self.trap_mut(id)
-            && let Attempt::Pausing(until, _) = std::mem::replace(&mut trap.attempt, Attempt::Pending(packet))
-        {
-            self.due.remove(&(until, id));
-        }
+    fn number(&mut self, id: PolicyId, peer: IpAddr) -> u64 {
+        self.last_attempt += 1;
+        self.attempts.insert(self.last_attempt, (id, peer));
+        self.last_attempt
     }
 
     fn trap_mut(&mut self, id: PolicyId) -> Option<&mut Trap> {
         self.all.get_mut(&id)?.trap.as_mut()
     }
 
-    /// A trap's attempt has come to its end. The packet, for the caller to judge whether it was any use.
-    pub(crate) fn end_attempt(&mut self, id: PolicyId) -> Option<Packet> {
-        let trap = self.trap_mut(id)?;
-        match std::mem::take(&mut trap.attempt) {
-            Attempt::Pending(packet) => Some(packet),
-            other => {
-                trap.attempt = other;
-                None
-            }
-        }
+    /// The trap of an attempt and the peer.
+    pub(crate) fn attempt(&self, number: u64) -> Option<(PolicyId, IpAddr)> {
+        self.attempts.get(&number).copied()
+    }
+
+    /// A trap's attempt has come to its end. The packet, for the caller to judge whether it was any use, with the trap and the
+    /// peer.
+    pub(crate) fn end_attempt(&mut self, number: u64) -> Option<(PolicyId, IpAddr, Packet)> {
+        let (id, peer) = self.attempts.remove(&number)?;
+        let packet = self.trap_mut(id)?.attempts.end(peer)?;
+        Some((id, peer, packet))
     }
 
     /// It was of none.
-    pub(crate) fn pause(&mut self, id: PolicyId, now: Instant) {
+    pub(crate) fn pause(&mut self, id: PolicyId, peer: IpAddr, now: Instant) {
         if let Some(trap) = self.trap_mut(id) {
-            trap.attempt = Attempt::Pausing(now + PAUSE, None);
+            trap.attempts.pause(peer, now + PAUSE);
         }
+    }
+
+    /// The number of an attempt for a packet that has waited for the end of others of its trap.
+    pub(crate) fn next_waiting(&mut self, id: PolicyId) -> Option<u64> {
+        let peer = self.trap_mut(id)?.attempts.next_waiting()?;
+        Some(self.number(id, peer))
     }
 
     /// When [`next_due`](Self::next_due) has something.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.due.first().map(|(when, _)| *when)
+        self.due.first().map(|(when, ..)| *when)
     }
 
-    /// A trap whose pause is over and that a packet has met in the meantime.
-    pub(crate) fn next_due(&mut self, now: Instant) -> Option<PolicyId> {
-        let (_, id) = self.due.first().copied().filter(|(when, _)| *when <= now)?;
+    /// The number of an attempt of a trap whose pause is over and that a packet has met in the meantime.
+    pub(crate) fn next_due(&mut self, now: Instant) -> Option<u64> {
+        let (_, id, peer) = self.due.first().copied().filter(|(when, ..)| *when <= now)?;
         self.due.pop_first();
-        let trap = self.trap_mut(id)?;
-        if let Attempt::Pausing(_, Some(packet)) = &mut trap.attempt {
-            trap.attempt = Attempt::Pending(packet.clone());
-        }
-        Some(id)
+        self.trap_mut(id)?.attempts.resume(peer);
+        Some(self.number(id, peer))
     }
 }
 
 impl Policy {
-    /// A trap between resolved addresses. Its reqid is [released](Self::release) when it goes.
+    /// A trap between resolved addresses, or to all peers that the connection allows. Its reqid is
+    /// [released](Self::release) when it goes.
     pub(crate) fn trap(
         what: &Initiate,
         child: &Arc<ChildConfig>,
@@ -272,7 +274,7 @@ impl Policy {
     ) -> Self {
         let selectors = Arc::new(Selectors {
             local: selectors::resolve(&child.local_ts, &[what.local.ip()]).into(),
-            remote: selectors::resolve(&child.remote_ts, &[what.remote.ip()]).into(),
+            remote: remote_selectors(what, child).into(),
             numbers,
         });
         let reqid = match child.reqid {
@@ -307,7 +309,7 @@ impl Policy {
                 local: what.local,
                 remote: what.remote,
                 selectors,
-                attempt: Attempt::None,
+                attempts: Attempts::default(),
             }),
         }
     }
@@ -368,21 +370,79 @@ impl Trap {
         covers(&self.selectors.local, src) && covers(&self.selectors.remote, dst)
     }
 
-    /// The packet that it establishes a CHILD_SA for.
-    pub(crate) fn awaited(&self) -> Option<&Packet> {
-        match &self.attempt {
-            Attempt::Pending(packet) => Some(packet),
-            _ => None,
+    /// Whether its peers are those of its packets.
+    pub(crate) fn has_any_peer(&self) -> bool {
+        self.remote.ip().is_unspecified()
+    }
+
+    /// The peer that a CHILD_SA for a packet is established with.
+    fn peer_of(&self, peer: &PeerConfig, (_, dst): &Packet) -> Option<IpAddr> {
+        if !self.has_any_peer() {
+            return Some(self.remote.ip());
         }
+        // The kernel's policies may be wider than a range.
+        let address = dst.start;
+        let is_peer = dst.start == dst.end
+            && !address.is_multicast()
+            && (peer.remote_addrs.is_empty() || peer.remote_addrs.iter().any(|host| host.matches(address)));
+        is_peer.then_some(address)
+    }
+
+    /// The packet that it establishes a CHILD_SA for with a peer.
+    pub(crate) fn awaited(&self, peer: IpAddr) -> Option<&Packet> {
+        let peer = if self.has_any_peer() {
+            peer
+        } else {
+            self.remote.ip()
+        };
+        self.attempts.pending(peer)
     }
 
     /// Goes on with what another version of it was about.
     pub(crate) fn continue_from(&mut self, before: &mut Self) {
         self.unique_id = before.unique_id;
-        if let Attempt::Pending(_) = before.attempt {
-            self.attempt = std::mem::take(&mut before.attempt);
+        if self.remote.ip() == before.remote.ip() {
+            self.attempts = std::mem::take(&mut before.attempts).under_way();
         }
     }
+}
+
+/// Whether a trap may be met by packets to any peer of a connection. In transport mode a packet's destination is the peer; in
+/// tunnel mode it says nothing of it.
+pub fn takes_any_peer(peer: &PeerConfig, child: &ChildConfig) -> bool {
+    let several = |host: &Host| matches!(host, Host::Any | Host::Any4 | Host::Any6 | Host::Range(..));
+    child.mode == Mode::Transport && peer.remote_addrs.iter().all(several)
+}
+
+/// What is sent to the peer of a trap, or to any of its peers.
+fn remote_selectors(what: &Initiate, child: &ChildConfig) -> Vec<TrafficSelector> {
+    let any = what.remote.ip();
+    let mut resolved = Vec::new();
+    for spec in &child.remote_ts {
+        let wide = selectors::resolve(std::slice::from_ref(spec), &[any]);
+        let ranges: Vec<_> = what
+            .peer
+            .remote_addrs
+            .iter()
+            .filter_map(|host| match host {
+                Host::Range(start, end) if start.is_ipv4() == any.is_ipv4() => Some((*start, *end)),
+                _ => None,
+            })
+            .collect();
+        let narrowable = any.is_unspecified() && matches!(spec, SelectorSpec::Dynamic { .. });
+        if narrowable && !ranges.is_empty() && ranges.len() == what.peer.remote_addrs.len() {
+            for (start, end) in ranges {
+                resolved.extend(wide.iter().map(|wide| TrafficSelector {
+                    start,
+                    end,
+                    ..wide.clone()
+                }));
+            }
+        } else {
+            resolved.extend(wide);
+        }
+    }
+    resolved
 }
 
 /// What the policies of one trap or shunt have in common.
@@ -417,8 +477,16 @@ impl Template {
                 spi: 0,
                 mode: self.mode,
                 mark: self.numbers.policy_mark(direction),
-                options: self.numbers.policy(&child.kernel, direction),
+                options: if self.action == PolicyAction::Protect {
+                    self.numbers.policy(&child.kernel, direction)
+                } else {
+                    self.numbers.shunt(&child.kernel, direction)
+                },
             }
+        };
+        let forward_out = |out: &PolicyParameters| PolicyParameters {
+            direction: Direction::Forward,
+            ..out.clone()
         };
         let compatible = |a: &TrafficSelector, b: &TrafficSelector| {
             a.start.is_ipv4() == b.start.is_ipv4()
@@ -431,7 +499,11 @@ impl Template {
                 if self.mode == SaMode::Tunnel || self.action != PolicyAction::Protect {
                     policies.push(policy(Direction::Forward, remote, local));
                 }
-                policies.push(policy(Direction::Out, local, remote));
+                let out = policy(Direction::Out, local, remote);
+                if child.kernel.forward_out && self.action != PolicyAction::Protect {
+                    policies.push(forward_out(&out));
+                }
+                policies.push(out);
             }
         }
         policies

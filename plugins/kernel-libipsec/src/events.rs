@@ -3,7 +3,7 @@
 use iana::{Protocol, TrafficSelector};
 use plugin_api::Host;
 use plugin_api::kernel::KernelEvent;
-use plugin_api::log::{DIAGNOSE, Group};
+use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 
 use crate::packet::Flow;
 use crate::sad::Sa;
@@ -33,6 +33,14 @@ pub(crate) fn acquire(host: &dyn Host, treatment: &Treatment, flow: &Flow) {
         end_port: port.unwrap_or(u16::MAX),
         ..TrafficSelector::host(address)
     };
+    host.log(
+        Group::Esp,
+        CONTROL,
+        &format!(
+            "could not find an outbound IPsec SA for reqid {{{}}}, dropping packet and triggering acquire",
+            treatment.reqid
+        ),
+    );
     host.kernel_event(KernelEvent::Acquire {
         reqid: treatment.reqid,
         src: selector(flow.src, flow.ports.map(|(src, _)| src)),

@@ -1,8 +1,9 @@
 //! Runs a script when a CHILD_SA goes up or down.
 //!
-//! The daemon tells of it in an internal event `updown`, a vici message of flat keys: `verb` (`up` or `down`), `script`, and
-//! the script's variables, `PLUTO_…`, ready made. [`message`] reads it, [`worker`] keeps the order and the daemon's loop
-//! from waiting, [`run`] runs the script.
+//! The daemon asks for it in an internal event `script`, a vici message of flat keys: `id`, `verb` (`up` or `down`), `script`,
+//! and the script's variables, `PLUTO_…`, ready made. The command `script-done` with the `id` tells the daemon that the
+//! script has ended. [`message`] reads the event, [`worker`] keeps the order and the daemon's loop from waiting, [`run`] runs
+//! the script.
 
 pub mod message;
 pub mod run;

@@ -3,6 +3,8 @@
 /// One run of a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
+    /// By what the daemon knows its end, if it waits for that.
+    pub id: Option<String>,
     /// `up` or `down`.
     pub verb: String,
     /// What the shell is to run.
@@ -64,6 +66,7 @@ impl Request {
             let name = text(name, "a name")?;
             let value = text(value, &name)?;
             match name.as_str() {
+                "id" => request.id = Some(value),
                 "verb" => request.verb = value,
                 "script" => request.script = value,
                 _ if is_variable(&name) => request.variables.push((name, value)),
@@ -79,6 +82,29 @@ impl Request {
         }
         Ok(request)
     }
+
+    /// A variable of the script.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let mut variables = self.variables.iter();
+        let (_, value) = variables.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+}
+
+/// The id of an event, which comes first, whatever the rest is.
+pub(crate) fn id(message: &[u8]) -> Option<&str> {
+    let value = message.strip_prefix(&[KEY_VALUE, 2, b'i', b'd'])?;
+    let (len, value) = value.split_first_chunk()?;
+    let value = value.get(..usize::from(u16::from_be_bytes(*len)))?;
+    std::str::from_utf8(value).ok()
+}
+
+/// A message with nothing but an id.
+pub(crate) fn with_id(id: &str) -> Vec<u8> {
+    let mut message = vec![KEY_VALUE, 2, b'i', b'd'];
+    message.extend(u16::try_from(id.len()).unwrap_or_default().to_be_bytes());
+    message.extend(id.as_bytes());
+    message
 }
 
 fn text(octets: &[u8], what: &str) -> Result<String, Error> {
@@ -119,6 +145,16 @@ pub(crate) mod tests {
             request.variables,
             [("PLUTO_VERB".to_owned(), "up-client".to_owned())]
         );
+    }
+
+    #[test]
+    fn the_id_is_known_even_of_an_event_that_is_not_understood() {
+        let torn = encode(&[("id", "42"), ("verb", "up")]);
+        let torn = &torn[..torn.len() - 1];
+        assert!(Request::parse(torn).is_err());
+        assert_eq!(id(torn), Some("42"));
+        assert_eq!(id(&with_id("43")), Some("43"));
+        assert_eq!(id(&encode(&GOOD)), None);
     }
 
     #[test]

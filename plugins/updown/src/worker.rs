@@ -1,31 +1,50 @@
-//! Scripts in the order of their events, one after the other, on a thread of their own.
+//! Scripts, several at once. Those for the same reqid run in the order of their events, one after the other.
+//!
+//! The end of each script is reported to the daemon, which answers a peer only then. So no script waits for those of other
+//! CHILD_SAs, unless very many run.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plugin_api::log::{AUDIT, CONTROL, Group};
-use plugin_api::{Host, Listener, PluginError};
+use plugin_api::log::{AUDIT, Group};
+use plugin_api::{Host, Listener, PluginError, Reply};
 
-use crate::message::Request;
+use crate::message::{self, Request};
 use crate::run;
 
-/// The event that asks for a script.
-pub const EVENT: &str = "updown";
+/// The event that asks for a script whose end is reported.
+pub const EVENT: &str = "script";
+/// The same of daemons that do not wait for scripts.
+pub const OLD_EVENT: &str = "updown";
+/// The command that reports the end of a script.
+const DONE: &str = "script-done";
 
 /// Scripts that wait; more than a daemon with many tunnels has CHILD_SAs going down at once.
 const QUEUE_LEN: usize = 16_384;
+/// Scripts that run at once.
+const PARALLEL: usize = 16;
 
-/// The thread. When this is dropped, what waits is still run: scripts for `down` undo what those for `up` did.
+/// The thread that starts scripts. When this is dropped, what waits is still run: scripts for `down` undo what those for
+/// `up` did.
 pub struct Worker {
     host: Arc<dyn Host>,
-    /// A bounded channel would take all the memory of a full queue from the start.
-    queue: Mutex<Option<Sender<Request>>>,
+    queue: Mutex<Sender<Note>>,
     waiting: Arc<AtomicUsize>,
     limit: usize,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread learns.
+enum Note {
+    Run(Request),
+    /// The script for this reqid has ended.
+    Ended(String),
+    /// The last of them: nothing more is asked for.
+    Stop,
 }
 
 impl Worker {
@@ -40,71 +59,191 @@ impl Worker {
 
     /// One whose queue is so long.
     fn with_limit(host: Arc<dyn Host>, timeout: Option<Duration>, limit: usize) -> Result<Self, PluginError> {
-        let (queue, requests) = channel::<Request>();
+        // A bounded channel would take all the memory of a full queue from the start.
+        let (queue, notes) = channel();
         let waiting = Arc::<AtomicUsize>::default();
-        let left = Arc::clone(&waiting);
-        let own = Arc::clone(&host);
+        let scripts = Scripts {
+            host: Arc::clone(&host),
+            timeout,
+            ended: queue.clone(),
+            waiting: Arc::clone(&waiting),
+            by_reqid: BTreeMap::new(),
+            ready: VecDeque::new(),
+            running: BTreeMap::new(),
+        };
         let thread = thread::Builder::new()
             .name("updown".into())
-            .spawn(move || {
-                requests.iter().for_each(|request| {
-                    left.fetch_sub(1, Relaxed);
-                    run::run(&*own, &request, timeout);
-                });
-            })
+            .spawn(move || scripts.attend(&notes))
             .map_err(|error| PluginError::system("starting the thread updown", &error))?;
         Ok(Self {
             host,
-            queue: Mutex::new(Some(queue)),
+            queue: Mutex::new(queue),
             waiting,
             limit,
             thread: Some(thread),
         })
     }
+
+    fn note(&self, note: Note) -> bool {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.send(note).is_ok()
+    }
+
+    fn enqueue(&self, message: &[u8]) -> Result<(), String> {
+        let request = Request::parse(message).map_err(|error| format!("event not understood: {error}"))?;
+        // Only the daemon's loop asks for scripts, so that nobody else adds to it.
+        if self.waiting.load(Relaxed) >= self.limit {
+            return Err("too many scripts wait already; look for one that hangs".into());
+        }
+        self.waiting.fetch_add(1, Relaxed);
+        if self.note(Note::Run(request)) {
+            Ok(())
+        } else {
+            Err("its thread has ended".into())
+        }
+    }
 }
 
 impl Listener for Worker {
     fn event(&self, name: &str, message: &[u8]) {
-        if name != EVENT {
+        if name != EVENT && name != OLD_EVENT {
             return;
         }
-        let request = match Request::parse(message) {
-            Ok(request) => request,
-            Err(error) => {
-                let text = format!("updown event not understood, its script is not run: {error}");
-                return self.host.log(Group::Chd, CONTROL, &text);
-            }
-        };
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        // It only grows here, under the lock.
-        let why = if self.waiting.load(Relaxed) >= self.limit {
-            "too many scripts wait already; look for one that hangs"
-        } else {
-            self.waiting.fetch_add(1, Relaxed);
-            match queue.as_ref().map(|queue| queue.send(request)) {
-                Some(Ok(())) => return,
-                Some(Err(_)) | None => "its thread has ended",
-            }
-        };
-        self.host
-            .log(Group::Chd, AUDIT, &format!("updown script is not run: {why}"));
+        if let Err(why) = self.enqueue(message) {
+            self.host
+                .log(Group::Chd, AUDIT, &format!("updown script is not run: {why}"));
+            report(&*self.host, message::id(message));
+        }
     }
 
     fn wants(&self) -> Vec<String> {
-        vec![EVENT.into()]
+        vec![EVENT.into(), OLD_EVENT.into()]
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Without a sender the thread ends after what waits.
-        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.note(Note::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             self.host.log(Group::Chd, AUDIT, "the thread updown had panicked");
         }
     }
+}
+
+/// The scripts, as the thread sees them.
+struct Scripts {
+    host: Arc<dyn Host>,
+    timeout: Option<Duration>,
+    ended: Sender<Note>,
+    waiting: Arc<AtomicUsize>,
+    /// Those that wait, of each reqid that has any or one that runs.
+    by_reqid: BTreeMap<String, VecDeque<Request>>,
+    /// Reqids of which the next script may run.
+    ready: VecDeque<String>,
+    running: BTreeMap<String, JoinHandle<()>>,
+}
+
+impl Scripts {
+    fn attend(mut self, notes: &Receiver<Note>) {
+        let mut stopping = false;
+        while !stopping || !self.by_reqid.is_empty() {
+            match notes.recv() {
+                Ok(Note::Run(request)) => self.add(request),
+                Ok(Note::Ended(reqid)) => self.end(reqid),
+                Ok(Note::Stop) | Err(_) => stopping = true,
+            }
+            while self.running.len() < PARALLEL
+                && let Some(reqid) = self.ready.pop_front()
+            {
+                self.start(reqid);
+            }
+        }
+    }
+
+    fn add(&mut self, request: Request) {
+        let reqid = request.variable("PLUTO_REQID").unwrap_or_default().to_owned();
+        if !self.by_reqid.contains_key(&reqid) {
+            self.ready.push_back(reqid.clone());
+        }
+        self.by_reqid.entry(reqid).or_default().push_back(request);
+    }
+
+    fn end(&mut self, reqid: String) {
+        if let Some(thread) = self.running.remove(&reqid) {
+            // It has said all it had to.
+            let _ = thread.join();
+        }
+        if self.by_reqid.get(&reqid).is_some_and(|queue| !queue.is_empty()) {
+            self.ready.push_back(reqid);
+        } else {
+            self.by_reqid.remove(&reqid);
+        }
+    }
+
+    fn start(&mut self, reqid: String) {
+        let Some(request) = self.by_reqid.get_mut(&reqid).and_then(VecDeque::pop_front) else {
+            return;
+        };
+        self.waiting.fetch_sub(1, Relaxed);
+        let running = Running {
+            host: Arc::clone(&self.host),
+            id: request.id.clone(),
+            reqid: reqid.clone(),
+            ended: self.ended.clone(),
+        };
+        let timeout = self.timeout;
+        let started = thread::Builder::new()
+            .name("updown".into())
+            .spawn(move || running.run(&request, timeout));
+        match started {
+            Ok(thread) => _ = self.running.insert(reqid, thread),
+            Err(error) => {
+                let text = format!("updown script is not run: no thread for it: {error}");
+                self.host.log(Group::Chd, AUDIT, &text);
+            }
+        }
+    }
+}
+
+/// A script that runs. Its end is reported when this is dropped, however it ended.
+struct Running {
+    host: Arc<dyn Host>,
+    id: Option<String>,
+    reqid: String,
+    ended: Sender<Note>,
+}
+
+impl Running {
+    fn run(&self, request: &Request, timeout: Option<Duration>) {
+        run::run(&*self.host, request, timeout);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        report(&*self.host, self.id.as_deref());
+        // The thread waits for it.
+        let _ = self.ended.send(Note::Ended(std::mem::take(&mut self.reqid)));
+    }
+}
+
+/// Tells a daemon that waits for it that a script has ended.
+fn report(host: &dyn Host, id: Option<&str>) {
+    if let Some(id) = id {
+        host.submit(DONE, &message::with_id(id), Arc::new(Unheard));
+    }
+}
+
+struct Unheard;
+
+impl Reply for Unheard {
+    fn event(&self, _name: &str, _message: &[u8]) -> bool {
+        false
+    }
+
+    fn done(&self, _message: &[u8]) {}
 }
 
 #[cfg(test)]

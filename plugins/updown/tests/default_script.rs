@@ -78,7 +78,7 @@ fn a_host_is_opened_and_closed_by_the_same_rules() {
         [
             format!("iptables -I INPUT 1 -i eth0 -p 0 -s 10.1.0.0/16 -d 192.0.2.1 {IN}"),
             format!("iptables -I OUTPUT 1 -o eth0 -p 0 -s 192.0.2.1 -d 10.1.0.0/16 {OUT}"),
-            "logger -t vpn -p local0.notice + CN=a * b 10.1.0.0/16 == 198.51.100.1 -- 192.0.2.1 == 10.3.0.0/16".into(),
+            "logger -t vpn -p local0.notice -- + CN=a * b 10.1.0.0/16 == 198.51.100.1 -- 192.0.2.1 == 10.3.0.0/16".into(),
         ]
     );
     assert!(
@@ -131,6 +131,21 @@ fn a_gateway_forwards_and_admits_to_itself_only_if_asked() {
     ];
     firewall.run(&["iptables"], &own);
     assert_eq!(chains(firewall.calls()), ["INPUT", "OUTPUT", "INPUT"]);
+}
+
+#[test]
+fn packets_of_ipsec_in_user_space_are_known_by_their_device() {
+    let firewall = Firewall::new();
+    let up = [("PLUTO_VERB", "up-client"), ("PLUTO_TUN", "ipsec0")];
+    firewall.run(&["iptables"], &up);
+    let rules: Vec<_> = firewall.calls().into_iter().take(2).collect();
+    assert_eq!(
+        rules,
+        [
+            "iptables -I FORWARD 1 -o ipsec0 -p 0 -s 10.3.0.0/16 -d 10.1.0.0/16 -j ACCEPT",
+            "iptables -I FORWARD 1 -i ipsec0 -p 0 -s 10.1.0.0/16 -d 10.3.0.0/16 -j ACCEPT",
+        ]
+    );
 }
 
 #[test]

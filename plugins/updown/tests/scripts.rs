@@ -30,7 +30,9 @@ impl Host for Daemon {
             .send((level, message.to_owned()));
     }
 
-    fn submit(&self, _verb: &str, _message: &[u8], reply: Arc<dyn Reply>) {
+    fn submit(&self, verb: &str, message: &[u8], reply: Arc<dyn Reply>) {
+        let id = String::from_utf8_lossy(&message[6..]);
+        self.log(Group::Chd, 1, &format!("{verb} {id}"));
         reply.done(&[]);
     }
 
@@ -152,6 +154,41 @@ fn scripts_run_one_after_the_other_in_order() {
 }
 
 #[test]
+fn a_script_waits_for_none_of_another_reqid_and_its_end_is_reported() {
+    let (worker, log) = worker(LONG);
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let ask = |script: &str, id: &str, reqid: &str| {
+        let mut message = vec![3, 2, b'i', b'd', 0, id.len() as u8];
+        message.extend(id.as_bytes());
+        message.extend(event(script, &[("PLUTO_REQID", reqid)]));
+        worker.event("script", &message);
+    };
+    ask(&format!("cat {}", pipe.display()), "1", "7");
+    ask("echo second", "2", "7");
+    ask("echo other", "3", "8");
+    let next = || log.recv_timeout(Duration::from_secs(30)).expect("a line").1;
+    assert_eq!(next(), "updown: other");
+    assert!(next().contains("ended with exit status: 0"));
+    assert_eq!(next(), "script-done 3");
+    std::fs::write(&pipe, "first\n").expect("opened");
+    let rest: Vec<String> = (0..6)
+        .map(|_| next())
+        .filter(|line| !line.contains("ended with"))
+        .collect();
+    assert_eq!(
+        rest,
+        [
+            "updown: first",
+            "script-done 1",
+            "updown: second",
+            "script-done 2"
+        ]
+    );
+}
+
+#[test]
 fn a_script_that_hangs_is_killed_with_its_children() {
     let (worker, log) = worker(Duration::from_millis(200));
     worker.event("updown", &event("echo before; sleep 1000 | cat", &[]));
@@ -217,5 +254,5 @@ fn a_message_that_is_none_is_said_and_forgotten() {
     let all = lines(&log, 1);
     assert!(all[0].1.contains("not understood"), "{}", all[0].1);
     assert_eq!(all[1].1, "updown: still here");
-    assert_eq!(worker.wants(), ["updown"]);
+    assert_eq!(worker.wants(), ["script", "updown"]);
 }

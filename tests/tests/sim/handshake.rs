@@ -160,6 +160,38 @@ fn scheduling_follows_the_seeds_formulas() {
 }
 
 #[test]
+fn an_auth_lifetime_has_the_whole_seconds_and_the_sooner_reauthentication_counts() {
+    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 2);
+    for (host, mut config) in [(0, world::moon(TUNNEL1)), (1, world::carol(TUNNEL1))] {
+        config.lifetime.jitter = Duration::ZERO;
+        config.lifetime.reauth = Duration::from_secs([3600, 20][host]);
+        config.lifetime.over = Duration::from_secs(10);
+        world.hosts[host].endpoint.add_connection(config);
+    }
+    // The CHILD_SA of the responder takes a moment.
+    world.job_delay = Duration::from_millis(300);
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    let lines = [
+        "received AUTH_LIFETIME of 3600s, scheduling reauthentication in 3590s",
+        "scheduling reauthentication in 20s",
+    ];
+    let places = lines.map(|line| {
+        world.hosts[1]
+            .log
+            .iter()
+            .position(|logged| logged.ends_with(line))
+    });
+    assert!(
+        places[0].is_some() && places[0] < places[1],
+        "{:#?}",
+        world.hosts[1].log
+    );
+    let reauth = world.sas(1)[0].reauth_at.expect("scheduled");
+    assert!(reauth <= world.now + Duration::from_secs(20));
+}
+
+#[test]
 fn an_auth_lifetime_that_ends_sooner_is_obeyed() {
     let mut world = establish(TUNNEL1);
     let reauth = world.sas(1)[0].reauth_at.expect("scheduled");
@@ -243,7 +275,14 @@ fn a_kernel_that_refuses_leaves_the_ike_sa_and_no_trace_of_the_child_sa() {
             world.hosts[0].kernel.is_empty() && world.hosts[1].kernel.is_empty(),
             "operation {operation}"
         );
-        assert!(world.logged(1, "received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built"));
+        // After the SPI and both SAs come policies.
+        let refusal = if operation < 3 {
+            "NO_PROPOSAL_CHOSEN"
+        } else {
+            "TS_UNACCEPTABLE"
+        };
+        let line = format!("received {refusal} notify, no CHILD_SA built");
+        assert!(world.logged(1, &line), "{:#?}", world.hosts[1].log);
         assert!(world.logged(0, "failed to establish CHILD_SA, keeping IKE_SA"));
         assert!(
             world.hosts[1]

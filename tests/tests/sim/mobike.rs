@@ -3,14 +3,16 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use config::connection::{Host, SelectorSpec};
 use iana::{ExchangeType, NotifyType, TrafficSelector};
 use ike::{Event, Settings, Transmit};
 use plugin_api::kernel::{Direction, KernelMigration};
 use pqswan_tests::netem::Conditions;
 use pqswan_tests::puppet::Puppet;
-use pqswan_tests::world::{CAROL, MOON, World};
+use pqswan_tests::world::{self, CAROL, MOON, World};
 use wire::payload::Payload;
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
@@ -77,6 +79,58 @@ fn arrives(world: &mut World, limit: Duration, carol: &str, moon: &str) {
             assert_eq!(ends, other, "SPI {spi:08x}");
         }
     }
+}
+
+#[test]
+fn selectors_that_stand_for_an_address_go_along() {
+    let mut world = World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 1);
+    for (host, mut config) in [world::moon(TUNNEL1), world::carol(TUNNEL1)]
+        .into_iter()
+        .enumerate()
+    {
+        let mut child = (*config.children[0]).clone();
+        let spec = if host == 0 {
+            &mut child.remote_ts
+        } else {
+            &mut child.local_ts
+        };
+        *spec = vec![SelectorSpec::DYNAMIC];
+        config.children = vec![Arc::new(child)];
+        config.remote_addrs = vec![[Host::Any, Host::Address(ip(MOON))][host].clone()];
+        if host == 1 {
+            config.local_addrs = vec![Host::Any];
+        }
+        world.hosts[host].endpoint.add_connection(config);
+    }
+    for (host, address) in [MOON, CAROL].into_iter().enumerate() {
+        world.readdress(host, &[address]);
+    }
+    world.initiate(1);
+    assert!(
+        world.run_until(MINUTE, World::is_established),
+        "{:#?}",
+        world.hosts[1].log
+    );
+    for address in [ELSEWHERE, CAROL] {
+        world.readdress(1, &[address]);
+        arrives(&mut world, Duration::from_secs(1), address, MOON);
+        world.assert_consistent();
+        let host = TrafficSelector::host(ip(address));
+        assert_eq!(world.live_child(1).expect("a CHILD_SA").local_ts, [host.clone()]);
+        assert_eq!(world.live_child(0).expect("a CHILD_SA").remote_ts, [host.clone()]);
+        for end in 0..2 {
+            let policies = &world.hosts[end].kernel.policies;
+            assert_eq!(policies.len(), 3);
+            assert!(
+                policies
+                    .iter()
+                    .all(|policy| policy.src_ts == host || policy.dst_ts == host)
+            );
+        }
+    }
+    world.terminate(1);
+    world.run_for(MINUTE);
+    world.assert_no_trace();
 }
 
 #[test]

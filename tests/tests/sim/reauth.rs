@@ -50,6 +50,7 @@ fn story(world: &World, host: usize) -> Vec<&'static str> {
         Event::IkeMoved(..) => "moved",
         Event::Alert(..) => "alert",
         Event::DnsServers(..) => "DNS",
+        Event::Scripts(_) => "script",
     };
     world.hosts[host].events.iter().map(tell).collect()
 }

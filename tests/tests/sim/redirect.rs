@@ -83,7 +83,7 @@ fn a_client_is_sent_on_as_it_comes() {
     assert!(world.logged(0, "redirecting 192.168.0.3 to 192.168.0.4"));
     assert!(world.hosts[0].endpoint.is_pristine(), "moon has kept nothing");
     assert!(world.logged(1, "redirected to 192.168.0.4"));
-    assert!(world.logged(2, "client was redirected here by 192.168.0.2"));
+    assert!(world.logged(2, "client got redirected from 192.168.0.2"));
     assert_eq!(world.hosts[1].done, [(command, Ok(()))]);
 }
 
@@ -146,7 +146,7 @@ fn a_client_is_sent_on_when_it_has_authenticated() {
     ends_with(&mut world, 2, MINUTE);
     assert!(world.logged(0, "redirecting peer to 192.168.0.4"));
     assert!(world.logged(0, "received DELETE for IKE_SA Tunnel1[1]"));
-    assert!(world.logged(2, "client was redirected here by 192.168.0.2"));
+    assert!(world.logged(2, "client got redirected from 192.168.0.2"));
     assert_eq!(world.hosts[1].done, [(command, Ok(()))]);
 }
 
@@ -166,7 +166,7 @@ fn an_established_client_is_sent_on_and_loses_nothing_before_it_is_there() {
     });
     assert!(done && !without, "{:#?}", world.hosts[1].log);
     ends_with(&mut world, 2, MINUTE);
-    assert!(world.logged(2, "client was redirected here by 192.168.0.2"));
+    assert!(world.logged(2, "client got redirected from 192.168.0.2"));
 }
 
 #[test]

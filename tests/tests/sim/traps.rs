@@ -1,13 +1,15 @@
 //! Traps and shunts: what holds traffic, and what the first packet starts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
-use config::secret::SecretStore;
+use config::connection::{ChildConfig, Host, Mode, PeerConfig, SelectorSpec};
+use config::secret::{SecretKind, SecretStore, SharedSecret};
 use iana::TrafficSelector;
+use ike::{CommandId, Initiate};
 use plugin_api::kernel::KernelEvent;
 use pqswan_tests::kernel::Fate;
-use pqswan_tests::world::{World, carol, moon};
+use pqswan_tests::world::{CAROL, World, carol, moon};
 
 use super::handshake::{MINUTE, TUNNEL1, calm, seed_settings};
 
@@ -163,7 +165,10 @@ fn a_peer_that_narrows_is_shown_the_packet_first() {
     assert!(world.run_until(MINUTE, World::is_established));
     assert!(matches!(world.send(1, HERE, "10.1.7.8"), Fate::Carried(_)));
     let made = world.sas(1)[0].children[0].clone();
-    assert_eq!(made.reqid, 1, "also with narrower selectors");
+    assert_eq!(
+        made.reqid, 2,
+        "packets outside of it find no SA by the reqid of the trap"
+    );
     // What it does not take meets the trap again; that this is no use shows with the first attempt.
     for _ in 0..30 {
         assert!(matches!(world.send(1, HERE, "10.1.9.9"), Fate::Acquired(_)));
@@ -171,7 +176,7 @@ fn a_peer_that_narrows_is_shown_the_packet_first() {
     }
     assert_eq!(world.sas(1)[0].children.len(), 2);
     assert!(world.logged(1, "peer narrows it to what there is already"));
-    assert!(world.sas(1)[0].children.iter().all(|child| child.reqid == 1));
+    assert!(world.sas(1)[0].children.iter().all(|child| child.reqid == 2));
     world.uninstall(1, "Tunnel1");
     world.terminate(1);
     world.run_for(MINUTE);
@@ -278,6 +283,156 @@ fn a_shunt_that_drops_is_no_obstacle_to_a_tunnel() {
     world.initiate(1);
     assert!(world.run_until(MINUTE, World::is_established));
     assert!(matches!(world.send(1, HERE, THERE), Fate::Carried(_)));
+}
+
+/// A host of many with a trap for all of the others, whose packets name the peer.
+fn any_peer(config: PeerConfig, peers: Host) -> PeerConfig {
+    let mut config = child(&config, |child| {
+        child.mode = Mode::Transport;
+        (child.local_ts, child.remote_ts) = (vec![SelectorSpec::DYNAMIC], vec![SelectorSpec::DYNAMIC]);
+    });
+    config.local_addrs = vec![Host::Any];
+    config.remote_addrs = vec![peers];
+    for auth in config.local_auth.iter_mut().chain(&mut config.remote_auth) {
+        auth.id = None;
+    }
+    config
+}
+
+const OTHERS: [&str; 3] = ["192.168.0.11", "192.168.0.12", "192.168.0.13"];
+
+/// A host with such a trap among others like it.
+fn among_others(peers: Host) -> World {
+    let addresses = [&[CAROL], &OTHERS[..]].concat();
+    let registry = pqswan_tests::crypto::registry();
+    let mut world = World::new(&addresses, &seed_settings(), &registry, calm(), 7);
+    for host in &mut world.hosts {
+        host.endpoint
+            .add_connection(any_peer(carol(TUNNEL1), peers.clone()));
+        host.endpoint.set_local_addresses(vec![host.address]);
+        let (owners, key) = (Vec::new(), SharedSecret::new(b"common".to_vec()));
+        host.endpoint.secrets_mut().insert(SecretKind::Ike, owners, key);
+        let peer = Arc::clone(&host.endpoint.connections()[0]);
+        let any = "0.0.0.0:500".parse().unwrap();
+        let what = Initiate {
+            child: Some(Arc::clone(&peer.children[0])),
+            peer,
+            local: any,
+            remote: any,
+        };
+        host.endpoint.install_trap(world.now, CommandId(1), &what);
+    }
+    (0..addresses.len()).for_each(|host| world.drain(host));
+    world
+}
+
+#[test]
+fn a_trap_for_any_peer_takes_the_peer_from_the_packet() {
+    let range = |from: &str, to: &str| Host::Range(from.parse().unwrap(), to.parse().unwrap());
+    for peers in [Host::Any, range("192.168.0.0", "192.168.0.255")] {
+        let mut world = among_others(peers.clone());
+        assert_eq!(world.hosts[0].done, [(CommandId(1), Ok(()))]);
+        for other in OTHERS {
+            for _ in 0..3 {
+                assert!(matches!(world.send(0, CAROL, other), Fate::Acquired(_)));
+            }
+        }
+        assert!(world.run_until(MINUTE, |world| {
+            let children = world.sas(0).iter().map(|sa| sa.children.len()).sum::<usize>();
+            children == OTHERS.len()
+        }));
+        world.run_for(MINUTE);
+        assert_eq!(
+            world.sas(0).len(),
+            OTHERS.len(),
+            "one for each peer: {:#?}",
+            world.hosts[0].log
+        );
+        for (host, other) in (1..).zip(OTHERS) {
+            let Fate::Carried(spi) = world.send(0, CAROL, other) else {
+                panic!("no SA with {other}: {:#?}", world.hosts[0].log);
+            };
+            assert!(world.hosts[host].kernel.sas.contains_key(&spi));
+            // The other end needs no second one.
+            assert!(matches!(world.send(host, other, CAROL), Fate::Carried(_)));
+            assert_eq!(world.sas(host).len(), 1);
+        }
+        let reqids: BTreeSet<u32> = world.sas(0).iter().map(|sa| sa.children[0].reqid).collect();
+        assert_eq!(reqids, BTreeSet::from([2, 3, 4]), "1 is the trap's");
+    }
+}
+
+#[test]
+fn a_trap_for_any_peer_establishes_again_and_leaves_no_trace() {
+    let mut world = among_others(Host::Any);
+    for _ in 0..2 {
+        assert!(matches!(world.send(0, CAROL, OTHERS[0]), Fate::Acquired(_)));
+        world.run_for(MINUTE);
+        assert!(matches!(world.send(0, CAROL, OTHERS[0]), Fate::Carried(_)));
+        world.terminate(0);
+        world.run_for(MINUTE);
+        assert!(world.sas(0).is_empty() && world.sas(1).is_empty());
+    }
+    for host in 0..=OTHERS.len() {
+        world.uninstall(host, "Tunnel1");
+    }
+    world.run_for(5 * MINUTE);
+    world.assert_no_trace();
+}
+
+#[test]
+fn a_trap_starts_no_more_than_so_many_ike_sas_at_once_and_forgets_none() {
+    let mut world = among_others(Host::Any);
+    for last in 20..=119 {
+        assert!(matches!(
+            world.send(0, CAROL, &format!("192.168.0.{last}")),
+            Fate::Acquired(_)
+        ));
+    }
+    assert!(matches!(world.send(0, CAROL, OTHERS[0]), Fate::Acquired(_)));
+    assert_eq!(world.sas(0).len(), 32);
+    assert!(
+        world.run_until(20 * MINUTE, |world| world.live_child(1).is_some()),
+        "its turn came"
+    );
+    assert!(world.sas(0).len() <= 33);
+}
+
+#[test]
+fn packets_that_name_no_peer_start_nothing() {
+    let range = Host::Range("192.168.0.0".parse().unwrap(), "192.168.0.12".parse().unwrap());
+    let mut world = among_others(range);
+    let reqid = 1;
+    for dst in ["192.168.0.13", "10.1.1.1", "224.0.0.1"] {
+        let [src, dst] = [CAROL, dst].map(|address| TrafficSelector::host(address.parse().unwrap()));
+        world.kernel_event(0, KernelEvent::Acquire { reqid, src, dst });
+    }
+    assert!(world.sas(0).is_empty());
+    assert!(matches!(world.send(0, CAROL, OTHERS[1]), Fate::Acquired(_)));
+    assert_eq!(world.sas(0).len(), 1);
+}
+
+#[test]
+fn a_trap_in_tunnel_mode_needs_a_peer() {
+    let mut world = world();
+    let mut config = carol(TUNNEL1);
+    config.remote_addrs = vec![Host::Any];
+    let any = "0.0.0.0:500".parse().unwrap();
+    let what = Initiate {
+        child: Some(Arc::clone(&config.children[0])),
+        peer: Arc::new(config),
+        local: any,
+        remote: any,
+    };
+    let (now, endpoint) = (world.now, &mut world.hosts[1].endpoint);
+    endpoint.install_trap(now, CommandId(1), &what);
+    world.drain(1);
+    assert_eq!(
+        world.hosts[1].done,
+        [(CommandId(1), Err(ike::CommandError::Failed))]
+    );
+    assert!(world.logged(1, "installing trap failed, remote address unknown"));
+    assert!(world.hosts[1].kernel.is_empty());
 }
 
 #[test]

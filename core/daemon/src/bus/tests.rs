@@ -1,4 +1,3 @@
-use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
@@ -43,25 +42,25 @@ impl Listener for Ear {
     }
 }
 
-fn tell(bus: &mut Bus, event: &Event) {
+fn tell(bus: &Bus, event: &Event) {
     let (registry, kernel) = (Registry::new(), TestKernel::default());
     let describe = Describe {
         registry: &registry,
         now: Instant::now(),
         kernel: &kernel,
     };
-    bus.event(event, describe, &|_: IpAddr| None);
+    bus.event(event, describe);
 }
 
 #[test]
 fn listeners_hear_what_they_want_and_nothing_else() {
     let (vici, deaf) = (Ear::new(&["ike-updown"]), Ear::new(&[]));
     let listeners: Vec<Arc<dyn Listener>> = vec![Arc::clone(&vici) as _, Arc::clone(&deaf) as _];
-    let mut bus = Bus::new(listeners);
+    let bus = Bus::new(listeners);
     let sa = Box::new(tunnel1(Instant::now()));
     let child = Box::new(sa.children[0].clone());
-    tell(&mut bus, &Event::IkeUp(sa.clone()));
-    tell(&mut bus, &Event::ChildUp(sa.clone(), child));
+    tell(&bus, &Event::IkeUp(sa.clone()));
+    tell(&bus, &Event::ChildUp(sa.clone(), child));
     let heard = vici.heard();
     assert_eq!(heard.len(), 1);
     assert_eq!(
@@ -72,7 +71,7 @@ fn listeners_hear_what_they_want_and_nothing_else() {
         heard[0].1.iter().all(|line| !line.contains("child-sas")),
         "IKE keys only"
     );
-    tell(&mut bus, &Event::IkeDown(sa));
+    tell(&bus, &Event::IkeDown(sa));
     assert_eq!(
         vici.heard()[0].1[0],
         "Tunnel1.uniqueid = 1",
@@ -113,4 +112,39 @@ fn what_is_wanted_may_change() {
     ];
     assert_eq!(heard[0].1, expected);
     assert_eq!(heard[1].1[5], "msg = two", "one event a line");
+}
+
+#[test]
+fn a_run_waits_for_every_script_whose_end_is_reported() {
+    let (reporting, deaf) = (Ear::new(&["updown", "script"]), Ear::new(&["updown"]));
+    let mut bus = Bus::new(vec![Arc::clone(&reporting) as _, Arc::clone(&deaf) as _]);
+    let ike = Box::new(tunnel1(Instant::now()));
+    let mut child = ike.children[0].clone();
+    let config = Arc::make_mut(&mut child.config);
+    config.updown = Some("true".into());
+    child.local_ts.push(child.local_ts[0].clone());
+    let run = ScriptRun {
+        id: KernelId(5),
+        up: true,
+        ike,
+        children: vec![child],
+    };
+    assert!(bus.run_scripts(&run, &|_| None));
+    let asked: Vec<_> = reporting
+        .heard()
+        .into_iter()
+        .map(|(name, lines)| (name, lines[0].clone()))
+        .collect();
+    let expected = ["id = 1", "id = 2"].map(|id| ("script".to_owned(), id.to_owned()));
+    assert_eq!(asked, expected);
+    assert!(
+        deaf.heard()
+            .iter()
+            .all(|(name, lines)| name == "updown" && lines[0] == "verb = up")
+    );
+    assert_eq!(bus.script_done(2), None);
+    assert_eq!(bus.script_done(1), Some(KernelId(5)));
+
+    let mut bus = Bus::new(vec![deaf as _]);
+    assert!(!bus.run_scripts(&run, &|_| None), "its end is not reported");
 }

@@ -1,7 +1,7 @@
 //! `initiate`: establish CHILD_SAs, or an IKE_SA without one.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -300,9 +300,14 @@ impl Daemon {
         target: &Target,
         names: &resolve::Names,
     ) -> Result<Initiate, resolve::Problem> {
-        let peer = &target.peer;
         let net = self.host.kernel_net();
-        let (local, remote) = resolve::addresses(peer, names, net.as_deref())?;
+        let (local, remote) = resolve::addresses(&target.peer, names, net.as_deref())?;
+        Ok(self.between(target, local, remote))
+    }
+
+    /// The same between these.
+    pub(super) fn between(&self, target: &Target, local: IpAddr, remote: IpAddr) -> Initiate {
+        let peer = &target.peer;
         let (port, nat_t) = self.sockets.ports();
         // A port that we have no socket for is the default of a daemon that was told another one.
         let local_port = if [port, nat_t].contains(&peer.local_port) {
@@ -310,12 +315,12 @@ impl Daemon {
         } else {
             port
         };
-        Ok(Initiate {
+        Initiate {
             peer: Arc::clone(peer),
             child: target.child.clone(),
             local: SocketAddr::new(local, local_port),
             remote: SocketAddr::new(remote, peer.remote_port),
-        })
+        }
     }
 
     fn initiate_target(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::connection::{ChildConfig, Mode, PeerConfig};
 use control::vici::Message;
-use ike::{CommandError, PolicyInfo};
+use ike::{CommandError, Initiate, PolicyInfo, takes_any_peer};
 use plugin_api::Reply;
 use plugin_api::log::Group;
 
@@ -63,7 +63,7 @@ impl Daemon {
                 child: Some(policy.child),
             };
             // Those whose peer has a name keep its address until they are installed again.
-            if let Ok(what) = self.initiation(&target, &Vec::new())
+            if let Ok(what) = self.trap(&target, &Vec::new())
                 && Some((what.local, what.remote)) != policy.ends
             {
                 let (now, command) = (self.now(), self.operations.unattended());
@@ -178,7 +178,7 @@ impl Daemon {
                 let command = self.operations.command(id);
                 self.endpoint.install_shunt(now, command, &target.peer, child);
             }
-            _ => match self.initiation(&target, names) {
+            _ => match self.trap(&target, names) {
                 Ok(what) => {
                     let command = self.operations.command(id);
                     self.endpoint.install_trap(now, command, &what);
@@ -186,6 +186,17 @@ impl Daemon {
                 Err(problem) => self.not_installed(id, &problem),
             },
         }
+    }
+
+    /// What a trap is to establish. Where the connection names no peer, its packets do.
+    fn trap(&self, target: &Target, names: &resolve::Names) -> Result<Initiate, resolve::Problem> {
+        let peer = &target.peer;
+        let any_peer = |child: &Arc<ChildConfig>| takes_any_peer(peer, child);
+        if !target.child.as_ref().is_some_and(any_peer) {
+            return self.initiation(target, names);
+        }
+        let (local, remote) = resolve::any_peer(peer, names);
+        Ok(self.between(target, local, remote))
     }
 
     fn not_installed(&mut self, id: u64, problem: &resolve::Problem) {

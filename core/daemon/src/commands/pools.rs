@@ -157,6 +157,7 @@ impl Daemon {
         let name = request.get_str("name").filter(|name| !name.is_empty());
         let name = name.ok_or("missing name of the device")?;
         self.kernel.addresses.set_device(name);
+        self.bus.set_tun(name);
         Ok(success())
     }
 }

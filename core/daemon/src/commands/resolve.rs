@@ -1,7 +1,7 @@
 //! The addresses of both ends, before an IKE_SA is initiated.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,6 +158,43 @@ impl Daemon {
     }
 }
 
+/// The addresses of a trap for any peer that a connection allows: the own one, unspecified if the routes say it, and an
+/// unspecified one of the peers' family.
+pub(super) fn any_peer(peer: &PeerConfig, names: &Names) -> (IpAddr, IpAddr) {
+    let locals = candidates(&peer.local_addrs, names);
+    let local = locals.into_iter().find(|local| !local.is_unspecified());
+    let is_ipv6 = match peer.remote_addrs.first() {
+        Some(Host::Any6) => true,
+        Some(Host::Range(start, _)) => start.is_ipv6(),
+        _ => local.is_some_and(|local| local.is_ipv6()),
+    };
+    let any = if is_ipv6 {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    };
+    (
+        local
+            .filter(|local| local.is_ipv4() == any.is_ipv4())
+            .unwrap_or(any),
+        any,
+    )
+}
+
+/// The addresses of hosts that are no ranges.
+fn candidates(hosts: &[Host], names: &Names) -> Vec<IpAddr> {
+    let of_host = |host: &Host| match host {
+        Host::Address(address) => vec![*address],
+        Host::Name(name) => names
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, found)| found.clone())
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    hosts.iter().flat_map(of_host).collect()
+}
+
 /// The address of the peer and the own one to reach it from.
 ///
 /// # Errors
@@ -168,21 +205,7 @@ pub(super) fn addresses(
     names: &Names,
     net: Option<&dyn KernelNet>,
 ) -> Result<(IpAddr, IpAddr), Problem> {
-    let candidates = |hosts: &[Host]| -> Vec<IpAddr> {
-        hosts
-            .iter()
-            .flat_map(|host| match host {
-                Host::Address(address) => vec![*address],
-                Host::Name(name) => names
-                    .iter()
-                    .find(|(known, _)| known == name)
-                    .map(|(_, found)| found.clone())
-                    .unwrap_or_default(),
-                _ => Vec::new(),
-            })
-            .collect()
-    };
-    let locals = candidates(&peer.local_addrs);
+    let locals = candidates(&peer.local_addrs, names);
     let local_may_be = |remote: &IpAddr| {
         locals.iter().any(|local| local.is_ipv4() == remote.is_ipv4())
             || peer.local_addrs.is_empty()
@@ -202,7 +225,7 @@ pub(super) fn addresses(
             .join(", ")
     };
     let specific = |address: &IpAddr| !address.is_unspecified();
-    let remotes = candidates(&peer.remote_addrs);
+    let remotes = candidates(&peer.remote_addrs, names);
     let remote = remotes
         .into_iter()
         .filter(specific)

@@ -17,7 +17,7 @@ use crypto::int_auth::Role;
 use crypto::keymat::ChildKeys;
 use crypto::proposal::Proposal;
 use crypto::suite::ChildSuite;
-use iana::{Protocol, TrafficSelector};
+use iana::{NotifyType, Protocol, TrafficSelector};
 use plugin_api::kernel::{
     Direction, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode, SaParameters,
     UdpEncap,
@@ -29,7 +29,7 @@ pub use state::ChildState;
 use inactivity::Use;
 
 use crate::event::ChildSaInfo;
-use crate::output::KernelOp;
+use crate::output::{KernelOp, KernelResult};
 use crate::selectors;
 use crate::shared::Shared;
 use crate::timer::Timer;
@@ -47,6 +47,8 @@ pub(crate) struct ChildSa {
     pub(crate) selectors: Arc<Selectors>,
     pub(crate) mode: Mode,
     reqid: u32,
+    /// The selectors that it has the reqid for; its own may have moved since.
+    pub(crate) first_selectors: Arc<Selectors>,
     proposal: Option<Arc<Proposal>>,
     encap: Option<(u16, u16)>,
     ends: (IpAddr, IpAddr),
@@ -60,6 +62,8 @@ pub(crate) struct ChildSa {
     pub(crate) listed: bool,
     /// Whether this end has decided to close it. What replaces it in the meantime is closed, too.
     pub(crate) unwanted: bool,
+    /// Whether its script for going down was asked for.
+    pub(crate) told_down: bool,
     /// The CHILD_SA that takes over when this one goes.
     pub(crate) successor: Option<u32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
@@ -136,6 +140,7 @@ impl ChildSa {
             spi_out: 0,
             selectors: Arc::default(),
             reqid: 0,
+            first_selectors: Arc::default(),
             proposal: None,
             encap: None,
             ends: (local.ip(), remote.ip()),
@@ -146,6 +151,7 @@ impl ChildSa {
             overlaps: false,
             listed: false,
             unwanted: false,
+            told_down: false,
             successor: None,
             timer: Timer::OFF,
             usage: None,
@@ -173,12 +179,10 @@ impl ChildSa {
             numbers,
         });
         self.reqid = match self.config.reqid {
-            0 => {
-                let of_trap = shared.policies.reqid_of(&self.config);
-                shared.reqids.acquire(&self.selectors, of_trap)
-            }
+            0 => shared.reqids.acquire(&self.selectors),
             fixed => fixed,
         };
+        self.first_selectors = Arc::clone(&self.selectors);
         let lifetime = self.lifetime(shared);
         self.rekey_at = after(shared.now, lifetime.soft_time);
         self.expires_at = after(shared.now, lifetime.hard_time);
@@ -347,11 +351,20 @@ impl ChildSa {
 
     /// Gives back the reqid; the kernel operations of [`remove`](Self::remove) go with it.
     pub(crate) fn release(&self, shared: &mut Shared) {
+        self.unlist(shared);
+        self.release_reqid(shared);
+    }
+
+    /// Takes it out of the Endpoint's tables.
+    pub(crate) fn unlist(&self, shared: &mut Shared) {
         if self.listed {
             shared.unlisted.push(self.spi_in);
         }
+    }
+
+    pub(crate) fn release_reqid(&self, shared: &mut Shared) {
         if self.reqid != 0 && self.config.reqid == 0 {
-            shared.reqids.release(&self.selectors);
+            shared.reqids.release(&self.first_selectors);
         }
     }
 
@@ -362,7 +375,22 @@ impl ChildSa {
 
     /// The kernel could not move it from these.
     pub(crate) fn stay_at(&mut self, ends: (IpAddr, IpAddr)) {
-        self.ends = ends;
+        self.move_ends(ends);
+    }
+
+    /// It is between other addresses; selectors that stand for those of the ends go along.
+    fn move_ends(&mut self, to: (IpAddr, IpAddr)) {
+        let from = std::mem::replace(&mut self.ends, to);
+        let (config, own) = (&self.config, &self.selectors);
+        let local = selectors::follow(&config.local_ts, &own.local, from.0, to.0);
+        let remote = selectors::follow(&config.remote_ts, &own.remote, from.1, to.1);
+        if local.is_some() || remote.is_some() {
+            self.selectors = Arc::new(Selectors {
+                local: local.unwrap_or_else(|| own.local.clone()),
+                remote: remote.unwrap_or_else(|| own.remote.clone()),
+                numbers: own.numbers,
+            });
+        }
     }
 
     /// Moves both SAs to other addresses and ports, into UDP or out of it, with their policies (RFC 4555, 3.5); nothing
@@ -396,27 +424,44 @@ impl ChildSa {
             policies
         };
         let old = installed(self);
-        (self.ends, self.encap) = (ends, ports);
+        self.move_ends(ends);
+        self.encap = ports;
         let new = installed(self);
         // The new ones come before the old ones go, or packets would leave unprotected between the two.
         if new != old {
             ops.extend(new.into_iter().map(KernelOp::AddPolicy));
             ops.extend(old.into_iter().rev().map(KernelOp::DeletePolicy));
         }
-        let encap = ports.map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
-        if let Outbound::Waiting(waiting) = &mut self.outbound {
-            for op in waiting {
-                match op {
-                    KernelOp::AddSa(sa) => {
-                        (sa.id.src, sa.id.dst) = self.ends;
-                        sa.encap = encap;
-                    }
-                    KernelOp::AddPolicy(policy) => (policy.src, policy.dst) = self.ends,
-                    _ => {}
+        self.move_waiting();
+        ops
+    }
+
+    /// What waits to be installed is for where it is now.
+    fn move_waiting(&mut self) {
+        let encap = self
+            .encap
+            .map(|(src_port, dst_port)| UdpEncap { src_port, dst_port });
+        let policies = self.policies().into_iter();
+        let mut policies = policies.filter(|policy| policy.direction == Direction::Out);
+        let Outbound::Waiting(waiting) = &mut self.outbound else {
+            return;
+        };
+        for op in waiting {
+            match op {
+                KernelOp::AddSa(sa) => {
+                    (sa.id.src, sa.id.dst) = self.ends;
+                    sa.src_ts = self.selectors.local.to_vec();
+                    sa.dst_ts = self.selectors.remote.to_vec();
+                    sa.encap = encap;
                 }
+                KernelOp::AddPolicy(policy) => {
+                    if let Some(moved) = policies.next() {
+                        *policy = moved;
+                    }
+                }
+                _ => {}
             }
         }
-        ops
     }
 
     /// How many SAs come before the policies when it is installed.
@@ -424,6 +469,21 @@ impl ChildSa {
         match self.outbound {
             Outbound::Installed => 2,
             Outbound::Waiting(_) | Outbound::Gone => 1,
+        }
+    }
+
+    /// Whether the kernel had SAs of it when it refused the rest, its policies.
+    pub(crate) fn lacks_policies(&self, result: &KernelResult) -> bool {
+        let failure = result.as_ref().err();
+        failure.is_some_and(|failure| failure.completed >= self.sa_count())
+    }
+
+    /// What the peer is told where the kernel refuses it.
+    pub(crate) fn refusal(&self, result: &KernelResult) -> NotifyType {
+        if self.lacks_policies(result) {
+            NotifyType::TS_UNACCEPTABLE
+        } else {
+            NotifyType::NO_PROPOSAL_CHOSEN
         }
     }
 
@@ -544,6 +604,15 @@ impl ChildSa {
                 options: self.selectors.numbers.policy(&self.config.kernel, direction),
             }
         };
+        // It lets forwarded packets past a policy that drops them, and asks for no SA. So it has no reqid, and a lower rank
+        // than the inbound one that an SA with the opposite selectors may have.
+        let forward_out = |out: &PolicyParameters| PolicyParameters {
+            direction: Direction::Forward,
+            priority: PolicyPriority::Routed,
+            reqid: 0,
+            spi: 0,
+            ..out.clone()
+        };
         let mut policies = Vec::new();
         if !self.config.policies {
             return policies;
@@ -559,7 +628,11 @@ impl ChildSa {
                 if self.sa_mode() == SaMode::Tunnel {
                     policies.push(policy(Direction::Forward, remote, local));
                 }
-                policies.push(policy(Direction::Out, local, remote));
+                let out = policy(Direction::Out, local, remote);
+                if self.config.kernel.forward_out && self.sa_mode() == SaMode::Tunnel {
+                    policies.push(forward_out(&out));
+                }
+                policies.push(out);
             }
         }
         policies

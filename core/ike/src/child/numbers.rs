@@ -87,6 +87,14 @@ impl Numbers {
         self.marks[usize::from(!inbound)].filter(|_| !inbound || config.mark_in_sa)
     }
 
+    /// What a policy of a shunt asks for.
+    pub(crate) fn shunt(&self, config: &KernelOptions, direction: Direction) -> PolicyOptions {
+        PolicyOptions {
+            interface: config.interface.clone(),
+            ..self.policy(config, direction)
+        }
+    }
+
     /// What a policy asks for.
     pub(crate) fn policy(&self, config: &KernelOptions, direction: Direction) -> PolicyOptions {
         let outbound = direction == Direction::Out;
@@ -173,6 +181,7 @@ mod tests {
         let of = |direction| Numbers::default().policy(&config, direction);
         assert_eq!(of(Direction::Out).interface, "eth0");
         assert_eq!(of(Direction::In).interface, "");
+        assert_eq!(Numbers::default().shunt(&config, Direction::In).interface, "eth0");
         assert_eq!(of(Direction::In).hw_offload, HwOffload::Packet);
         assert_eq!(of(Direction::Forward).hw_offload, HwOffload::No);
         assert_eq!(of(Direction::Forward).priority, 5);

@@ -5,6 +5,7 @@ mod files;
 mod policies;
 mod reload;
 mod roaming;
+mod scripts;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -305,6 +306,7 @@ impl Endpoint {
             }
         }
         self.attempt_due();
+        self.give_scripts_up();
     }
 
     /// Establishes a connection. Returns the unique number of its IKE_SA, whose log lines belong to the command.
@@ -323,10 +325,15 @@ impl Endpoint {
 
     /// The IKE_SA of a connection that is, or is about to be, in use.
     fn find_by_config(&self, config: &PeerConfig) -> Option<SaKey> {
+        self.find_with_peer(config, None)
+    }
+
+    /// The same with a peer at an address, if one is given.
+    fn find_with_peer(&self, config: &PeerConfig, peer: Option<IpAddr>) -> Option<SaKey> {
         self.lookup.by_config(fingerprint(config)).find(|key| {
             self.sas.get(key).is_some_and(|entry| {
                 let same = entry.sa.config.as_ref().is_some_and(|own| same_peer(own, config));
-                same && entry.sa.takes_children()
+                same && entry.sa.takes_children() && peer.is_none_or(|peer| peer == entry.sa.remote.ip())
             })
         })
     }
@@ -350,6 +357,14 @@ impl Endpoint {
             }
         });
         key
+    }
+
+    /// The same from the own address that the routes to the peer say.
+    fn start_by_route(&mut self, what: Initiate, command: CommandId) {
+        let key = self.shared.next_ike_id();
+        let sa = IkeSa::initiator(&mut self.shared, key, what, Some(command));
+        self.insert(key, sa);
+        self.with_sa(key, IkeSa::find_way);
     }
 
     /// Deletes an IKE_SA with all its CHILD_SAs.
@@ -433,11 +448,16 @@ impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest, and why. It may change with every input.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let trap = self.shared.policies.deadline().map(|when| (when, "trap policy"));
+        let scripts = self.shared.scripts.deadline().map(|when| (when, "updown script"));
+        let own = [trap, scripts]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(when, _)| *when);
         let Some((when, key)) = self.timers.first().copied() else {
-            return trap;
+            return own;
         };
-        if let Some(trap) = trap.filter(|trap| trap.0 < when) {
-            return Some(trap);
+        if let Some(own) = own.filter(|own| own.0 < when) {
+            return Some(own);
         }
         let reason = self
             .sas
@@ -488,6 +508,7 @@ impl Endpoint {
             && self.shared.reqids.is_empty()
             && self.shared.pools.are_idle()
             && self.shared.policies.is_empty()
+            && self.shared.scripts.is_empty()
     }
 
     /// Takes an IKE_SA into the tables.

@@ -14,7 +14,7 @@ use crate::output::{CommandError, CommandId, KernelId, KernelOp, KernelResult};
 use crate::sa::IkeSa;
 use crate::selectors;
 use crate::shared::{Shared, log_plain};
-use crate::trap::{Change, Packet, Policy, PolicyId};
+use crate::trap::{Change, Packet, Policy, PolicyId, takes_any_peer};
 
 /// A trap or a shunt, from outside.
 #[derive(Clone, Debug)]
@@ -49,6 +49,13 @@ impl Endpoint {
             return;
         };
         let shared = &mut self.shared;
+        if what.remote.ip().is_unspecified() && !takes_any_peer(&what.peer, child) {
+            log_plain!(shared, Cfg, 1, "installing trap failed, remote address unknown");
+            if let Some(command) = command {
+                shared.out.command_done(command, Err(CommandError::Failed));
+            }
+            return;
+        }
         let known = shared.policies.find(Some(&what.peer.name), &child.name);
         if known.is_some() && command.is_some() {
             let name = &child.name;
@@ -161,7 +168,7 @@ impl Endpoint {
             }
             return true;
         };
-        let undo = |policies: &mut crate::trap::Policies, reqids: &mut crate::shared::Reqids| {
+        let undo = |policies: &mut crate::trap::Policies, reqids: &mut crate::reqids::Reqids| {
             let failed = policies.take(id)?;
             failed.release(reqids);
             Some(failed)
@@ -230,7 +237,7 @@ impl Endpoint {
     /// A packet has met a trap.
     pub(super) fn acquire(&mut self, reqid: u32, packet: Packet) {
         let now = self.shared.now;
-        let Some(id) = self.shared.policies.meet(reqid, &packet, now) else {
+        let Some(number) = self.shared.policies.meet(reqid, &packet, now) else {
             return;
         };
         let (src, dst) = &packet;
@@ -240,28 +247,20 @@ impl Endpoint {
             1,
             "creating acquire job for policy {src} === {dst} with reqid {{{reqid}}}"
         );
-        self.attempt(id);
+        self.attempt(number);
     }
 
     /// Traps that have paused long enough, and that a packet waits for.
     pub(super) fn attempt_due(&mut self) {
-        while let Some(id) = self.shared.policies.next_due(self.shared.now) {
-            self.attempt(id);
+        while let Some(number) = self.shared.policies.next_due(self.shared.now) {
+            self.attempt(number);
         }
     }
 
     /// Establishes the CHILD_SA of a trap.
-    fn attempt(&mut self, id: PolicyId) {
-        let Some((what, packet)) = self.shared.policies.get(id).and_then(|policy| {
-            let trap = policy.trap.as_ref()?;
-            let what = Initiate {
-                peer: Arc::clone(&policy.peer),
-                child: Some(Arc::clone(&policy.child)),
-                local: trap.local,
-                remote: trap.remote,
-            };
-            Some((what, trap.awaited()?.clone()))
-        }) else {
+    fn attempt(&mut self, number: u64) {
+        let Some((what, packet)) = self.to_establish(number) else {
+            self.shared.policies.end_attempt(number);
             return;
         };
         let child = what.child.as_deref();
@@ -277,27 +276,54 @@ impl Endpoint {
                 what.peer.name
             );
             let now = self.shared.now;
-            self.shared.policies.end_attempt(id);
-            return self.shared.policies.pause(id, now);
+            if let Some((id, peer, _)) = self.shared.policies.end_attempt(number) {
+                self.shared.policies.pause(id, peer, now);
+            }
+            return;
         }
-        let command = CommandId::of_trap(id);
-        match (self.find_by_config(&what.peer), what.child.clone()) {
+        let any_peer = what
+            .child
+            .as_ref()
+            .is_some_and(|child| takes_any_peer(&what.peer, child));
+        let command = CommandId::of_attempt(number);
+        let known = self.find_with_peer(&what.peer, any_peer.then_some(what.remote.ip()));
+        match (known, what.child.clone()) {
             (Some(key), Some(child)) => {
                 self.with_sa(key, |sa, shared| {
                     sa.add_child_for(shared, child, &packet, command);
                 });
             }
+            _ if what.local.ip().is_unspecified() => self.start_by_route(what, command),
             _ => {
                 self.start(what, Some(command), false, |_, _| {});
             }
         }
     }
 
+    /// What an attempt is to establish, and for which packet.
+    fn to_establish(&self, number: u64) -> Option<(Initiate, Packet)> {
+        let (id, peer) = self.shared.policies.attempt(number)?;
+        let policy = self.shared.policies.get(id)?;
+        let trap = policy.trap.as_ref()?;
+        let packet = trap.awaited(peer)?.clone();
+        let mut what = Initiate {
+            peer: Arc::clone(&policy.peer),
+            child: Some(Arc::clone(&policy.child)),
+            local: trap.local,
+            remote: SocketAddr::new(peer, trap.remote.port()),
+        };
+        let source = packet.0.start;
+        if what.local.ip().is_unspecified() && self.shared.local_addresses.contains(&source) {
+            what.local.set_ip(source);
+        }
+        Some((what, packet))
+    }
+
     /// Attempts that have come to their end. One that was no use to its packet makes the trap pause.
     pub(super) fn end_attempts(&mut self) {
-        for (id, established) in std::mem::take(&mut self.shared.out.attempts) {
+        for (number, established) in std::mem::take(&mut self.shared.out.attempts) {
             let now = self.shared.now;
-            let Some(packet) = self.shared.policies.end_attempt(id) else {
+            let Some((id, peer, packet)) = self.shared.policies.end_attempt(number) else {
                 continue;
             };
             let served = established
@@ -306,7 +332,10 @@ impl Endpoint {
                     self.sas.values().any(|entry| entry.sa.serves(name, &packet))
                 });
             if !served {
-                self.shared.policies.pause(id, now);
+                self.shared.policies.pause(id, peer, now);
+            }
+            if let Some(next) = self.shared.policies.next_waiting(id) {
+                self.attempt(next);
             }
         }
     }

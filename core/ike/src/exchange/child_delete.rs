@@ -11,6 +11,7 @@ use crate::child::{ChildSa, ChildState};
 use crate::event::Event;
 use crate::output::{CommandId, KernelAnswer, KernelResult};
 use crate::sa::{IkeSa, KernelWork};
+use crate::scripts::{Farewell, Then};
 use crate::shared::{Shared, log};
 use crate::task::Task;
 use crate::timer::Timer;
@@ -31,6 +32,18 @@ impl IkeSa {
             return;
         };
         child.transition_to(ChildState::delete);
+        self.before_down(shared, &[id], Then::CloseByUs(id));
+    }
+
+    /// The script that closes a firewall has ended.
+    pub(crate) fn remove_by_us(&mut self, shared: &mut Shared, id: u32) {
+        let Some(child) = self.child_mut(id) else {
+            // It has gone in the meantime.
+            if let Some(command) = self.active.take().and_then(|task| task.command()) {
+                shared.out.command_done(command, Ok(()));
+            }
+            return self.start_next_task(shared);
+        };
         let mut ops = child.query();
         // What the peer still sends by one that was rekeyed is taken until it knows.
         if child.successor.is_none() {
@@ -122,17 +135,7 @@ impl IkeSa {
         };
         let mut child = self.children.remove(index);
         let info = child.info();
-        let mut was_up = child.successor.is_none();
-        // The peer takes a rekeying back: the old one is the one again.
-        let old = self.children.iter_mut().find(|old| old.successor == Some(id));
-        let going = [ChildState::Deleting, ChildState::Deleted];
-        if let Some(old) = old.filter(|old| !going.contains(&old.state)) {
-            old.successor = None;
-            if old.state == ChildState::Rekeyed {
-                old.transition_to(ChildState::take_back);
-            }
-            was_up = false;
-        }
+        let was_up = child.successor.is_none() && !self.take_back(id);
         child.transition_to(ChildState::destroy);
         child.release(shared);
         log!(shared, self, Ike, 1, "CHILD_SA closed");
@@ -141,6 +144,35 @@ impl IkeSa {
                 .out
                 .event(Event::ChildDown(Box::new(self.info()), Box::new(info)));
         }
+    }
+
+    /// The peer takes a rekeying back: the old CHILD_SA is the one again.
+    fn take_back(&mut self, new: u32) -> bool {
+        let old = self.children.iter_mut().find(|old| old.successor == Some(new));
+        let going = [ChildState::Deleting, ChildState::Deleted];
+        let Some(old) = old.filter(|old| !going.contains(&old.state)) else {
+            return false;
+        };
+        old.successor = None;
+        if old.state == ChildState::Rekeyed {
+            old.transition_to(ChildState::take_back);
+        }
+        true
+    }
+
+    /// The peer does not have a CHILD_SA any more.
+    pub(crate) fn lose_child(&mut self, shared: &mut Shared, id: u32) {
+        let Some(index) = self.children.iter().position(|child| child.unique_id == id) else {
+            return;
+        };
+        let child = self.children.remove(index);
+        log!(shared, self, Ike, 1, "CHILD_SA closed");
+        let ike = self.info();
+        if child.successor.is_none() && !self.take_back(id) {
+            let info = Box::new(child.info());
+            shared.out.event(Event::ChildDown(Box::new(ike.clone()), info));
+        }
+        Farewell::of(shared, &ike, vec![child]).begin(shared);
     }
 
     /// Which CHILD_SAs the peer deletes: it names its inbound SPIs, our outbound ones.
@@ -181,6 +213,11 @@ impl IkeSa {
         for id in &closing {
             self.switch_to_successor(shared, *id);
         }
+        self.before_down(shared, &closing.clone(), Then::CloseByPeer(closing));
+    }
+
+    /// The scripts that close a firewall have ended.
+    pub(crate) fn remove_by_peer(&mut self, shared: &mut Shared, closing: Vec<u32>) {
         let closing_children = || {
             self.children
                 .iter()

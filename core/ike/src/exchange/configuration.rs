@@ -16,7 +16,7 @@ use crate::exchange::find;
 use crate::exchange::ike_sa_init::status;
 use crate::output::KernelOp;
 use crate::pool::{Claim, HeldLease};
-use crate::rare::Empty;
+use crate::rare::{Empty, Rare};
 use crate::sa::{IkeSa, Inbound, KernelWork};
 use crate::shared::{Shared, log};
 
@@ -341,15 +341,15 @@ impl IkeSa {
         false
     }
 
-    /// Gives back what the ends were given.
-    pub(crate) fn give_back(&mut self, shared: &mut Shared) {
+    /// Takes what the ends were given, and the peer that has it, to be given back.
+    pub(crate) fn give_back(&mut self, shared: &mut Shared) -> (Rare<Given>, Option<Identity>) {
         if !self.given.dns.is_empty() {
             let info = Box::new(self.info());
             shared.out.event(Event::DnsServers(info, false));
             self.given.dns.clear();
         }
-        let identity = self.remote_id.clone();
-        self.given.release(shared, identity.as_deref());
+        let given = std::mem::take(&mut self.given);
+        (given, self.remote_id.as_deref().cloned())
     }
 }
 
@@ -417,7 +417,7 @@ fn address_attribute(address: IpAddr) -> Attribute {
     }
 }
 
-fn any_of_family(address: IpAddr) -> IpAddr {
+pub(crate) fn any_of_family(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

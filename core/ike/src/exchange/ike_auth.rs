@@ -234,25 +234,21 @@ impl IkeSa {
             return self.destroy();
         }
         self.replace_older(shared);
-        self.establish(shared);
+        let lifetime = find!(inbound.payloads, Payload::Notify(notify)
+            if notify.kind == NotifyType::AUTH_LIFETIME => notify.data.as_slice());
+        let lifetime = lifetime.and_then(|data| data.try_into().ok());
+        let mut auth_lifetime = lifetime.map(u32::from_be_bytes);
+        self.establish(shared, &mut auth_lifetime);
         if let Some(gateway) = self.redirected_in_auth(shared, &inbound.payloads) {
             return self.redirect_auth(shared, child, gateway);
         }
         self.accept_configuration(shared, inbound);
         self.learn_addresses(&inbound.payloads, inbound.remote.ip());
-        let mut then = AfterAuth::default();
-        for payload in &inbound.payloads {
-            let Payload::Notify(notify) = payload else {
-                continue;
-            };
-            match notify.kind {
-                NotifyType::AUTH_LIFETIME => {
-                    then.auth_lifetime = notify.data.as_slice().try_into().ok().map(u32::from_be_bytes);
-                }
-                NotifyType::MOBIKE_SUPPORTED => then.mobike = true,
-                _ => {}
-            }
-        }
+        let is_mobike = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::MOBIKE_SUPPORTED);
+        let then = AfterAuth {
+            auth_lifetime,
+            mobike: inbound.payloads.iter().any(is_mobike),
+        };
         match child {
             Some(offered) => self.accept_child(shared, offered, inbound, then),
             None => self.after_auth(shared, then),
@@ -456,7 +452,7 @@ impl IkeSa {
     }
 
     /// Both ends are authenticated; see [`may_be_established`](Self::may_be_established).
-    fn establish(&mut self, shared: &mut Shared) {
+    fn establish(&mut self, shared: &mut Shared, auth_lifetime: &mut Option<u32>) {
         self.transition_to(IkeSaState::establish);
         log!(
             shared,
@@ -467,7 +463,7 @@ impl IkeSa {
             self.label(),
             self.ends()
         );
-        self.schedule(shared);
+        self.schedule(shared, auth_lifetime);
         if let (Some(local), Some(remote)) = (&self.local_id, &self.remote_id) {
             shared
                 .established
@@ -748,7 +744,7 @@ impl IkeSa {
             }),
             UniquePolicy::No | UniquePolicy::Keep => {}
         }
-        self.establish(shared);
+        self.establish(shared, &mut None);
     }
 
     /// The responder's answer, once its CHILD_SA is installed or refused.

@@ -17,6 +17,7 @@ use crate::exchange::{AfterAuth, OfferedChild, Phase, error_notify, find};
 use crate::output::{KernelOp, KernelResult};
 use crate::proposals;
 use crate::sa::{IkeSa, Inbound, KernelWork};
+use crate::scripts::Then;
 use crate::selectors;
 use crate::shared::{Shared, log};
 use crate::task::Task;
@@ -38,7 +39,8 @@ impl IkeSa {
             self.local,
             self.remote,
         );
-        let label = match shared.policies.awaited(&config) {
+        let peer = self.remote.ip();
+        let label = match shared.policies.awaited(&config, peer) {
             Some((_, reqid)) => format!("{} reqid {reqid}", child.label()),
             None => child.label(),
         };
@@ -50,7 +52,7 @@ impl IkeSa {
         let mut local_ts = selectors::resolve(&config.local_ts, &self.own_hosts());
         let mut remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
         let policies = &shared.policies;
-        policies.put_packet_first(&config, &mut local_ts, &mut remote_ts);
+        policies.put_packet_first(&config, peer, &mut local_ts, &mut remote_ts);
         if child.mode == config::connection::Mode::Transport {
             payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
@@ -373,24 +375,32 @@ impl IkeSa {
             Phase::InstallChild { child, then } => {
                 let spi = child.spi_in;
                 let installed = self.finish_install(shared, *child, result);
-                self.after_auth(shared, then);
-                if !installed {
+                self.after_up(shared, installed, Then::Establish(then));
+                if installed.is_none() {
                     // The responder has it installed, so it has to be told.
                     self.enqueue(shared, Task::WithdrawChild(spi));
                 }
             }
             Phase::AnswerInstallChild { mut answer, child } => {
-                if !self.finish_install(shared, *child, result) {
+                let refusal = child.refusal(result);
+                let installed = self.finish_install(shared, *child, result);
+                if installed.is_none() {
                     answer.retain(|payload| matches!(payload, Payload::Id(..) | Payload::Auth(_)));
-                    answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
+                    answer.push(status(refusal, Vec::new()));
                 }
-                self.send_auth_response(shared, answer);
+                self.after_up(shared, installed, Then::AnswerAuth(answer));
             }
             other => self.phase = other,
         }
     }
 
-    fn finish_install(&mut self, shared: &mut Shared, mut child: ChildSa, result: &KernelResult) -> bool {
+    /// The CHILD_SA takes its place among the others, or is given up.
+    fn finish_install(
+        &mut self,
+        shared: &mut Shared,
+        mut child: ChildSa,
+        result: &KernelResult,
+    ) -> Option<u32> {
         if result.is_err() {
             self.log_install_failed(shared, &child, result);
             log!(
@@ -402,7 +412,7 @@ impl IkeSa {
             );
             shared.out.kernel(child.remove());
             child.release(shared);
-            return false;
+            return None;
         }
         child.on_installed(shared.now);
         self.children.reserve_exact(1);
@@ -416,11 +426,11 @@ impl IkeSa {
             child.label(),
             child.list_selectors()
         );
-        let info = child.info();
+        let (id, info) = (child.unique_id, child.info());
         self.children.push(child);
         shared
             .out
             .event(Event::ChildUp(Box::new(self.info()), Box::new(info)));
-        true
+        Some(id)
     }
 }

@@ -20,7 +20,11 @@ impl IkeSa {
         self.queue_unwanted();
         // What is established in IKE_AUTH may be what the first task wants.
         let is_made = |sa: &Self| sa.is_established() && matches!(sa.phase, Phase::Idle);
-        while is_made(self) && !self.window.is_busy() && self.active.is_none() {
+        while is_made(self)
+            && !self.window.is_busy()
+            && self.active.is_none()
+            && !self.owes_auth_response()
+        {
             // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2). Whether the peer lives,
             // and where, is to be known all the same.
             let replaced = self.answering.as_ref().is_some_and(|creation| creation.is_ike());
@@ -132,8 +136,8 @@ impl IkeSa {
                 }
             }
             KernelWork::Relocate(child, from) => self.on_child_moved(shared, child, from, result),
-            // Answered by on_sources.
-            KernelWork::FindSources(_) => {}
+            // Answered by on_sources and after_scripts.
+            KernelWork::FindSources(_) | KernelWork::Scripts(_) => {}
         }
     }
 
@@ -186,9 +190,7 @@ impl IkeSa {
 
     fn on_deleted(&mut self, shared: &mut Shared, command: Option<CommandId>) {
         log!(shared, self, Ike, 0, "IKE_SA deleted");
-        if let Some(command) = command {
-            shared.out.command_done(command, Ok(()));
-        }
+        self.report_end(command);
         if self.reauthenticate {
             self.wish_again(shared, |_| true);
         }
@@ -385,7 +387,7 @@ impl IkeSa {
             return self.destroy_silently(shared, Some(command));
         }
         self.send_ike_delete(shared);
-        shared.out.command_done(command, Ok(()));
+        self.report_end(Some(command));
         self.destroy();
     }
 
@@ -399,11 +401,16 @@ impl IkeSa {
             "destroying IKE_SA in state {} without notification",
             self.state
         );
-        if let Some(command) = command {
-            shared.out.command_done(command, Ok(()));
-        }
+        self.report_end(command);
         self.phase_child_removed(shared);
         self.destroy();
+    }
+
+    /// Has a command wait until everything of the IKE_SA is gone.
+    fn report_end(&mut self, command: Option<CommandId>) {
+        if command.is_some() {
+            self.tasks.push_front(Task::DeleteIke(command));
+        }
     }
 
     fn phase_child_removed(&mut self, shared: &mut Shared) {

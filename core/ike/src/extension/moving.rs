@@ -42,6 +42,17 @@ impl IkeSa {
             endpoint(local),
             endpoint(remote)
         );
+        if remote != self.remote {
+            log!(
+                shared,
+                self,
+                Ike,
+                1,
+                "remote endpoint changed from {} to {}",
+                endpoint(self.remote),
+                endpoint(remote)
+            );
+        }
         self.announce_move(shared, local, remote);
         (self.local, self.remote) = (local, remote);
         self.update_children(shared);

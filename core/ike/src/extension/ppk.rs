@@ -185,6 +185,7 @@ impl IkeSa {
             if notify.kind == NotifyType::NO_PPK_AUTH => notify.data.clone());
         let method = find!(payloads, Payload::Auth(auth) => auth.method);
         if let (Some(data), Some(method)) = (plain, method) {
+            log!(shared, self, Cfg, 1, "no PPK available, using NO_PPK_AUTH notify");
             return Ok(Some(Auth { method, data }));
         }
         log!(

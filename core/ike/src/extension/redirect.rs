@@ -224,7 +224,7 @@ impl IkeSa {
         if kind == NotifyType::REDIRECTED_FROM
             && let Some((from, _)) = decode(data)
         {
-            log!(shared, self, Ike, 1, "client was redirected here by {from}");
+            log!(shared, self, Ike, 1, "client got redirected from {from}");
         }
     }
 

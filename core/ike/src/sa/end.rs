@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::output::{CommandError, KernelOp};
 use crate::sa::IkeSa;
+use crate::scripts::Farewell;
 use crate::shared::{Shared, Wish};
 use crate::task::Task;
 
@@ -21,16 +22,14 @@ impl IkeSa {
             shared.wishes.push(Wish::TakeOver(local, remote));
         }
         let info = self.info();
-        let mut ops: Vec<KernelOp> = Vec::new();
-        for child in std::mem::take(&mut self.children) {
-            if child.is_installed() {
-                shared
-                    .out
-                    .event(Event::ChildDown(Box::new(info.clone()), Box::new(child.info())));
-            }
-            ops.extend(child.remove());
-            child.release(shared);
+        for child in self.children.iter().filter(|child| child.is_installed()) {
+            shared
+                .out
+                .event(Event::ChildDown(Box::new(info.clone()), Box::new(child.info())));
         }
+        let mut farewell = Farewell::of(shared, &info, std::mem::take(&mut self.children));
+        self.leave_scripts(shared, &mut farewell);
+        let mut ops: Vec<KernelOp> = Vec::new();
         if let Some(child) = self.phase.take_child() {
             ops.extend(child.remove());
             child.release(shared);
@@ -50,7 +49,7 @@ impl IkeSa {
         if !ops.is_empty() {
             shared.out.kernel(ops);
         }
-        self.give_back(shared);
+        farewell.given = Some(self.give_back(shared));
         if in_office {
             shared.out.event(Event::IkeDown(Box::new(info)));
         }
@@ -70,11 +69,12 @@ impl IkeSa {
         for (task, waiting) in active.into_iter().chain(waiting) {
             let Some(command) = task.command() else { continue };
             match task {
-                Task::DeleteIke(_) | Task::DeleteChild(..) => shared.out.command_done(command, Ok(())),
+                Task::DeleteIke(_) | Task::DeleteChild(..) => farewell.commands.push(command),
                 // What is under way reports by its creation.
                 _ if waiting => shared.out.command_done(command, Err(CommandError::Failed)),
                 _ => {}
             }
         }
+        farewell.begin(shared);
     }
 }

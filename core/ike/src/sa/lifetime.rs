@@ -61,9 +61,16 @@ pub(crate) fn shorten(delay: Duration, percent: u8, random: u64) -> Duration {
     delay.mul_f64(1.0 - part)
 }
 
+/// When to authenticate again so that it is done within so many seconds.
+fn by(seconds: u32, over: Duration) -> Duration {
+    Duration::from_secs(u64::from(seconds)).saturating_sub(over)
+}
+
 impl IkeSa {
     /// Starts the clocks of an IKE_SA that was just established, and says so.
-    pub(crate) fn schedule(&mut self, shared: &mut Shared) {
+    ///
+    /// The AUTH_LIFETIME that came with the response is taken out if this end authenticates again before that.
+    pub(crate) fn schedule(&mut self, shared: &mut Shared, auth_lifetime: &mut Option<u32>) {
         let Some(config) = self.config.clone() else { return };
         let now = shared.now;
         self.lifetime.established = Some(now);
@@ -88,6 +95,17 @@ impl IkeSa {
         }
         if !limits.reauth.is_zero() {
             let reauth = limits.reauth.saturating_sub(shared.random_below(limits.jitter));
+            let over = limits.over;
+            if let Some(seconds) = auth_lifetime.take_if(|seconds| by(*seconds, over) >= reauth) {
+                let soft = by(seconds, over).as_secs();
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "received AUTH_LIFETIME of {seconds}s, scheduling reauthentication in {soft}s"
+                );
+            }
             self.lifetime.reauth = Timer::at(now + reauth);
             log!(
                 shared,
@@ -136,7 +154,9 @@ impl IkeSa {
     /// Seconds until the reauthentication, for the AUTH_LIFETIME notify.
     pub(crate) fn auth_lifetime(&self, now: Instant) -> Option<u32> {
         let left = self.lifetime.reauth.deadline()?.saturating_duration_since(now);
-        Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
+        // The time that the exchange has taken does not make it a second less than configured.
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Some(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
     /// The peer will not take this IKE_SA any longer than that (RFC 4478).
@@ -146,8 +166,8 @@ impl IkeSa {
             .as_ref()
             .map_or(Duration::ZERO, |config| config.lifetime.over);
         let left = Duration::from_secs(u64::from(seconds));
-        let now = shared.now;
-        let Some(soft) = left.checked_sub(over).filter(|soft| !soft.is_zero()) else {
+        let (now, soft) = (shared.now, by(seconds, over));
+        if soft.is_zero() {
             log!(
                 shared,
                 self,
@@ -156,7 +176,7 @@ impl IkeSa {
                 "received AUTH_LIFETIME of {seconds}s, starting reauthentication"
             );
             return self.reauthenticate(shared);
-        };
+        }
         match self.lifetime.reauth.deadline() {
             Some(own) if own <= now + soft => {
                 let own = own.saturating_duration_since(now).as_secs();

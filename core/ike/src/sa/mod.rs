@@ -46,6 +46,7 @@ use crate::few::Few;
 use crate::lookup::half;
 use crate::output::{CommandError, CommandId, KernelId};
 use crate::rare::Rare;
+use crate::scripts::Waiting;
 use crate::shared::{Shared, log};
 use crate::tally::Handshake;
 use crate::task::Task;
@@ -162,6 +163,8 @@ pub(crate) enum KernelWork {
     Relocate(u32, (IpAddr, IpAddr)),
     /// The routes were asked for a way to the peer.
     FindSources(Search),
+    /// Scripts run for CHILD_SAs; this follows.
+    Scripts(Box<Waiting>),
     /// Nobody waits; what fails is said.
     Unattended,
 }
@@ -471,7 +474,11 @@ impl IkeSa {
                 "CHILD_SA {} is established already",
                 same.label()
             );
-            return shared.out.command_done(command, Ok(()));
+            let id = same.unique_id;
+            if !self.wait_for_up(id, command) {
+                shared.out.command_done(command, Ok(()));
+            }
+            return;
         }
         self.enqueue(shared, Task::CreateChild(config, Some(command)));
     }

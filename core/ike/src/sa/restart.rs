@@ -8,6 +8,7 @@ use std::sync::Arc;
 use config::connection::{Action, ChildConfig, Host, PeerConfig};
 
 use crate::endpoint::Initiate;
+use crate::exchange::configuration::any_of_family;
 use crate::exchange::creation::retry_delay;
 use crate::rare::Rare;
 use crate::sa::IkeSa;
@@ -50,7 +51,7 @@ impl IkeSa {
         let mut children: Vec<Wanted> = Vec::new();
         for child in &lost {
             // Another IKE_SA between the same ends has it anew, as after a reauthentication.
-            let users = shared.reqids.users(&child.selectors);
+            let users = shared.reqids.users(&child.first_selectors);
             if another && users > 1 {
                 continue;
             }
@@ -98,6 +99,8 @@ impl IkeSa {
             return self.destroy();
         };
         let to = self.redirects.gateway(self.remote.ip());
+        // Where the configuration does not know the peer, a packet has named it.
+        let to = to.or_else(|| (!self.has_known_peer()).then(|| Host::Address(self.remote.ip())));
         let there = match to {
             Some(gateway) => Arc::new(PeerConfig {
                 remote_addrs: vec![gateway],
@@ -197,19 +200,27 @@ impl IkeSa {
 
     /// Wishes the trap of a CHILD_SA that is gone.
     fn wish_trap(&self, shared: &mut Shared, child: &Arc<ChildConfig>) {
-        match self.what_to_restart().filter(|_| self.has_known_peer()) {
-            Some(mut what) => {
-                what.child = Some(Arc::clone(child));
-                shared.wishes.push(Wish::Trap(Box::new(what)));
-            }
-            None => log!(
+        let Some(mut what) = self.what_to_restart() else {
+            return log!(
                 shared,
                 self,
                 Cfg,
                 1,
                 "installing trap failed, remote address unknown"
-            ),
+            );
+        };
+        if !self.has_known_peer() {
+            // Its packets name the peer, or it is refused.
+            let any = any_of_family(what.remote.ip());
+            let own = what.peer.local_addrs.iter().find_map(|host| match host {
+                Host::Address(own) if own.is_ipv4() == any.is_ipv4() => Some(*own),
+                _ => None,
+            });
+            what.remote.set_ip(any);
+            what.local.set_ip(own.unwrap_or(any));
         }
+        what.child = Some(Arc::clone(child));
+        shared.wishes.push(Wish::Trap(Box::new(what)));
     }
 
     /// Whether the configuration says where the peer is.

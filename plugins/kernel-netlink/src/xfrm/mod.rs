@@ -37,7 +37,9 @@ use netlink_packet_xfrm::policy::{
 };
 use netlink_packet_xfrm::state::{FlushMessage as FlushSas, ModifyMessage};
 use netlink_sys::protocols::NETLINK_XFRM;
-use plugin_api::kernel::{KernelFeatures, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage};
+use plugin_api::kernel::{
+    KernelFeatures, PolicyAction, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage,
+};
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError};
 
@@ -49,7 +51,7 @@ use install::one_of;
 use refusal::refused;
 use routes::PolicyRoutes;
 use sad::Sad;
-use spd::{Outcome, Side, Spd};
+use spd::{Change, Outcome, Side, Spd};
 
 pub use tried::Tried;
 
@@ -225,6 +227,22 @@ impl Xfrm {
         used.max().filter(|used| *used > 0)
     }
 
+    /// Has the kernel drop packets that need an SA while it is replaced, or not any more. It would ask for another one, and
+    /// lose packets until that is given up, minutes later.
+    fn hold_policies(&self, reqid: u32, ends: spd::Ends, hold: bool) {
+        let mut policies = self.policies();
+        let Policies { spd, interfaces, .. } = &mut *policies;
+        for (key, mut policy) in spd.outbound(reqid, ends) {
+            if hold {
+                policy.action = PolicyAction::Drop;
+            }
+            if let Err(error) = self.apply(interfaces, &key, Change::Update(policy)) {
+                let text = format!("a policy cannot wait for its SA: {error}");
+                self.host.log(Group::Knl, CONTROL, &text);
+            }
+        }
+    }
+
     fn move_policies(&self, reqid: u32, old: spd::Ends, new: spd::Ends, side: Side) {
         let mut policies = self.policies();
         let Policies {
@@ -340,9 +358,27 @@ impl KernelIpsec for Xfrm {
         }
         let mut old = Message::AddSa(old);
         let attempt = format!("moving the SA with SPI {:08x}", id.spi);
-        let removed = self.ask(&attempt, Message::DeleteSa(sa::named(at, installed.mark)), 0);
-        let outcome = removed.and_then(|()| {
-            let flags = NLM_F_CREATE | NLM_F_EXCL;
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        let remove = || self.ask(&attempt, Message::DeleteSa(sa::named(at, installed.mark)), 0);
+        let (side, ends) = (Side::of_sa(installed.inbound), (id.src, id.dst));
+        let move_policies = || {
+            if ends != (new_id.src, new_id.dst) {
+                self.move_policies(installed.reqid, ends, (new_id.src, new_id.dst), side);
+            }
+        };
+        if at.dst != new_id.dst {
+            // Both fit into the kernel, so that a packet always finds an SA for the policy that it meets.
+            connection::Protocol::wipe(&mut old);
+            self.ask(&attempt, Message::AddSa(moved), flags)?;
+            sad.relocate(id, &new_id);
+            drop(sad);
+            move_policies();
+            return remove();
+        }
+        if !installed.inbound {
+            self.hold_policies(installed.reqid, ends, true);
+        }
+        let outcome = remove().and_then(|()| {
             self.ask(&attempt, Message::AddSa(moved), flags).inspect_err(|_| {
                 // Where it was it still may serve.
                 let restored = self.connection.ask(old.clone(), flags);
@@ -353,18 +389,15 @@ impl KernelIpsec for Xfrm {
             })
         });
         connection::Protocol::wipe(&mut old);
-        outcome?;
-        sad.relocate(id, &new_id);
-        drop(sad);
-        if (id.src, id.dst) != (new_id.src, new_id.dst) {
-            self.move_policies(
-                installed.reqid,
-                (id.src, id.dst),
-                (new_id.src, new_id.dst),
-                Side::of_sa(installed.inbound),
-            );
+        if outcome.is_ok() {
+            sad.relocate(id, &new_id);
+            drop(sad);
+            move_policies();
         }
-        Ok(())
+        if !installed.inbound && (outcome.is_err() || ends == (new_id.src, new_id.dst)) {
+            self.hold_policies(installed.reqid, ends, false);
+        }
+        outcome
     }
 
     #[allow(clippy::disallowed_methods)] // the kernel counts by this clock

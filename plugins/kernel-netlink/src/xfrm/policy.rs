@@ -70,6 +70,8 @@ fn template(policy: &PolicyParameters) -> UserTemplate {
     if policy.direction == Direction::Out && policy.priority != PolicyPriority::Routed {
         template.id.spi = policy.spi;
     }
+    // What is forwarded on its way out has come by no SA.
+    template.optional = u8::from(policy.direction == Direction::Forward && policy.reqid == 0);
     if policy.mode == SaMode::Tunnel {
         template.id.daddr = Address::from_ip(&policy.dst);
         template.saddr = Address::from_ip(&policy.src);

@@ -184,6 +184,20 @@ impl Spd {
         keys
     }
 
+    /// The policies in the kernel that have an outbound SA with this reqid between these addresses.
+    pub(super) fn outbound(&self, reqid: u32, ends: Ends) -> Vec<(Key, PolicyParameters)> {
+        let keys = self.keys_of(reqid, Side::Outbound).into_iter();
+        let policies = keys.filter_map(|key| {
+            let best = self.entries.get(&key)?.first()?;
+            Some(((*key).clone(), best.parameters.clone()))
+        });
+        policies
+            .filter(|(_, own)| {
+                own.reqid == reqid && own.priority == PolicyPriority::Default && (own.src, own.dst) == ends
+            })
+            .collect()
+    }
+
     /// The keys that have users with this reqid, each once.
     fn keys_of(&self, reqid: u32, side: Side) -> Vec<Arc<Key>> {
         let all = self.by_reqid.get(&reqid).into_iter().flatten();

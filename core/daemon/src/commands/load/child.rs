@@ -107,7 +107,7 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
             }
             "tfc_padding" => child.tfc = given.number()?,
             "ah_proposals" => ah = !given.list(Some)?.is_empty(),
-            "ipcomp" | "policies_fwd_out" | "per_cpu_sas" | "icmp" => notes.add(given.key(), !given.yes()?),
+            "ipcomp" | "per_cpu_sas" | "icmp" => notes.add(given.key(), !given.yes()?),
             // Without SELinux what the system has is simple.
             "label_mode" => given.word(|text| ["system", "simple"].contains(&text).then_some(()))?,
             // Nobody who restricts a tunnel to what has a label wants one for all.
@@ -150,6 +150,7 @@ fn ask_of_kernel(asked: &mut KernelOptions, given: &Given<'_>) -> Result<(), Str
         "if_id_out" => asked.if_ids[1] = given.parsed(Number::parse)?,
         "priority" => asked.priority = given.number()?,
         "interface" => asked.interface = given.text()?.to_owned(),
+        "policies_fwd_out" => asked.forward_out = given.yes()?,
         "hw_offload" => asked.hw_offload = given.word(HwOffload::parse)?,
         "copy_df" => asked.copy_df = given.yes()?,
         "copy_ecn" => asked.copy_ecn = given.yes()?,

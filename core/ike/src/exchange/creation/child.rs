@@ -13,6 +13,7 @@ use crate::exchange::find;
 use crate::exchange::ike_sa_init::status;
 use crate::output::{CommandError, CommandId, KernelResult};
 use crate::sa::{IkeSa, KernelWork};
+use crate::scripts::Then;
 use crate::selectors;
 use crate::shared::{Shared, log};
 use crate::task::Task;
@@ -80,8 +81,9 @@ impl IkeSa {
         let config = Arc::clone(&draft.config);
         let id = shared.next_child_id();
         let child = ChildSa::new(id, Arc::clone(&config), spi, self.local, self.remote);
+        let peer = self.remote.ip();
         let old = draft.rekeys.and_then(|id| self.child_mut(id));
-        let awaited = shared.policies.awaited(&config).map(|(_, reqid)| reqid);
+        let awaited = shared.policies.awaited(&config, peer).map(|(_, reqid)| reqid);
         let label = match old.map(|old| old.reqid()).or(awaited) {
             Some(reqid) => format!("{} reqid {reqid}", child.label()),
             None => child.label(),
@@ -95,7 +97,7 @@ impl IkeSa {
         draft.remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
         if draft.rekeys.is_none() {
             let Shared { policies, .. } = shared;
-            policies.put_packet_first(&config, &mut draft.local_ts, &mut draft.remote_ts);
+            policies.put_packet_first(&config, peer, &mut draft.local_ts, &mut draft.remote_ts);
         }
         draft.child = Some(child);
         creation.offered = offered;
@@ -141,16 +143,24 @@ impl IkeSa {
             return self.withdraw(shared, *creation);
         }
         // The redundant one that the peer made at the same time is the peer's to delete.
-        self.take_in(shared, Side::Active, child, rekeys);
-        self.active = None;
-        if let Some(command) = creation.command {
-            shared.out.command_done(command, Ok(()));
+        let up = self.take_in(shared, Side::Active, child, rekeys);
+        if up.is_some() {
+            return self.after_up(shared, up, Then::Created(creation.command));
         }
         if let Some(old) = rekeys
             && let Some(child) = self.child_mut(old).filter(|child| child.state.succeed().is_ok())
         {
             child.transition_to(ChildState::succeed);
             self.tasks.push_front(Task::DeleteChild(old, None));
+        }
+        self.on_created(shared, creation.command);
+    }
+
+    /// What this end made is there.
+    pub(crate) fn on_created(&mut self, shared: &mut Shared, command: Option<CommandId>) {
+        self.active = None;
+        if let Some(command) = command {
+            shared.out.command_done(command, Ok(()));
         }
         self.start_next_task(shared);
     }
@@ -234,11 +244,7 @@ impl IkeSa {
                     1,
                     "peer does not know the CHILD_SA to be rekeyed, creating it anew"
                 );
-                if let Some(child) = self.child_mut(id) {
-                    let ops = child.remove();
-                    self.run_kernel(shared, ops);
-                }
-                self.drop_child(shared, id);
+                self.lose_child(shared, id);
                 self.active = Some(Box::new(Task::CreateChild(Arc::clone(&draft.config), command)));
                 self.create_child(shared, draft.config, command);
             }

@@ -21,6 +21,7 @@ use crate::output::{CommandError, CommandId};
 use crate::proposals;
 use crate::rare::Rare;
 use crate::sa::{IkeSa, IkeSaState, KernelWork};
+use crate::scripts::Farewell;
 use crate::shared::{Shared, Wish, log};
 use crate::tally::Counter;
 use crate::task::Task;
@@ -103,6 +104,7 @@ impl IkeSa {
             Some(Task::DeleteChild(..) | Task::WithdrawChild(_))
         );
         deletes
+            || self.awaits_scripts()
             || !self.children.iter().all(settled)
             || self.creating.as_ref().is_some_and(|own| !own.is_ike())
             || self.answering.as_ref().is_some_and(|other| !other.is_ike())
@@ -374,7 +376,7 @@ impl IkeSa {
         self.initiate = estate.initiate;
         self.given = estate.given;
         self.unwanted = estate.unwanted;
-        self.schedule(shared);
+        self.schedule(shared, &mut None);
         // It may have moved before its predecessor's CHILD_SAs were its own, or have to.
         self.update_children(shared);
         if self.mobike.moved {
@@ -451,18 +453,12 @@ impl IkeSa {
 
 impl Estate {
     /// Nobody inherits.
-    pub(crate) fn dissolve(mut self, shared: &mut Shared) {
-        let ops: Vec<_> = self.children.iter().flat_map(ChildSa::remove).collect();
-        if !ops.is_empty() {
-            shared.out.kernel(ops);
+    pub(crate) fn dissolve(self, shared: &mut Shared) {
+        for child in self.children.iter().filter(|child| child.is_installed()) {
+            let (ike, info) = (Box::new(self.old.clone()), Box::new(child.info()));
+            shared.out.event(Event::ChildDown(ike, info));
         }
-        for child in self.children {
-            if child.is_installed() {
-                let (ike, info) = (Box::new(self.old.clone()), Box::new(child.info()));
-                shared.out.event(Event::ChildDown(ike, info));
-            }
-            child.release(shared);
-        }
+        let mut farewell = Farewell::of(shared, &self.old, self.children);
         for command in self.tasks.iter().filter_map(Task::command) {
             shared.out.command_done(command, Err(CommandError::NotFound));
         }
@@ -470,7 +466,8 @@ impl Estate {
             let ike = Box::new(self.old.clone());
             shared.out.event(Event::DnsServers(ike, false));
         }
-        self.given.release(shared, self.old.remote_id.as_ref());
+        farewell.given = Some((self.given, self.old.remote_id.clone()));
+        farewell.begin(shared);
         shared.out.event(Event::IkeDown(Box::new(self.old)));
     }
 }

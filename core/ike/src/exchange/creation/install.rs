@@ -142,14 +142,15 @@ impl IkeSa {
         Ok(())
     }
 
-    /// The kernel has it: it takes its place among the others, and that of the one it replaces.
+    /// The kernel has it: it takes its place among the others, and that of the one it replaces. Its number if it goes up,
+    /// because it replaces none.
     pub(crate) fn take_in(
         &mut self,
         shared: &mut Shared,
         side: Side,
         mut child: ChildSa,
         rekeys: Option<u32>,
-    ) {
+    ) -> Option<u32> {
         child.on_installed(shared.now);
         let (label, selectors) = (child.label(), child.list_selectors());
         let (spi_in, spi_out) = (child.spi_in, child.spi_out);
@@ -185,7 +186,7 @@ impl IkeSa {
                     redundant.successor = Some(stays);
                 }
                 if redundant == Some(id) {
-                    return;
+                    return None;
                 }
                 self.count(shared, Counter::ChildRekey);
                 shared.out.event(Event::ChildRekeyed(
@@ -193,6 +194,7 @@ impl IkeSa {
                     Box::new(old_info),
                     Box::new(info),
                 ));
+                None
             }
             None => {
                 // What it should have replaced has gone in the meantime.
@@ -201,6 +203,7 @@ impl IkeSa {
                 shared
                     .out
                     .event(Event::ChildUp(Box::new(self.info()), Box::new(info)));
+                Some(id)
             }
         }
     }
@@ -236,10 +239,10 @@ impl IkeSa {
 
     pub(crate) fn log_install_failed(&self, shared: &mut Shared, child: &ChildSa, result: &KernelResult) {
         let Err(failure) = result else { return };
-        let what = if failure.completed < child.sa_count() {
-            "IPsec SA (SAD)"
-        } else {
+        let what = if child.lacks_policies(result) {
             "IPsec policies (SPD)"
+        } else {
+            "IPsec SA (SAD)"
         };
         log!(
             shared,

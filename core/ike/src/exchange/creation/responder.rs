@@ -18,6 +18,7 @@ use crate::jobs::Owner;
 use crate::output::{Job, KernelResult};
 use crate::proposals;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
+use crate::scripts::Then;
 use crate::selectors;
 use crate::shared::{Shared, log};
 use crate::task::Task;
@@ -383,19 +384,22 @@ impl IkeSa {
             if let Some(child) = creation.child_mut() {
                 self.log_install_failed(shared, child, result);
             }
+            let refusal = creation.child_mut().map(|child| child.refusal(result));
             self.discard(shared, &mut creation);
-            return self.respond_notify(shared, exchange, NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
+            let refusal = refusal.unwrap_or(NotifyType::NO_PROPOSAL_CHOSEN);
+            return self.respond_notify(shared, exchange, refusal, Vec::new());
         }
         let (rival, rekeys) = (creation.lowest_nonce().to_vec(), creation.rekeys());
-        if let Some(mut child) = creation.take_child() {
+        let child = creation.take_child();
+        let up = child.and_then(|mut child| {
             child.unwanted |= creation.unwanted;
             if child.unwanted && rekeys.is_none() {
                 // Not before the peer has it.
                 let task = Task::DeleteChild(child.unique_id, None);
                 self.later.push((Timer::after(shared.now, SETTLED), task));
             }
-            self.take_in(shared, Side::Passive, child, rekeys);
-        }
+            self.take_in(shared, Side::Passive, child, rekeys)
+        });
         if let Some(own) = self.creating.as_mut().filter(|own| own.is_rival_of(&creation)) {
             own.rival = Some(rival);
         }
@@ -405,7 +409,7 @@ impl IkeSa {
                 old.transition_to(ChildState::succeed);
             }
         }
-        self.respond(shared, exchange, payloads);
+        self.after_up(shared, up, Then::Answer(exchange, payloads));
     }
 }
 

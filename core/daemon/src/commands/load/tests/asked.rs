@@ -13,7 +13,7 @@ use crate::testing::{TestKernel, daemon};
 fn what_the_kernel_is_asked_for_is_read() {
     let text = "if_id_in = %unique if_id_out = 0x10 children { net { mark_in = %unique-dir/0xff mark_out = 42 \
         mark_in_sa = yes set_mark_in = %same/0xf set_mark_out = 0x7 if_id_in = %unique-dir if_id_out = 3 priority = 1000 \
-        interface = eth0 hw_offload = packet copy_df = no copy_ecn = no copy_dscp = yes sha256_96 = yes replay_window = 64 } plain { } }";
+        interface = eth0 policies_fwd_out = yes hw_offload = packet copy_df = no copy_ecn = no copy_dscp = yes sha256_96 = yes replay_window = 64 } plain { } }";
     let peer = connection::connection("c", &section(text).elements, &mut Notes::default()).unwrap();
     assert_eq!(peer.if_ids, [Number::Unique, Number::Fixed(16)]);
     let expected = KernelOptions {
@@ -38,6 +38,7 @@ fn what_the_kernel_is_asked_for_is_read() {
         if_ids: [Number::UniqueDir, Number::Fixed(3)],
         priority: 1000,
         interface: "eth0".into(),
+        forward_out: true,
         hw_offload: HwOffload::Packet,
         copy_df: false,
         copy_ecn: false,
