@@ -18,9 +18,38 @@ pub fn profile(text: &str) -> Option<Profile> {
     }
 }
 
+/// The Kyber that a connection means, as the profile of the drafts that has it.
+pub fn kyber_generation(text: &str) -> Option<Profile> {
+    Profile::of_kyber_generation(text)
+}
+
+/// What `profile` and `kyber_generation` of a connection pin together.
+///
+/// # Errors
+///
+/// If there is no such Kyber in the profile.
+pub fn pinned(profile: Option<Profile>, kyber: Option<Profile>) -> Result<Option<Profile>, &'static str> {
+    match (profile, kyber) {
+        (Some(Profile::Rfc), Some(_)) => {
+            Err("kyber_generation belongs to the profile draft, but the connection has profile = rfc")
+        }
+        (profile, kyber) => Ok(kyber.or(profile)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kyber_is_of_the_drafts() {
+        let (draft, round2) = (Some(Profile::Draft), Some(Profile::DraftRound2));
+        assert_eq!(pinned(None, None), Ok(None));
+        assert_eq!(pinned(draft, None), Ok(draft));
+        assert_eq!(pinned(draft, round2), Ok(round2));
+        assert_eq!(pinned(None, round2), Ok(round2));
+        assert!(pinned(Some(Profile::Rfc), round2).is_err());
+    }
 
     #[test]
     fn a_dscp_has_six_bits() {

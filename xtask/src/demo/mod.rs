@@ -31,6 +31,7 @@ pub(crate) fn run(all: bool) -> Result<(), String> {
         if all {
             demo.walk_on()?;
             demo.walk_with_their_list()?;
+            demo.walk_with_the_second_rounds_kyber()?;
         }
         Ok(())
     })?;

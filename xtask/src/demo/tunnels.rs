@@ -91,6 +91,20 @@ impl Demo {
         self.stop()
     }
 
+    /// The first two tunnels with the Kyber of the walk-through's own day, whose messages are as long.
+    pub(super) fn walk_with_the_second_rounds_kyber(&self) -> Result<(), String> {
+        for host in [&self.moon, &self.carol] {
+            println!("{}: charon.kyber_generation = round2", host.name);
+            host.set("charon {\n    kyber_generation = round2\n}")?;
+            println!("{}# ipsec start", host.name);
+            println!("{}", host.start()?);
+        }
+        for tunnel in &tunnels()[..2] {
+            self.walk_through(tunnel)?;
+        }
+        self.stop()
+    }
+
     fn walk_through(&self, tunnel: &Tunnel) -> Result<(), String> {
         let Tunnel { name, proposal, .. } = tunnel;
         let selected = format!("selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_512/{proposal}");

@@ -14,7 +14,7 @@ use crate::connection::{
 };
 use crate::demand::{self, Demand};
 use crate::kernel::{KernelOptions, Mark, Number};
-use crate::words::{dscp, profile};
+use crate::words::{dscp, kyber_generation, pinned, profile};
 use crate::{octets, selector, time};
 
 /// Why a section makes no connection.
@@ -368,7 +368,11 @@ impl Reader<'_> {
             dns_wanted: self.dns_wanted()?,
             dns: self.dns()?,
             if_ids: [Number::default(); 2],
-            profile: self.get("profile").and_then(profile),
+            profile: pinned(
+                self.get("profile").and_then(profile),
+                self.get("kyber_generation").and_then(kyber_generation),
+            )
+            .map_err(|text| Error::of("kyber_generation", text.to_owned()))?,
             source: source.to_owned(),
         })
     }

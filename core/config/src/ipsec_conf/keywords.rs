@@ -89,6 +89,7 @@ pub(super) const CONN: &[&str] = &[
     "mediated_by",
     "me_peerid",
     "profile",
+    "kyber_generation",
     "also",
 ];
 
@@ -167,6 +168,7 @@ const GUARDS: &[&str] = &[
     "esp",
     "ah",
     "profile",
+    "kyber_generation",
     "eap_identity",
 ];
 

@@ -4,7 +4,7 @@ use crate::authentication::Method;
 use crate::connection::SelectorSpec;
 use crate::identity::Identity;
 use crate::kernel::Mark;
-use crate::words::{dscp, profile};
+use crate::words::{dscp, kyber_generation, profile};
 use crate::{octets, selector, time};
 
 /// Checks a value.
@@ -43,6 +43,7 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
         "xauth" => one_of(&["client", "server"]),
         "dpdaction" | "closeaction" => one_of(&["none", "clear", "hold", "restart"]),
         "fragmentation" => one_of(&["yes", "accept", "force", "no"]),
+        "kyber_generation" if kyber_generation(value).is_none() => one_of(&["round3", "round2"]),
         "profile" if profile(value).is_none() => one_of(&["draft", "rfc"]),
         "rekey" | "reauth" | "mobike" | "forceencaps" | "compress" | "installpolicy" | "sha256_96"
         | "aggressive" | "mediation" | "leftfirewall" | "rightfirewall" | "lefthostaccess"

@@ -136,6 +136,7 @@ const CONNECTION: &[Key] = &[
     ("dpd_delay", Kind::Time),
     ("dpd_timeout", Kind::Time),
     ("profile", Kind::Text),
+    ("kyber_generation", Kind::Text),
     ("fragmentation", Kind::Text),
     ("childless", Kind::Text),
     ("send_certreq", Kind::Flag),

@@ -50,13 +50,14 @@ impl Daemon {
         let converted = conn::to_peer_config(name, &settings, source, uniqueids, &is_local, allow_swap);
         let places = request.get_section("places");
         let place = |key: &str| places.get_str(key).unwrap_or(source);
-        let converted = converted.map_err(|error| {
+        let mut converted = converted.map_err(|error| {
             let place = error.key.as_deref().and_then(|key| places.get_str(key));
             let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
             let text = format!("connection '{name}' of {source} refused: {error}{place}");
             self.logger.log(Group::Cfg, 1, text.clone());
             text
         })?;
+        self.mean_same_kyber(&mut converted.peer, settings.contains_key("kyber_generation"));
         for (level, message) in converted.messages {
             self.logger.log(Group::Cfg, level, message);
         }

@@ -26,6 +26,7 @@ use config::connection::{ChildConfig, PeerConfig};
 use config::secret::SecretStore;
 use crypto::proposal::Proposal;
 use crypto::registry::Registry;
+use iana::Profile;
 use plugin_api::kernel::KernelEvent;
 use plugin_api::log::Group;
 
@@ -114,6 +115,11 @@ impl Endpoint {
             timers: BTreeSet::new(),
             census: Census::default(),
         }
+    }
+
+    /// The profile of connections with the KEMs of 6.0dr3 that do not say which Kyber they mean.
+    pub fn draft_profile(&self) -> Profile {
+        self.shared.settings.draft
     }
 
     /// Replaces the settings; IKE_SAs see them with their next message.

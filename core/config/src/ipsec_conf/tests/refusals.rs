@@ -161,6 +161,18 @@ fn a_connection_may_be_pinned_to_a_profile() {
 }
 
 #[test]
+fn a_connection_may_say_which_kyber_it_means() {
+    let round2 = Some(iana::Profile::DraftRound2);
+    assert_eq!(one("kyber_generation=round2").peer.profile, round2);
+    assert_eq!(one("profile=draft kyber_generation=round2").peer.profile, round2);
+    assert_eq!(
+        one("kyber_generation=round3").peer.profile,
+        Some(iana::Profile::Draft)
+    );
+    assert!(!said("kyber_generation=round1").1);
+}
+
+#[test]
 fn numbers_that_are_too_large_are_mistakes() {
     for setting in [
         "reqid=4294967296",

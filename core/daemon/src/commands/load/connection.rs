@@ -11,7 +11,7 @@ use config::connection::{
 use config::demand::{self, Demand};
 use config::kernel::Number;
 use config::selector;
-use config::words::{dscp, profile};
+use config::words::{dscp, kyber_generation, pinned, profile};
 use control::vici::{Element, parse_int};
 
 use super::Notes;
@@ -92,6 +92,7 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     let mut peer = defaults(name);
     let mut times = Times::default();
     let (mut local, mut remote) = (Vec::new(), Vec::new());
+    let mut kyber = None;
     for given in elements.iter().map(Given) {
         match given.key() {
             "version" => {
@@ -121,6 +122,7 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
             "keyingtries" => peer.keying_tries = Some(given.number_or_all_ones()?).filter(|tries| *tries > 0),
             "unique" => peer.unique = given.word(unique)?,
             "profile" => peer.profile = Some(given.word(profile)?),
+            "kyber_generation" => kyber = Some(given.word(kyber_generation)?),
             "reauth_time" => times.reauth = Some(given.time()?),
             "rekey_time" => times.rekey = Some(given.time()?),
             "over_time" => times.over = Some(given.time()?),
@@ -168,6 +170,7 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     if let Some((key, demand)) = demand::unmet(&peer, &notes.demands) {
         return Err(format!("{}: {key}, config discarded", demand.reason()));
     }
+    peer.profile = pinned(peer.profile, kyber).map_err(|why| format!("{why}, config discarded"))?;
     peer.lifetime = times.lifetime();
     peer.local_auth = in_order(local, AuthClass::Pubkey);
     peer.remote_auth = in_order(remote, AuthClass::Any);

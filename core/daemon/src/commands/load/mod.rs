@@ -14,6 +14,7 @@ use config::connection::{PeerConfig, VICI};
 use config::demand::Demand;
 use control::vici::{Element, Message};
 use credentials::Item;
+use iana::Profile;
 use ike::{How, Loaded, PutOutcome, Start};
 use plugin_api::log::Group;
 
@@ -58,13 +59,22 @@ impl Daemon {
         Ok(success())
     }
 
+    /// A connection that is pinned to the drafts and says nothing of Kyber means the one that all others mean.
+    pub(super) fn mean_same_kyber(&self, peer: &mut PeerConfig, says_kyber: bool) {
+        if peer.profile == Some(Profile::Draft) && !says_kyber {
+            peer.profile = Some(self.endpoint.draft_profile());
+        }
+    }
+
     fn load_connection(&mut self, name: &str, elements: &[Element]) -> Result<(), String> {
         let mut notes = Notes::default();
         let peer = connection::connection(name, elements, &mut notes);
         for line in notes.lines {
             self.logger.log(Group::Cfg, 1, line);
         }
-        let peer = peer?;
+        let mut peer = peer?;
+        let says_kyber = elements.iter().any(|element| values::Given(element).key() == "kyber_generation");
+        self.mean_same_kyber(&mut peer, says_kyber);
         self.check_proposals(&peer)?;
         for item in notes.credentials {
             self.add(item)?;
