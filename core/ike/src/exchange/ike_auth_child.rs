@@ -90,7 +90,7 @@ impl IkeSa {
                 "received {} notify, no CHILD_SA built",
                 notify.kind
             );
-            return self.give_up_child(shared, &child, then);
+            return self.first_child_failed(shared, &child, then);
         }
         let config = Arc::clone(&child.config);
         let agreed = self.agree(shared, (&config, &proposals), (&local_ts, &remote_ts), inbound);
@@ -106,7 +106,7 @@ impl IkeSa {
                     "CHILD_SA {} refused: {error}",
                     child.label()
                 );
-                return self.give_up_child(shared, &child, then);
+                return self.first_child_failed(shared, &child, then);
             }
         };
         self.settle_mode(
@@ -191,7 +191,7 @@ impl IkeSa {
     }
 
     /// The initiator's CHILD_SA failed; its IKE_SA stays (RFC 7296, 1.3.1).
-    fn give_up_child(&mut self, shared: &mut Shared, child: &ChildSa, then: AfterAuth) {
+    fn first_child_failed(&mut self, shared: &mut Shared, child: &ChildSa, then: AfterAuth) {
         shared.out.kernel(child.remove());
         child.release(shared);
         if shared.settings.close_ike_on_child_failure {
