@@ -145,7 +145,9 @@ impl Proposal {
             }
             match parse::proposal(text, protocol, registry) {
                 // A responder compares with all that is configured, so that it can tell what is missing here.
-                Ok(proposal) if matches!(purpose, Purpose::Accept | Purpose::List) => proposals.push(proposal),
+                Ok(proposal) if matches!(purpose, Purpose::Accept | Purpose::List) => {
+                    proposals.push(proposal)
+                }
                 Ok(proposal) => proposals.extend(proposal.as_far_as_implemented(registry)),
                 Err(error) => {
                     messages.push(error.to_string());
@@ -272,7 +274,8 @@ fn names_costly(transform: Transform) -> bool {
 
 /// Whether an encryption algorithm of the defaults is accepted only where it is configured.
 fn is_weak(transform: Transform) -> bool {
-    transform.kind == TransformType::ENCR && EncryptionAlgorithm(transform.id) == EncryptionAlgorithm::TRIPLE_DES_CBC
+    transform.kind == TransformType::ENCR
+        && EncryptionAlgorithm(transform.id) == EncryptionAlgorithm::TRIPLE_DES_CBC
 }
 
 /// Where log lines and the matching of types put a type: by number, but INTEG before PRF.
