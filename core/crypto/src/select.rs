@@ -408,7 +408,7 @@ pub(crate) fn inevitable_repetition(proposal: &Proposal, profile: Option<Profile
         return None;
     }
     let twice =
-        |(place, id): &(usize, &u16)| *id != &KeyExchangeMethod::NONE.0 && first[..*place].contains(id);
+        |(place, id): &(usize, &u16)| **id != KeyExchangeMethod::NONE.0 && first[..*place].contains(id);
     first.iter().enumerate().find(twice).map(|(_, id)| *id)
 }
 
