@@ -148,7 +148,7 @@ impl Proposal {
                 Ok(proposal) if matches!(purpose, Purpose::Accept | Purpose::List) => {
                     proposals.push(proposal)
                 }
-                Ok(proposal) => proposals.extend(proposal.as_far_as_implemented(registry)),
+                Ok(proposal) => proposals.extend(proposal.implemented_part(registry)),
                 Err(error) => {
                     messages.push(error.to_string());
                     messages.push(format!("skipped invalid proposal string: {text}"));
@@ -162,7 +162,7 @@ impl Proposal {
     }
 
     /// The same without what neither a plugin nor the back end for SAs implements; none if it takes something that is needed.
-    pub(crate) fn as_far_as_implemented(mut self, registry: &Registry) -> Option<Self> {
+    pub(crate) fn implemented_part(mut self, registry: &Registry) -> Option<Self> {
         let kinds: Vec<TransformType> = self.transforms.iter().map(|transform| transform.kind).collect();
         let protocol = self.protocol;
         self.transforms
