@@ -7,8 +7,8 @@ use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMe
 
 use crate::kernel::KERNEL_ALGORITHMS;
 use crate::{
-    Aead, Cipher, Control, Hasher, Host, Integrity, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange, Listener,
-    NonceGenerator, PluginError, Prf, Random, RandomQuality,
+    Aead, Cipher, Control, Hasher, Host, Integrity, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange,
+    Listener, NonceGenerator, PluginError, Prf, Random, RandomQuality,
 };
 
 /// The name of a feature, as others depend on it and as `ipsec listplugins` prints it: `KE:KYBER_L3`.

@@ -131,10 +131,7 @@ mod tests {
         let exchange = KemExchange::new(Careless);
         for (error, what) in [
             (exchange.initiate().err(), "public key of 1183 octets"),
-            (
-                exchange.respond(&[0; 1184]).err(),
-                "ciphertext of 1089 octets",
-            ),
+            (exchange.respond(&[0; 1184]).err(), "ciphertext of 1089 octets"),
         ] {
             let error = error.expect("refused");
             assert_eq!(error.kind, ErrorKind::System);

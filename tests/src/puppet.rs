@@ -134,8 +134,14 @@ impl Puppet {
     /// Proposals as moon's configuration would write them.
     pub fn proposals(&self, text: &str, protocol: Protocol, spi: &[u8]) -> Payload {
         let style = DefaultStyle::Draft;
-        let (proposals, problems) =
-            Proposal::expand_for(Purpose::Accept, &[text.to_owned()], false, protocol, &self.registry, style);
+        let (proposals, problems) = Proposal::expand_for(
+            Purpose::Accept,
+            &[text.to_owned()],
+            false,
+            protocol,
+            &self.registry,
+            style,
+        );
         assert!(problems.is_empty(), "{problems:?}");
         let wire = |proposal: Proposal| wire::payload::Proposal {
             number: proposal.number,

@@ -83,7 +83,7 @@ impl Proposal {
                 continue;
             }
             proposal.left_out(registry, &mut notes);
-            let Some(rest) = proposal.as_far_as_implemented(registry) else {
+            let Some(rest) = proposal.implemented_part(registry) else {
                 continue;
             };
             if let Some(method) = select::inevitable_repetition(&rest, profile) {

@@ -26,9 +26,8 @@ pub(crate) fn proposals(protocol: Protocol, registry: &Registry, style: DefaultS
     let needed = |transforms: &Vec<Transform>| {
         let has = |kind| transforms.iter().any(|transform| transform.kind == kind);
         let encrypts = has(TransformType::ENCR);
-        let aead = |transform: &Transform| {
-            transform.kind == TransformType::ENCR && Encr(transform.id).is_aead()
-        };
+        let aead =
+            |transform: &Transform| transform.kind == TransformType::ENCR && Encr(transform.id).is_aead();
         let authenticates = has(TransformType::INTEG) || transforms.iter().any(aead);
         (encrypts || protocol == Protocol::AH) && authenticates
     };

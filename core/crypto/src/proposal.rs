@@ -145,8 +145,10 @@ impl Proposal {
             }
             match parse::proposal(text, protocol, registry) {
                 // A responder compares with all that is configured, so that it can tell what is missing here.
-                Ok(proposal) if matches!(purpose, Purpose::Accept | Purpose::List) => proposals.push(proposal),
-                Ok(proposal) => proposals.extend(proposal.as_far_as_implemented(registry)),
+                Ok(proposal) if matches!(purpose, Purpose::Accept | Purpose::List) => {
+                    proposals.push(proposal)
+                }
+                Ok(proposal) => proposals.extend(proposal.implemented_part(registry)),
                 Err(error) => {
                     messages.push(error.to_string());
                     messages.push(format!("skipped invalid proposal string: {text}"));
@@ -160,7 +162,7 @@ impl Proposal {
     }
 
     /// The same without what neither a plugin nor the back end for SAs implements; none if it takes something that is needed.
-    pub(crate) fn as_far_as_implemented(mut self, registry: &Registry) -> Option<Self> {
+    pub(crate) fn implemented_part(mut self, registry: &Registry) -> Option<Self> {
         let kinds: Vec<TransformType> = self.transforms.iter().map(|transform| transform.kind).collect();
         let protocol = self.protocol;
         self.transforms
@@ -272,7 +274,8 @@ fn names_costly(transform: Transform) -> bool {
 
 /// Whether an encryption algorithm of the defaults is accepted only where it is configured.
 fn is_weak(transform: Transform) -> bool {
-    transform.kind == TransformType::ENCR && EncryptionAlgorithm(transform.id) == EncryptionAlgorithm::TRIPLE_DES_CBC
+    transform.kind == TransformType::ENCR
+        && EncryptionAlgorithm(transform.id) == EncryptionAlgorithm::TRIPLE_DES_CBC
 }
 
 /// Where log lines and the matching of types put a type: by number, but INTEG before PRF.

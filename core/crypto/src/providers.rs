@@ -35,7 +35,11 @@ fn find<T: PartialEq>(table: Table<T>, wanted: &T) -> Option<&'static str> {
 }
 
 fn ids<T>(table: Table<T>, id: fn(&T) -> u16) -> Vec<u16> {
-    table.iter().flat_map(|(_, algorithms)| *algorithms).map(id).collect()
+    table
+        .iter()
+        .flat_map(|(_, algorithms)| *algorithms)
+        .map(id)
+        .collect()
 }
 
 const ENCRYPTION: Table<Encr> = &[

@@ -173,7 +173,9 @@ impl Registry {
                 self.kernel_implements(protocol, transform)
             }
             TransformType::ESN => true,
-            TransformType::ENCR => key_len(EncryptionAlgorithm(id), key_bits).is_some() && self.has(transform),
+            TransformType::ENCR => {
+                key_len(EncryptionAlgorithm(id), key_bits).is_some() && self.has(transform)
+            }
             kind if kind.is_key_exchange() && id == KeyExchangeMethod::NONE.0 => true,
             _ => self.has(transform),
         }

@@ -407,7 +407,8 @@ pub(crate) fn inevitable_repetition(proposal: &Proposal, profile: Option<Profile
     if profile != Profile::Rfc {
         return None;
     }
-    let twice = |(place, id): &(usize, &u16)| *id != &KeyExchangeMethod::NONE.0 && first[..*place].contains(id);
+    let twice =
+        |(place, id): &(usize, &u16)| **id != KeyExchangeMethod::NONE.0 && first[..*place].contains(id);
     first.iter().enumerate().find(twice).map(|(_, id)| *id)
 }
 

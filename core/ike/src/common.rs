@@ -187,7 +187,13 @@ mod tests {
                 entries: vec![n.to_string()],
                 append_defaults: false,
             };
-            common.expand(Purpose::Accept, &list, Protocol::IKE, DefaultStyle::Rfc, &registry);
+            common.expand(
+                Purpose::Accept,
+                &list,
+                Protocol::IKE,
+                DefaultStyle::Rfc,
+                &registry,
+            );
         }
         assert_eq!(common.configured.borrow().len(), MAX_PROPOSALS);
     }

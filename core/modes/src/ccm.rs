@@ -58,7 +58,9 @@ impl<B: BlockCipher16, T: ArraySize + TagSize + Send + Sync + 'static> AeadKey f
         let made = self
             .aead
             .encrypt_inout_detached(&nonce, aad, InOutBuf::from(data))
-            .map_err(|_| PluginError::new(ErrorKind::InvalidArgument, "too many octets for one nonce of CCM"))?;
+            .map_err(|_| {
+                PluginError::new(ErrorKind::InvalidArgument, "too many octets for one nonce of CCM")
+            })?;
         tag.copy_from_slice(&made);
         Ok(())
     }

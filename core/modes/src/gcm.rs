@@ -59,7 +59,9 @@ impl<B: BlockCipher16, T: TagSize + Send + Sync + 'static> AeadKey for Key<B, T>
         let made = self
             .aead
             .encrypt_inout_detached(&nonce, aad, InOutBuf::from(data))
-            .map_err(|_| PluginError::new(ErrorKind::InvalidArgument, "too many octets for one nonce of GCM"))?;
+            .map_err(|_| {
+                PluginError::new(ErrorKind::InvalidArgument, "too many octets for one nonce of GCM")
+            })?;
         tag.copy_from_slice(&made);
         Ok(())
     }

@@ -84,8 +84,12 @@ impl<M: MacState> Integrity for MacIntegrity<M> {
 }
 
 pub(crate) fn keyed<M: MacState>(key: &[u8]) -> Result<M, PluginError> {
-    <M as KeyInit>::new_from_slice(key)
-        .map_err(|error| PluginError::new(ErrorKind::InvalidArgument, format!("key of {} octets: {error}", key.len())))
+    <M as KeyInit>::new_from_slice(key).map_err(|error| {
+        PluginError::new(
+            ErrorKind::InvalidArgument,
+            format!("key of {} octets: {error}", key.len()),
+        )
+    })
 }
 
 pub(crate) struct Keyed<M>(pub(crate) M);

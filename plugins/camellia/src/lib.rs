@@ -14,7 +14,10 @@ plugin_api::export_plugin! { name: "camellia", features: features }
 
 /// What the plugin offers: all modes with keys of 128, 192 and 256 bits, XCBC with keys of 128 bits.
 pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
-    let (cbc, ctr) = (EncryptionAlgorithm::CAMELLIA_CBC, EncryptionAlgorithm::CAMELLIA_CTR);
+    let (cbc, ctr) = (
+        EncryptionAlgorithm::CAMELLIA_CBC,
+        EncryptionAlgorithm::CAMELLIA_CTR,
+    );
     let (ccm_16, ccm_12, ccm_8) = (
         EncryptionAlgorithm::CAMELLIA_CCM_16,
         EncryptionAlgorithm::CAMELLIA_CCM_12,
@@ -36,7 +39,10 @@ pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
         Feature::aead(ccm_8, 16, Ccm::<Camellia128, U8>::new()),
         Feature::aead(ccm_8, 24, Ccm::<Camellia192, U8>::new()),
         Feature::aead(ccm_8, 32, Ccm::<Camellia256, U8>::new()),
-        Feature::prf(PseudoRandomFunction::CAMELLIA128_XCBC, XcbcPrf::<Camellia128>::new()),
+        Feature::prf(
+            PseudoRandomFunction::CAMELLIA128_XCBC,
+            XcbcPrf::<Camellia128>::new(),
+        ),
         Feature::integrity(IntegrityAlgorithm::CAMELLIA_XCBC_96, Xcbc::<Camellia128>::new()),
     ]
 }

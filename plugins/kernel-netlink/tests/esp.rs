@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use charon_kernel_netlink::connection::Connection;
 use charon_kernel_netlink::net::Netlink;
-use charon_kernel_netlink::xfrm::Xfrm;
+use charon_kernel_netlink::xfrm::{Tried, Xfrm};
 use iana::{EncryptionAlgorithm as Encryption, IntegrityAlgorithm as Integrity, Protocol, TrafficSelector};
 use netlink_packet_xfrm::constants::{AF_INET, XFRM_MODE_TUNNEL, XFRM_POLICY_IN};
 use netlink_packet_xfrm::monitor::MigrateMessage;
@@ -22,7 +22,7 @@ use plugin_api::kernel::{
     CopyDscp, Direction, HwOffload, KernelEvent, KernelMigration, PolicyAction, PolicyParameters,
     PolicyPriority, SaId, SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap,
 };
-use plugin_api::{ErrorKind, KernelIpsec, Secret};
+use plugin_api::{ErrorKind, KernelAlgorithms, KernelIpsec, Secret};
 use world::{Daemon, Told, address, ip};
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -283,6 +283,30 @@ fn every_algorithm_carries_packets_both_ways() {
         ping(2);
         world.take_down();
     }
+}
+
+#[test]
+fn what_the_kernel_has_is_found_by_asking_it_and_leaves_nothing() {
+    let Some(_world) = World::new("tried") else { return };
+    let (daemon, _told) = Daemon::new(&[]);
+    let tried = Tried::new(daemon);
+    for _ in 0..2 {
+        for (encryption, key_len) in [
+            (Encryption::AES_GCM_16, 32),
+            (Encryption::AES_CCM_16, 16),
+            (Encryption::AES_CBC, 24),
+            (Encryption::NULL, 0),
+        ] {
+            assert!(tried.encrypts(encryption, key_len), "{encryption}");
+        }
+        assert!(tried.authenticates(Protocol::ESP, Integrity::HMAC_SHA2_256_128));
+        assert!(
+            !tried.encrypts(Encryption::CAMELLIA_CCM_16, 16),
+            "Linux has no name for it"
+        );
+        assert!(!tried.authenticates(Protocol::ESP, Integrity::CAMELLIA_XCBC_96));
+    }
+    assert_eq!(ip("xfrm state"), "");
 }
 
 #[test]

@@ -15,7 +15,8 @@ plugin_api::export_plugin! { name: "md5", features: features }
 
 /// What the plugin offers: the hash function, the pseudo-random function and the integrity algorithms.
 pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
-    let integrity = |algorithm, tag_len| Feature::integrity(algorithm, HmacIntegrity::<Md5>::new(16, tag_len));
+    let integrity =
+        |algorithm, tag_len| Feature::integrity(algorithm, HmacIntegrity::<Md5>::new(16, tag_len));
     vec![
         Feature::hasher(HashAlgorithm::MD5, Md5Hasher),
         Feature::prf(PseudoRandomFunction::HMAC_MD5, HmacPrf::<Md5>::new()),

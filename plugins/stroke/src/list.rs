@@ -33,16 +33,16 @@ pub fn algorithms(answer: &Message) -> String {
 }
 
 const HEADINGS: [(&str, &str); 10] = [
-        ("encryption", "  encryption:"),
-        ("integrity", "  integrity: "),
-        ("aead", "  aead:      "),
-        ("hasher", "  hasher:    "),
-        ("prf", "  prf:       "),
-        ("xof", "  xof:       "),
-        ("drbg", "  drbg:      "),
-        ("ke", "  dh-group:  "),
-        ("rng", "  random-gen:"),
-        ("nonce-gen", "  nonce-gen: "),
+    ("encryption", "  encryption:"),
+    ("integrity", "  integrity: "),
+    ("aead", "  aead:      "),
+    ("hasher", "  hasher:    "),
+    ("prf", "  prf:       "),
+    ("xof", "  xof:       "),
+    ("drbg", "  drbg:      "),
+    ("ke", "  dh-group:  "),
+    ("rng", "  random-gen:"),
+    ("nonce-gen", "  nonce-gen: "),
 ];
 
 /// A line of algorithms with their plugins, wrapped.

@@ -76,6 +76,12 @@ fn the_algorithms_are_listed_with_their_plugins() {
         "PRF_HMAC_SHA2_512[",
         "CURVE_25519[",
         "KYBER_L3[oqs]",
+        "AES_CCM_16[ccm]",
+        "List of keywords of ike= and esp=",
+        " aes256gcm16[aws-lc]",
+        " aes128ctr[ctr]",
+        " prfaesxcbc[xcbc]",
+        " kyber3[oqs]",
     ] {
         pair.expect(&list, algorithm);
     }

@@ -76,9 +76,7 @@ fn an_ike_auth_that_skips_an_announced_key_exchange_is_refused_and_ends_the_ike_
     let (suite, sk, init) = puppet.init(ike, true);
     let request = puppet.auth_request(&suite, &sk, &init, "aes256gcm16");
     let answer = puppet.ask(ExchangeType::IKE_AUTH, request);
-    let refused = |payload: &Payload| {
-        matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::INVALID_SYNTAX)
-    };
+    let refused = |payload: &Payload| matches!(payload, Payload::Notify(notify) if notify.kind == NotifyType::INVALID_SYNTAX);
     assert!(matches!(&answer[..], [payload] if refused(payload)), "{answer:?}");
     let log = &puppet.world.hosts[0].log;
     let line = "IKE_AUTH request refused: peer skips additional key exchange 1 (KYBER_L3)";
@@ -96,8 +94,15 @@ fn what_no_plugin_implements_is_not_offered() {
         ),
         ..carol("aes256gcm16")
     };
-    let mixed = world.hosts[1].endpoint.check_proposals(&config).expect_err("mixed");
-    assert!(mixed.text.contains("can't be contained in the same"), "{}", mixed.text);
+    let mixed = world.hosts[1]
+        .endpoint
+        .check_proposals(&config)
+        .expect_err("mixed");
+    assert!(
+        mixed.text.contains("can't be contained in the same"),
+        "{}",
+        mixed.text
+    );
     let config = PeerConfig {
         proposals: list(
             "aes128gcm16-aes256gcm16-prfaesxcbc-prfsha512-ecp521-x25519-ke1_hqc3-ke1_kyber3,\
@@ -163,7 +168,10 @@ fn a_connection_all_of_whose_proposals_need_a_plugin_is_refused_with_its_name() 
 #[test]
 fn a_choice_that_no_plugin_implements_is_named_by_who_offered_it() {
     let able = with(with_xcbc);
-    let world = pair((&able, "aes256gcm16-prfaesxcbc-x25519!"), (&registry(), "default!"));
+    let world = pair(
+        (&able, "aes256gcm16-prfaesxcbc-x25519!"),
+        (&registry(), "default!"),
+    );
     fails(
         world,
         &[(
@@ -234,7 +242,11 @@ fn a_method_is_there_twice_in_the_drafts_and_refused_by_the_rfc() {
         "aes256gcm16-sha512-x25519-ke1_mlkem768-ke2_mlkem768-ke2_mlkem512!",
     ] {
         assert!(check(ike, None).is_err(), "{ike}");
-        assert_eq!(check(ike, Some(iana::Profile::Draft)).map(|_| ()), Ok(()), "{ike}");
+        assert_eq!(
+            check(ike, Some(iana::Profile::Draft)).map(|_| ()),
+            Ok(()),
+            "{ike}"
+        );
     }
     assert_eq!(
         check("aes256gcm16-sha512-x25519-ecp256-ke1_x25519!", None),
@@ -344,7 +356,11 @@ fn what_the_back_end_cannot_do_is_neither_offered_nor_chosen() {
 fn a_responder_says_what_its_back_end_lacks() {
     let frugal = with(|registry| registry.set_kernel(Arc::new(GcmAlone)));
     let mut world = pair((&frugal, "default!"), (&registry(), "default!"));
-    for (host, config) in world.hosts.iter_mut().zip([moon("aes256-sha256!"), carol("aes256-sha256!")]) {
+    for (host, config) in world
+        .hosts
+        .iter_mut()
+        .zip([moon("aes256-sha256!"), carol("aes256-sha256!")])
+    {
         host.endpoint.add_connection(PeerConfig {
             proposals: list("aes256gcm16-sha512-x25519!"),
             ..config

@@ -82,7 +82,11 @@ fn every_suite_establishes_fragments_and_is_replaced() {
         assert!(world.logged(1, "splitting IKE message"), "{suite}");
         world.rekey_ike(1);
         world.run_for(Duration::from_secs(5));
-        assert!(world.logged(1, "rekeyed between"), "{suite}: {:#?}", world.hosts[1].log);
+        assert!(
+            world.logged(1, "rekeyed between"),
+            "{suite}: {:#?}",
+            world.hosts[1].log
+        );
         let child = world.live_child(1).expect("a CHILD_SA").unique_id;
         let command = world.rekey_child(1, child);
         world.run_for(Duration::from_secs(5));

@@ -11,7 +11,9 @@ pub fn cipher(algorithm: EncryptionAlgorithm, key_len: u16, cipher: &dyn Cipher)
         EncryptionAlgorithm::AES_CBC => (include_str!("../aes_cbc.txt"), 16, 16),
         EncryptionAlgorithm::CAMELLIA_CBC => (include_str!("../camellia_cbc.txt"), 16, 16),
         EncryptionAlgorithm::TRIPLE_DES_CBC => (include_str!("../des_cbc.txt"), 8, 8),
-        EncryptionAlgorithm::AES_CTR | EncryptionAlgorithm::CAMELLIA_CTR => (include_str!("../ctr.txt"), 8, 1),
+        EncryptionAlgorithm::AES_CTR | EncryptionAlgorithm::CAMELLIA_CTR => {
+            (include_str!("../ctr.txt"), 8, 1)
+        }
         _ => panic!("no vectors for {algorithm}"),
     };
     let key_len = usize::from(key_len) + algorithm.salt_len();
@@ -27,7 +29,10 @@ pub fn cipher(algorithm: EncryptionAlgorithm, key_len: u16, cipher: &dyn Cipher)
     let mut count = 0;
     for record in records(file) {
         // A file of several algorithms names them.
-        if record.text("Algorithm").is_some_and(|name| algorithm.to_string() != name) {
+        if record
+            .text("Algorithm")
+            .is_some_and(|name| algorithm.to_string() != name)
+        {
             continue;
         }
         let (key, iv) = (record.required("Key"), record.required("IV"));

@@ -40,7 +40,13 @@ fn bad_values(method: Ke, good: &[u8]) -> Vec<Vec<u8>> {
             assert!(points.len() >= 5, "all of them and their aliases");
             points
         }
-        Ke::ECP_192 | Ke::ECP_224 | Ke::ECP_256 | Ke::ECP_384 | Ke::ECP_521 | Ke::ECP_256_BP | Ke::ECP_384_BP => {
+        Ke::ECP_192
+        | Ke::ECP_224
+        | Ke::ECP_256
+        | Ke::ECP_384
+        | Ke::ECP_521
+        | Ke::ECP_256_BP
+        | Ke::ECP_384_BP => {
             let mut off_curve = good.to_vec();
             off_curve[good.len() - 1] ^= 1;
             let mut swapped = good.to_vec();

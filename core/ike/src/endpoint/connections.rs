@@ -51,9 +51,11 @@ impl Endpoint {
     pub fn check_proposals(&self, peer: &PeerConfig) -> Result<Vec<String>, BadProposals> {
         let registry = &self.shared.registry;
         let check = |list: &ProposalList, protocol| {
-            Proposal::check_for(peer.profile, &list.entries, protocol, registry).map_err(|error| BadProposals {
-                of_child: protocol == Protocol::ESP,
-                text: proposals::explained(&error, registry, &peer.source),
+            Proposal::check_for(peer.profile, &list.entries, protocol, registry).map_err(|error| {
+                BadProposals {
+                    of_child: protocol == Protocol::ESP,
+                    text: proposals::explained(&error, registry, &peer.source),
+                }
             })
         };
         let mut notes = check(&peer.proposals, Protocol::IKE)?;

@@ -273,10 +273,7 @@ impl IkeSa {
                 self.alert(shared, Alert::TsMismatch);
                 NotifyType::TS_UNACCEPTABLE
             }
-            Refusal::Proposals {
-                configured,
-                reasons,
-            } => {
+            Refusal::Proposals { configured, reasons } => {
                 if reasons.private_skipped {
                     log!(
                         shared,

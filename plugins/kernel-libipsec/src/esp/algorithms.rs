@@ -66,9 +66,7 @@ impl Encryption {
             Encr::AES_CTR => by_key_len!(Cipher, key_len, Ctr<Aes128, Aes192, Aes256>),
             Encr::CAMELLIA_CBC => by_key_len!(Cipher, key_len, Cbc<Camellia128, Camellia192, Camellia256>),
             Encr::CAMELLIA_CTR => by_key_len!(Cipher, key_len, Ctr<Camellia128, Camellia192, Camellia256>),
-            Encr::TRIPLE_DES_CBC => {
-                (key_len == 24).then(|| Self::Cipher(Box::new(Cbc::<TdesEde3>::new())))
-            }
+            Encr::TRIPLE_DES_CBC => (key_len == 24).then(|| Self::Cipher(Box::new(Cbc::<TdesEde3>::new()))),
             Encr::NULL => (key_len == 0).then_some(Self::Null),
             _ => {
                 return Err(PluginError::new(

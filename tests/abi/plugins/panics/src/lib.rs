@@ -7,8 +7,8 @@ use std::sync::Arc;
 use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, Protocol, PseudoRandomFunction};
 use plugin_api::{
     Aead, AeadKey, Cipher, CipherKey, Control, Feature, FeatureName, Hasher, Host, Implementation, Integrity,
-    IntegrityKey, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange, Listener, NonceGenerator, PendingKeyExchange,
-    PluginError, Prf, PrfKey, Random, RandomQuality, Running, Secret,
+    IntegrityKey, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange, Listener, NonceGenerator,
+    PendingKeyExchange, PluginError, Prf, PrfKey, Random, RandomQuality, Running, Secret,
 };
 
 plugin_api::export_plugin! { name: "panics", features: features }
