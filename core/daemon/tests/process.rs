@@ -26,6 +26,14 @@ struct Charon {
     ready: PipeReader,
 }
 
+impl Drop for Charon {
+    /// A test that fails leaves no daemon behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl World {
     /// A folder, and a network namespace for this thread and what it starts; nothing without the rights to make one.
     fn new() -> Option<Self> {
@@ -105,7 +113,7 @@ impl Charon {
 
     fn wait(mut self) -> (ExitStatus, String) {
         let mut errors = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
+        if let Some(stderr) = &mut self.child.stderr {
             let _ = stderr.read_to_string(&mut errors);
         }
         (self.child.wait().expect("an exit status"), errors)

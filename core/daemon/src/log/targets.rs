@@ -138,7 +138,8 @@ fn open_journal(settings: &Settings, program: Program, problems: &mut Vec<String
     match Journal::connect(Path::new(path), program.name()) {
         Ok(journal) => Journaling::To(Box::new(Sink::journal(journal, levels))),
         Err(error) => {
-            if named {
+            // Files that come with strongSwan have an empty section, also where there is no journal.
+            if program == Program::Charon || !settings.keys(&section.path).is_empty() {
                 problems.push(format!(
                     "charon.journal: cannot connect to '{path}' for the log: {error}"
                 ));

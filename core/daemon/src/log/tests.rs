@@ -349,4 +349,6 @@ fn a_silent_journal_is_not_connected_to_and_nothing_takes_its_place() {
         Program::Charon,
     );
     assert!(problems[0].starts_with("charon.journal: cannot connect to '/nowhere/journal'"));
+    let (sinks, problems) = open("charon { journal { } }", Program::Systemd);
+    assert!(sinks > 0 && problems.is_empty(), "a service without a journal");
 }

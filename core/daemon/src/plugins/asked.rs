@@ -97,10 +97,9 @@ impl<'a> Loader<'a> {
                 Ok(())
             }
             Err(refusal) => {
-                let near = match names::work(name) {
-                    None => names::nearest(name),
-                    Some(_) => None,
-                };
+                // What has a file is named as it was meant.
+                let unknown = names::work(name).is_none() && !self.is_installed(name);
+                let near = unknown.then(|| names::nearest(name)).flatten();
                 let hint = near.map_or(String::new(), |near| format!(", did you mean '{near}'?"));
                 self.refused(name, &refusal, &hint);
                 if wanted.critical {

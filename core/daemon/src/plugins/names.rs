@@ -224,9 +224,12 @@ pub(super) fn work(name: &str) -> Option<Work> {
     Some(TABLE[found].1)
 }
 
-/// The known name that an unknown one is nearest to.
+/// The known name that an unknown one is nearest to. Of short names two letters are too much of a difference, unless they begin
+/// alike.
 pub(super) fn nearest(name: &str) -> Option<String> {
-    spelling::nearest(name, TABLE.iter().map(|(known, _)| (*known).to_owned()))
+    let near = spelling::nearest(name, TABLE.iter().map(|(known, _)| (*known).to_owned()))?;
+    let alike = name.len() > 4 || name.chars().next() == near.chars().next();
+    alike.then_some(near)
 }
 
 #[cfg(test)]
@@ -258,6 +261,13 @@ mod tests {
                 assert!(work(&name).is_some(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn short_names_have_suggestions_that_begin_alike() {
+        assert_eq!(nearest("hmca").as_deref(), Some("hmac"));
+        assert_eq!(nearest("opnssl").as_deref(), Some("openssl"));
+        assert_eq!(nearest("bad"), None);
     }
 
     #[test]
