@@ -129,7 +129,7 @@ impl Endpoint {
         let keys: Vec<SaKey> = entries.map(|(key, _)| *key).collect();
         let mut given_up = Vec::new();
         for key in keys {
-            self.with_sa(key, |sa, shared| sa.give_up_child(shared, child, &mut given_up));
+            self.with_sa(key, |sa, shared| sa.give_up_named(shared, child, &mut given_up));
         }
         let count = given_up.len();
         self.fail(given_up);

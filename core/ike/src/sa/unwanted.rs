@@ -119,7 +119,7 @@ impl IkeSa {
     }
 
     /// A CHILD_SA is not wanted any more that is not yet made. What else the IKE_SA is established for is wanted of another.
-    pub(crate) fn give_up_child(&mut self, shared: &mut Shared, child: &str, given_up: &mut Vec<Wanted>) {
+    pub(crate) fn give_up_named(&mut self, shared: &mut Shared, child: &str, given_up: &mut Vec<Wanted>) {
         use IkeSaState as S;
         let connects = matches!(self.state, S::Created | S::Connecting);
         let what = self.initiate.as_deref().filter(|_| connects).cloned();
