@@ -102,7 +102,11 @@ impl IkeSa {
             other => Some(other),
         };
         let tasks = std::mem::take(&mut *self.tasks).into_iter();
-        self.tasks = Rare::from(tasks.filter_map(&mut give_up).collect::<std::collections::VecDeque<_>>());
+        self.tasks = Rare::from(
+            tasks
+                .filter_map(&mut give_up)
+                .collect::<std::collections::VecDeque<_>>(),
+        );
         let later = std::mem::take(&mut *self.later).into_iter();
         let later = later.filter_map(|(when, task)| Some((when, give_up(task)?)));
         self.later = Rare::from(later.collect::<Vec<_>>());
