@@ -77,7 +77,12 @@ fn the_daemon_lives_from_start_to_stop() {
     assert_eq!(next(), "Status { name: None, all: false }");
     // As strongSwan's, which asks whether it could signal the starter.
     tree.open_to_all();
-    let nobody = tree.command("usr/sbin/ipsec", &["status"]).uid(65534).gid(65534).output().unwrap();
+    let nobody = tree
+        .command("usr/sbin/ipsec", &["status"])
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
     assert_eq!(code(&nobody), 1, "{}", stderr(&nobody));
     assert!(stderr(&nobody).contains("failed to connect to stroke socket"));
 
@@ -177,7 +182,10 @@ fn a_file_that_cannot_be_used_keeps_the_old_connections() {
     let output = tree.ipsec(&["reload"]);
     assert_eq!(code(&output), 0);
     let text = stderr(&output);
-    assert!(text.contains("rekey=maybe") && text.contains("ignored conn 'a'"), "{text}");
+    assert!(
+        text.contains("rekey=maybe") && text.contains("ignored conn 'a'"),
+        "{text}"
+    );
     let mut seen = Vec::new();
     while seen.last().is_none_or(|last| last != "add b") {
         seen.push(next());
@@ -218,7 +226,10 @@ fn a_stop_is_heard_while_connections_are_handed_over() {
     let mut said = String::new();
     starter.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.contains("charon stopped after"), "{said}");
-    assert!(!said.contains("it lacks connections now"), "it did not wait for charon: {said}");
+    assert!(
+        !said.contains("it lacks connections now"),
+        "it did not wait for charon: {said}"
+    );
     *GATE.0.lock().unwrap() = true;
     GATE.1.notify_all();
 }

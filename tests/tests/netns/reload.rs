@@ -48,10 +48,7 @@ fn a_mistake_in_the_file_is_said_on_the_console_and_in_the_log_and_loses_nothing
             good.replace("conn Tunnel1\n", "conn Tunnel1\n    rekey=maybe\n"),
             ["rekey=maybe", "ignored conn 'Tunnel1'"],
         ),
-        (
-            format!("{good}\nnonsense\n"),
-            ["ipsec.conf:", "keeping old one"],
-        ),
+        (format!("{good}\nnonsense\n"), ["ipsec.conf:", "keeping old one"]),
     ] {
         let skip = pair.carol.read("charon.log").len();
         pair.carol.write("ipsec.conf", &typo).unwrap();

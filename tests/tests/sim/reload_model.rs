@@ -156,9 +156,20 @@ impl Model {
         let names: Vec<_> = peer
             .children
             .iter()
-            .map(|child| format!("{} {} {}", child.name, child.start_action, child.lifetime.time.life.as_secs()))
+            .map(|child| {
+                format!(
+                    "{} {} {}",
+                    child.name,
+                    child.start_action,
+                    child.lifetime.time.life.as_secs()
+                )
+            })
             .collect();
-        self.note(&format!("load {} s, {}", peer.dpd_delay.as_secs(), names.join(", ")));
+        self.note(&format!(
+            "load {} s, {}",
+            peer.dpd_delay.as_secs(),
+            names.join(", ")
+        ));
         let same = self
             .loaded
             .as_ref()
@@ -283,7 +294,10 @@ impl Model {
             match wanted {
                 Wanted::Yes => {
                     let right = own.iter().filter(|(config, _)| right(config)).count();
-                    assert_eq!(right, 1, "{name} is wanted, as it is configured now, and {right} are there");
+                    assert_eq!(
+                        right, 1,
+                        "{name} is wanted, as it is configured now, and {right} are there"
+                    );
                 }
                 Wanted::No => assert!(own.is_empty(), "{name} is not wanted: {own:?}"),
                 Wanted::Leftover => assert!(own.len() <= 2, "{name}: {own:?}"),
@@ -292,7 +306,10 @@ impl Model {
         for sa in self.world.sas(CAROLS) {
             assert_eq!(sa.state, IkeSaState::Established, "{sa:?}");
             let config = sa.config.as_ref().expect("a connection");
-            let is_current = self.loaded.as_ref().is_some_and(|peer| peer.dpd_delay == config.dpd_delay);
+            let is_current = self
+                .loaded
+                .as_ref()
+                .is_some_and(|peer| peer.dpd_delay == config.dpd_delay);
             assert!(
                 is_current || !sa.children.is_empty() || self.closed_child,
                 "an IKE_SA of a connection that is no more has no use"
@@ -375,5 +392,8 @@ fn what_stands_is_what_the_configuration_says() {
             true
         })
         .collect();
-    assert!(failed.is_empty(), "failed with seeds {failed:?}; SEED=n runs one alone");
+    assert!(
+        failed.is_empty(),
+        "failed with seeds {failed:?}; SEED=n runs one alone"
+    );
 }

@@ -13,8 +13,13 @@ pub(super) fn file(paths: &Paths, settings: &Settings) -> PathBuf {
     let starter = Process::of_pid_file(&paths.starter_pid_file(), "starter");
     let asked = starter.and_then(|starter| {
         let line = std::fs::read(format!("/proc/{}/cmdline", starter.pid())).ok()?;
-        let words: Vec<_> = line.split(|octet| *octet == 0).map(String::from_utf8_lossy).collect();
-        let at = words.iter().position(|word| word == "--conf" || word.starts_with("--conf="))?;
+        let words: Vec<_> = line
+            .split(|octet| *octet == 0)
+            .map(String::from_utf8_lossy)
+            .collect();
+        let at = words
+            .iter()
+            .position(|word| word == "--conf" || word.starts_with("--conf="))?;
         match words[at].split_once('=') {
             Some((_, file)) => Some(PathBuf::from(file)),
             None => words.get(at + 1).map(|file| PathBuf::from(&**file)),
@@ -39,18 +44,25 @@ pub(super) fn problems(file: &Path) -> Vec<String> {
         }
     };
     let uniqueids = conf.setup.uniqueids.as_deref().unwrap_or("yes");
-    let refused = conf.conns.iter().filter(|conn| conn.auto != Auto::Ignore).filter_map(|conn| {
-        let converted = to_peer_config(
-            &conn.name,
-            &conn.settings,
-            &conn.source,
-            uniqueids,
-            &|_| false,
-            true,
-        );
-        let error = converted.err()?;
-        Some(format!("connection '{}' of {} refused: {error}", conn.name, conn.source))
-    });
+    let refused = conf
+        .conns
+        .iter()
+        .filter(|conn| conn.auto != Auto::Ignore)
+        .filter_map(|conn| {
+            let converted = to_peer_config(
+                &conn.name,
+                &conn.settings,
+                &conn.source,
+                uniqueids,
+                &|_| false,
+                true,
+            );
+            let error = converted.err()?;
+            Some(format!(
+                "connection '{}' of {} refused: {error}",
+                conn.name, conn.source
+            ))
+        });
     let refused: Vec<_> = refused.collect();
     conf.messages.into_iter().chain(refused).collect()
 }

@@ -24,7 +24,9 @@ fn signal(paths: &Paths, settings: &Settings, doing: &str, send: fn(&Process)) -
             eprintln!("{doing} {NAME} IPsec configuration...");
             send(&starter);
             let file = check::file(paths, settings);
-            check::problems(&file).iter().for_each(|problem| eprintln!("{problem}"));
+            check::problems(&file)
+                .iter()
+                .for_each(|problem| eprintln!("{problem}"));
             OK
         }
         None => {

@@ -83,7 +83,10 @@ impl HandOver {
         }
         let known = |conn: &Conn| self.known.get(&conn.connection.name);
         let changed = |conn: &&Conn| all || known(conn).is_none_or(|known| !known.conn.is_same(conn));
-        let add = conns.iter().filter(changed).map(|conn| Step::Add(Box::new(conn.clone())));
+        let add = conns
+            .iter()
+            .filter(changed)
+            .map(|conn| Step::Add(Box::new(conn.clone())));
         let unroute = conns.iter().filter(|conn| {
             let before = known(conn).map(|known| known.conn.auto);
             before == Some(Auto::Route) && conn.auto != Auto::Route

@@ -152,13 +152,12 @@ impl Starter<'_> {
             self.ask_next();
             let charon = self.charon.as_ref().map(|charon| charon.process().as_fd());
             let asking = self.asking.as_ref().map(|asking| asking.stream.as_fd());
-            let fds: Vec<_> = charon
-                .into_iter()
-                .chain(asking)
-                .chain(signals.fds())
-                .collect();
+            let fds: Vec<_> = charon.into_iter().chain(asking).chain(signals.fds()).collect();
             let deadline = self.asking.as_ref().map(|asking| asking.deadline);
-            let next = [self.restart_at, self.update_at, deadline].into_iter().flatten().min();
+            let next = [self.restart_at, self.update_at, deadline]
+                .into_iter()
+                .flatten()
+                .min();
             let time = next.map(|next| next.saturating_duration_since(Instant::now()));
             let ready = match process::readable(&fds, time) {
                 Ok(ready) => ready,

@@ -396,13 +396,13 @@ impl Daemon {
         wanted: impl Fn(&ChildConfig) -> bool,
     ) -> Result<VecDeque<Target>, String> {
         let Some(peer) = self.endpoint.connections().iter().find(|peer| peer.name == name) else {
-            let (peer, child) = self
-                .endpoint
-                .find_child(name)
-                .ok_or_else(|| match self.operations.refused.get(name) {
-                    Some(why) => format!("no config named '{name}': {why}"),
-                    None => format!("no config named '{name}'"),
-                })?;
+            let (peer, child) =
+                self.endpoint
+                    .find_child(name)
+                    .ok_or_else(|| match self.operations.refused.get(name) {
+                        Some(why) => format!("no config named '{name}': {why}"),
+                        None => format!("no config named '{name}'"),
+                    })?;
             let child = Some(child);
             return Ok(VecDeque::from([Target { peer, child }]));
         };

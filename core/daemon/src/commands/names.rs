@@ -67,7 +67,12 @@ impl Daemon {
     /// Peers have come that only names keep from being let in: those are looked up now.
     pub(crate) fn look_up_wanted_names(&mut self, now: Instant) {
         for name in self.endpoint.take_wanted_names() {
-            if let Some(due) = self.names.known.get_mut(&name).and_then(|known| known.due.as_mut()) {
+            if let Some(due) = self
+                .names
+                .known
+                .get_mut(&name)
+                .and_then(|known| known.due.as_mut())
+            {
                 *due = now;
             }
         }

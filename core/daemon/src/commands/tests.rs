@@ -512,9 +512,10 @@ fn a_trap_needs_to_know_where_the_peer_is() {
 fn an_initiation_nobody_waits_for_looks_for_a_way_again() {
     let mut daemon = daemon(Arc::new(TestKernel::default()));
     // There is no kernel-net plugin that would know an own address.
-    let peer = Arc::new(peer_config("gw"));
+    daemon.endpoint.add_connection(peer_config("gw"));
+    let peer = Arc::clone(&daemon.endpoint.connections()[0]);
     let child = peer.children.first().cloned();
-    daemon.initiate_detached(Arc::clone(&peer), child);
+    daemon.initiate_detached(Arc::clone(&peer), child.clone());
     let mut looks = 0;
     while let Some(when) = daemon.operations.deadline() {
         looks += 1;
@@ -522,5 +523,11 @@ fn an_initiation_nobody_waits_for_looks_for_a_way_again() {
         daemon.expire_operations(when);
     }
     assert_eq!(looks, 6, "as long as one try takes");
+    assert!(daemon.operations.running.is_empty());
+    // It ends with its connection.
+    daemon.initiate_detached(peer, child);
+    assert!(daemon.endpoint.remove_connection("gw"));
+    let when = daemon.operations.deadline().expect("another look");
+    daemon.expire_operations(when);
     assert!(daemon.operations.running.is_empty());
 }

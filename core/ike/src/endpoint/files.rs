@@ -28,10 +28,17 @@ impl Endpoint {
         };
         let old = Arc::clone(&self.connections()[at]);
         keep_equal_children(&mut peer, &old);
-        let (replaced, rest): (Vec<_>, Vec<_>) =
-            old.children.iter().cloned().partition(|child| stands_for(child, &peer));
+        // In ipsec.conf each has one CHILD_SA of its own name; another kind of connection stands for itself.
+        let whole = old.name == name && peer.children.iter().all(|child| child.name != name);
+        let (replaced, rest): (Vec<_>, Vec<_>) = old
+            .children
+            .iter()
+            .cloned()
+            .partition(|child| whole || stands_for(child, &peer));
         let stays = same_peer(&old, &peer);
-        if stays && peer.children.iter().all(|child| replaced.contains(child)) {
+        let unchanged = replaced.len() == peer.children.len()
+            && peer.children.iter().all(|child| replaced.contains(child));
+        if stays && unchanged {
             // It is there already.
             return (outcome(&old, &name), Vec::new());
         }

@@ -16,9 +16,9 @@ use std::time::Instant;
 
 pub(crate) use connections::fingerprint;
 use connections::same_peer;
-pub(crate) use reload::is_of;
 pub use connections::{AddOutcome, BadProposals, PutOutcome};
 pub use policies::PolicyInfo;
+pub(crate) use reload::is_of;
 pub use reload::{How, Loaded, Start};
 
 use config::attribute::Attribute;
@@ -398,7 +398,9 @@ impl Endpoint {
         self.shared.now = now;
         match self.find_by_child(|child| child.unique_id == unique_id) {
             Some(key) => {
-                self.with_sa(key, |sa, shared| sa.close_when_possible(shared, unique_id, Some(id)));
+                self.with_sa(key, |sa, shared| {
+                    sa.close_when_possible(shared, unique_id, Some(id))
+                });
             }
             None => self.shared.out.command_done(id, Err(CommandError::NotFound)),
         }

@@ -74,7 +74,12 @@ impl Endpoint {
             .filter(|child| old.as_ref().is_none_or(|old| !kept(child, old)));
         let mut start: Vec<Start> = started.flat_map(|child| actions(&new, child)).collect();
         if let Some(old) = &old {
-            let gone: Vec<_> = old.children.iter().filter(|child| !kept(child, &new)).cloned().collect();
+            let gone: Vec<_> = old
+                .children
+                .iter()
+                .filter(|child| !kept(child, &new))
+                .cloned()
+                .collect();
             start.extend(self.undo_policies(old, &new, &gone));
             let begins = |name: &str| {
                 start
@@ -129,7 +134,7 @@ impl Endpoint {
         let keys: Vec<SaKey> = entries.map(|(key, _)| *key).collect();
         let mut given_up = Vec::new();
         for key in keys {
-            self.with_sa(key, |sa, shared| sa.give_up_child(shared, child, &mut given_up));
+            self.with_sa(key, |sa, shared| sa.give_up_named(shared, child, &mut given_up));
         }
         let count = given_up.len();
         self.fail(given_up);
@@ -150,7 +155,9 @@ impl Endpoint {
             .collect();
         let mut wanted = Vec::new();
         for key in keys {
-            self.with_sa(key, |sa, shared| sa.on_connection_change(shared, change, &mut wanted));
+            self.with_sa(key, |sa, shared| {
+                sa.on_connection_change(shared, change, &mut wanted)
+            });
         }
         wanted
     }

@@ -10,9 +10,9 @@ use crate::alert::Alert;
 use crate::endpoint::{Endpoint, same_peer};
 use crate::extension::redirect::{Luggage, Redirects};
 use crate::lookup::SaKey;
+use crate::output::CommandError;
 use crate::rare::Rare;
 use crate::sa::{IkeSa, IkeSaState};
-use crate::output::CommandError;
 use crate::shared::{Again, Shared, Wish, log, log_plain};
 use crate::task::Task;
 
@@ -191,18 +191,36 @@ impl Endpoint {
         }
         let childless = wanted.is_empty() && lost.is_empty();
         if childless {
-            peer = self.shared.connections.current(&again.what.peer, None).map(|(peer, _)| peer);
+            peer = self
+                .shared
+                .connections
+                .current(&again.what.peer, None)
+                .map(|(peer, _)| peer);
         }
         for (child, _) in &lost {
             let name = &child.name;
-            log_plain!(self.shared, Cfg, 1, "CHILD_SA '{name}' is not configured any more, not restarted");
+            log_plain!(
+                self.shared,
+                Cfg,
+                1,
+                "CHILD_SA '{name}' is not configured any more, not restarted"
+            );
         }
         self.fail(lost);
         let Some(peer) = peer else {
             let name = again.what.peer.name.clone();
-            log_plain!(self.shared, Cfg, 1, "connection '{name}' was removed, not established anew");
+            log_plain!(
+                self.shared,
+                Cfg,
+                1,
+                "connection '{name}' was removed, not established anew"
+            );
             let tasks = again.luggage.into_iter().flat_map(|luggage| luggage.tasks);
-            for command in again.command.into_iter().chain(tasks.filter_map(|task| task.command())) {
+            for command in again
+                .command
+                .into_iter()
+                .chain(tasks.filter_map(|task| task.command()))
+            {
                 self.shared.out.command_done(command, Err(CommandError::Failed));
             }
             return None;

@@ -127,7 +127,10 @@ impl IkeSa {
             Refused::Addresses(stale) => {
                 let now = shared.now;
                 // All of them, so no `any`.
-                let wanted = stale.iter().filter(|config| shared.names.want(config, now)).count();
+                let wanted = stale
+                    .iter()
+                    .filter(|config| shared.names.want(config, now))
+                    .count();
                 if wanted > 0 {
                     Refused::NotYet
                 } else {

@@ -40,7 +40,12 @@ impl Change {
 
 impl IkeSa {
     /// Its connection changes. What was wanted of it and is not made by it any more is added to `wanted`.
-    pub(crate) fn on_connection_change(&mut self, shared: &mut Shared, change: &Change, wanted: &mut Vec<Wanted>) {
+    pub(crate) fn on_connection_change(
+        &mut self,
+        shared: &mut Shared,
+        change: &Change,
+        wanted: &mut Vec<Wanted>,
+    ) {
         use IkeSaState as S;
         match self.state {
             S::Created | S::Connecting if self.role == Role::Initiator => {
@@ -93,7 +98,14 @@ impl IkeSa {
         }
         let lost_use = !change.same_peer || !closing.is_empty();
         if change.closes_ike && lost_use && !self.has_use() {
-            log_plain!(shared, Cfg, 1, "vici closing IKE_SA '{}' #{}", self.name, self.unique_id);
+            log_plain!(
+                shared,
+                Cfg,
+                1,
+                "vici closing IKE_SA '{}' #{}",
+                self.name,
+                self.unique_id
+            );
             return self.close(shared, None);
         }
         for (id, name) in closing {

@@ -102,7 +102,11 @@ impl IkeSa {
             other => Some(other),
         };
         let tasks = std::mem::take(&mut *self.tasks).into_iter();
-        self.tasks = Rare::from(tasks.filter_map(&mut give_up).collect::<std::collections::VecDeque<_>>());
+        self.tasks = Rare::from(
+            tasks
+                .filter_map(&mut give_up)
+                .collect::<std::collections::VecDeque<_>>(),
+        );
         let later = std::mem::take(&mut *self.later).into_iter();
         let later = later.filter_map(|(when, task)| Some((when, give_up(task)?)));
         self.later = Rare::from(later.collect::<Vec<_>>());
@@ -119,7 +123,7 @@ impl IkeSa {
     }
 
     /// A CHILD_SA is not wanted any more that is not yet made. What else the IKE_SA is established for is wanted of another.
-    pub(crate) fn give_up_child(&mut self, shared: &mut Shared, child: &str, given_up: &mut Vec<Wanted>) {
+    pub(crate) fn give_up_named(&mut self, shared: &mut Shared, child: &str, given_up: &mut Vec<Wanted>) {
         use IkeSaState as S;
         let connects = matches!(self.state, S::Created | S::Connecting);
         let what = self.initiate.as_deref().filter(|_| connects).cloned();
