@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config::connection::{Host as End, PeerConfig};
+use config::connection::{ChildConfig, Host as End, PeerConfig};
 use config::identity::Identity;
 use iana::{KeyExchangeMethod, Profile};
 use ike::Settings;
@@ -156,6 +156,11 @@ fn a_connection_is_not_entered_with_another_kyber_than_its_own() {
     let other = |profile| {
         let mut other = pinned(moon(KYBER), profile);
         other.name = "other".to_owned();
+        let child = ChildConfig {
+            name: "other".to_owned(),
+            ..ChildConfig::clone(&other.children[0])
+        };
+        other.children = vec![Arc::new(child)];
         other.remote_addrs = vec![End::Address(CAROL.parse().expect("an address"))];
         other.remote_auth[0].id = Some(Identity::parse("dave.strongswan.org"));
         other
