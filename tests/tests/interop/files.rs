@@ -142,6 +142,7 @@ fn secrets_without_quotes_bring_both_tunnels_up() {
         &["192.168.0.1"],
         &["192.168.0.2", "192.168.0.3"],
         |case| {
+            case.add(&case.pair.theirs.namespace, "10.5.0.1/16")?;
             let proposal = "aes128-sha1-modp1024";
             let end = |name, address: &str, net| {
                 connection(
@@ -163,6 +164,8 @@ fn secrets_without_quotes_bring_both_tunnels_up() {
             let file = file.replace("mark=100", "").replace("mark=200", "");
             let said = case.take_with(&file.replace("/etc/vti.sh", "/bin/true"))?;
             case.settles(2, 2)?;
+            case.ping("10.3.0.1", "10.1.0.2")?;
+            case.ping("10.3.0.1", "10.5.0.1")?;
             if said.contains("ipsec.secrets") {
                 return Err(format!("the secrets were complained about: {said}"));
             }
