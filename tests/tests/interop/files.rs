@@ -29,6 +29,7 @@ fn beside(name: &'static str, ours: &[&str], theirs: &[&str], check: impl Fn(&mu
                 pair.theirs.log()
             );
         }
+        println!("{name} beside {}: as expected", peer.suite);
     }
 }
 
@@ -407,5 +408,19 @@ fn a_secret_whose_owner_is_quoted_is_that_of_its_name() {
         )?;
         case.settles(1, 1)?;
         case.ping("10.3.0.1", "10.1.0.2")
+    });
+}
+
+#[test]
+fn a_key_exchange_that_does_not_exist_refuses_its_connection() {
+    beside("20-pq-lab", &["192.168.0.1"], &["192.168.0.2"], |case| {
+        case.take()?;
+        case.logs("x25519mlkem768")?;
+        let log = case.pair.ours.read("charon.log");
+        let line = log.lines().find(|line| line.contains("x25519mlkem768"));
+        expect(line.unwrap_or_default(), "ipsec.conf:21")?;
+        let up = case.pair.ours.run("ipsec up site-to-site-hybrid")?;
+        expect(&up.text, "no config named 'site-to-site-hybrid'")?;
+        case.settles(0, 0)
     });
 }
