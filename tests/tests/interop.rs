@@ -13,6 +13,7 @@
 mod interop {
     mod cells;
     mod extensions;
+    mod files;
     mod matrix;
     mod pair;
     mod scenario;

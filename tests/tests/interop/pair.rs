@@ -51,7 +51,17 @@ pub(crate) fn has_ml() -> Result<bool, String> {
 impl Pair {
     /// Both daemons up, without connections. `settings` go into both strongswan.conf.
     pub(crate) fn start(peer: &Peer, initiator: Side, settings: &str) -> Result<Self, String> {
-        let Network { moon, carol } = Network::new()?;
+        Self::between(Network::new()?, peer, initiator, settings)
+    }
+
+    /// The same on hosts that are there: ours is carol.
+    pub(crate) fn between(
+        network: Network,
+        peer: &Peer,
+        initiator: Side,
+        settings: &str,
+    ) -> Result<Self, String> {
+        let Network { moon, carol } = network;
         let empty = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
         for file in ["ipsec.conf", "ipsec.secrets", "strongswan.conf"] {
             let path = empty.path().join(file);
@@ -201,6 +211,14 @@ impl Pair {
     pub(crate) fn child(&self) -> Result<String, String> {
         let status = self.ours.succeed("ipsec status")?;
         let line = status.lines().find(|line| line.contains(" INSTALLED, "));
+        line.map(str::to_owned)
+            .ok_or_else(|| format!("there is no CHILD_SA:\n{status}"))
+    }
+
+    /// The line of `ipsec status` on the selectors of the CHILD_SA.
+    pub(crate) fn child_ts(&self) -> Result<String, String> {
+        let status = self.ours.succeed("ipsec status")?;
+        let line = status.lines().find(|line| line.contains(" === "));
         line.map(str::to_owned)
             .ok_or_else(|| format!("there is no CHILD_SA:\n{status}"))
     }

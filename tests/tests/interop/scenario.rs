@@ -68,7 +68,7 @@ fn fill(name: &str, cells: fn(&mut Run<'_>)) {
 }
 
 /// All of them, or why not.
-fn peers() -> Option<Vec<Peer>> {
+pub(crate) fn peers() -> Option<Vec<Peer>> {
     let found = SUITES.iter().map(|suite| Peer::find(suite).expect("a folder"));
     let missing = match found.collect::<Option<Vec<Peer>>>() {
         Some(peers) if geteuid().is_root() => return Some(peers),
