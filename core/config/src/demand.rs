@@ -33,7 +33,8 @@ pub fn unmet<'a>(peer: &PeerConfig, demands: &'a [(String, Demand)]) -> Option<&
     demands.first().filter(|_| negotiates(peer))
 }
 
-fn negotiates(peer: &PeerConfig) -> bool {
+/// Whether a connection has anything that is negotiated with a peer.
+pub fn negotiates(peer: &PeerConfig) -> bool {
     let shunt = |mode: Mode| matches!(mode, Mode::Pass | Mode::Drop);
     peer.children.is_empty() || peer.children.iter().any(|child| !shunt(child.mode))
 }

@@ -100,6 +100,10 @@ const KEY_EXCHANGES: Table<Ke> = &[
     ("curve25519", &[Ke::CURVE_25519]),
     ("curve448", &[Ke::CURVE_448]),
     ("aws-lc", &[Ke::ECP_256, Ke::ECP_384, Ke::ECP_521]),
+    (
+        "kyber-round2",
+        &[Ke::KYBER_L1_ROUND2, Ke::KYBER_L3_ROUND2, Ke::KYBER_L5_ROUND2],
+    ),
     ("brainpool", &[Ke::ECP_256_BP, Ke::ECP_384_BP]),
     (
         "gmp",

@@ -11,7 +11,7 @@ mod values;
 use std::sync::Arc;
 
 use config::connection::{PeerConfig, VICI};
-use config::demand::Demand;
+use config::demand::{self, Demand};
 use control::vici::{Element, Message};
 use credentials::Item;
 use iana::Profile;
@@ -111,6 +111,9 @@ impl Daemon {
 
     /// Says that a connection demands what no end can prove yet: it is loaded, but establishes nothing.
     pub(super) fn say_unprovable(&self, peer: &PeerConfig) {
+        if !demand::negotiates(peer) {
+            return;
+        }
         if peer.has_to_prove_more_than_psk() {
             let text = format!(
                 "connection '{}' of {}: this end has to prove more than a pre-shared key, which is not supported; it \
