@@ -52,10 +52,11 @@ impl IkeSa {
         shared: &Shared,
         methods: impl IntoIterator<Item = KeyExchangeMethod>,
     ) -> Profile {
-        self.pinned_profile().unwrap_or_else(|| match Profile::of_methods(methods) {
-            Profile::Rfc => Profile::Rfc,
-            Profile::Draft | Profile::DraftRound2 => shared.settings.draft,
-        })
+        self.pinned_profile()
+            .unwrap_or_else(|| match Profile::of_methods(methods) {
+                Profile::Rfc => Profile::Rfc,
+                Profile::Draft | Profile::DraftRound2 => shared.settings.draft,
+            })
     }
 
     /// Whether another connection than the one so far would have used this profile.

@@ -59,7 +59,7 @@ pub use output::{
 pub use pool::{AddressPool, LeaseInfo, Online, PoolOutcome, PoolSource, Pools};
 pub use sa::IkeSaState;
 pub use settings::{Retransmit, Settings};
-pub use trap::takes_any_peer;
 pub use tally::{
     Alerts, BOUNDS, Counter, Counters, Durations, Ended, Establishing, Flows, Messages, Phase, Tally,
 };
+pub use trap::takes_any_peer;

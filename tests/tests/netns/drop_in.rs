@@ -57,7 +57,10 @@ fn the_walk_throughs_list_brings_all_tunnels_up_and_is_shown_as_it_was_written()
         assert_eq!(loaded(host), format!("charon {WALK_THROUGH}"));
     }
     let log = pair.carol.read("charon.log");
-    pair.expect(&log, "plugin 'oqs': provided by frodo, oqs, kyber-round2, ntru, saber, sike");
+    pair.expect(
+        &log,
+        "plugin 'oqs': provided by frodo, oqs, kyber-round2, ntru, saber, sike",
+    );
     pair.expect(&log, "SIKE is broken");
     for name in [
         "des",

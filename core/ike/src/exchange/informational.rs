@@ -20,11 +20,7 @@ impl IkeSa {
         self.queue_unwanted();
         // What is established in IKE_AUTH may be what the first task wants.
         let is_made = |sa: &Self| sa.is_established() && matches!(sa.phase, Phase::Idle);
-        while is_made(self)
-            && !self.window.is_busy()
-            && self.active.is_none()
-            && !self.owes_auth_response()
-        {
+        while is_made(self) && !self.window.is_busy() && self.active.is_none() && !self.owes_auth_response() {
             // While the peer replaces the IKE_SA, its CHILD_SAs stay as they are (RFC 7296, 2.25.2). Whether the peer lives,
             // and where, is to be known all the same.
             let replaced = self.answering.as_ref().is_some_and(|creation| creation.is_ike());

@@ -73,7 +73,9 @@ impl Daemon {
             self.logger.log(Group::Cfg, 1, line);
         }
         let mut peer = peer?;
-        let says_kyber = elements.iter().any(|element| values::Given(element).key() == "kyber_generation");
+        let says_kyber = elements
+            .iter()
+            .any(|element| values::Given(element).key() == "kyber_generation");
         self.mean_same_kyber(&mut peer, says_kyber);
         self.check_proposals(&peer)?;
         for item in notes.credentials {
