@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn octets(text: &str) -> Vec<u8> {
-        parse(&format!(": PSK {text}"))
+        parse(format!(": PSK {text}"))
             .secrets
             .remove(0)
             .2

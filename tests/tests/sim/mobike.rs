@@ -116,8 +116,14 @@ fn selectors_that_stand_for_an_address_go_along() {
         arrives(&mut world, Duration::from_secs(1), address, MOON);
         world.assert_consistent();
         let host = TrafficSelector::host(ip(address));
-        assert_eq!(world.live_child(1).expect("a CHILD_SA").local_ts, [host.clone()]);
-        assert_eq!(world.live_child(0).expect("a CHILD_SA").remote_ts, [host.clone()]);
+        assert_eq!(
+            world.live_child(1).expect("a CHILD_SA").local_ts,
+            std::slice::from_ref(&host)
+        );
+        assert_eq!(
+            world.live_child(0).expect("a CHILD_SA").remote_ts,
+            std::slice::from_ref(&host)
+        );
         for end in 0..2 {
             let policies = &world.hosts[end].kernel.policies;
             assert_eq!(policies.len(), 3);

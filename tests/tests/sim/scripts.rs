@@ -46,7 +46,7 @@ fn take_runs(world: &mut World, host: usize) -> Vec<ScriptRun> {
 fn take_run(world: &mut World, host: usize, up: bool) -> KernelId {
     let runs = take_runs(world, host);
     let [run] = &runs[..] else {
-        panic!("{} runs: {:#?}", runs.len(), world.hosts[host].log)
+        unreachable!("{} runs: {:#?}", runs.len(), world.hosts[host].log)
     };
     assert_eq!(run.up, up);
     assert_eq!(run.children[0].config.updown.as_deref(), Some("firewall"));

@@ -313,7 +313,7 @@ fn among_others(peers: Host) -> World {
         let (owners, key) = (Vec::new(), SharedSecret::new(b"common".to_vec()));
         host.endpoint.secrets_mut().insert(SecretKind::Ike, owners, key);
         let peer = Arc::clone(&host.endpoint.connections()[0]);
-        let any = "0.0.0.0:500".parse().unwrap();
+        let any = "0.0.0.0:500".parse().expect("an address");
         let what = Initiate {
             child: Some(Arc::clone(&peer.children[0])),
             peer,
@@ -417,7 +417,7 @@ fn a_trap_in_tunnel_mode_needs_a_peer() {
     let mut world = world();
     let mut config = carol(TUNNEL1);
     config.remote_addrs = vec![Host::Any];
-    let any = "0.0.0.0:500".parse().unwrap();
+    let any = "0.0.0.0:500".parse().expect("an address");
     let what = Initiate {
         child: Some(Arc::clone(&config.children[0])),
         peer: Arc::new(config),
