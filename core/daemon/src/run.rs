@@ -78,6 +78,8 @@ impl Daemon {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut inbox = Inbox::open(Arc::clone(&self.sockets))?;
         self.endpoint.set_looks_names_up(true);
+        // Whoever waits for the start finds in the log what it was like.
+        self.logger.flush();
         ready();
         self.supervisor.ready();
         scripts::run(&self.host.settings(), When::Start, &self.logger, || {});
