@@ -164,7 +164,7 @@ fn a_connection_may_be_pinned_to_a_profile() {
 fn a_connection_may_say_which_kyber_it_means() {
     let round2 = Some(iana::Profile::DraftRound2);
     assert_eq!(one("kyber_generation=round2").peer.profile, round2);
-    assert_eq!(one("profile=draft kyber_generation=round2").peer.profile, round2);
+    assert_eq!(one("profile=draft\nkyber_generation=round2").peer.profile, round2);
     assert_eq!(
         one("kyber_generation=round3").peer.profile,
         Some(iana::Profile::Draft)
