@@ -298,7 +298,10 @@ fn names_of_strongswans_plugins_are_understood_and_shown() {
     let openssl = log
         .lines()
         .find(|line| line.contains("plugin 'openssl': provided by "));
-    assert!(openssl.is_some_and(|line| line.contains("sha1, md5, random")), "{log}");
+    assert!(
+        openssl.is_some_and(|line| line.contains("sha1, md5, random")),
+        "{log}"
+    );
 }
 
 #[test]

@@ -376,11 +376,17 @@ impl IkeSa {
             );
         }
         if self.natt.remote {
-            let faked = match self.natt.fake {
-                true => ", or fakes it to have ESP in UDP, as this host does",
-                false => "",
-            };
-            log!(shared, self, Ike, 1, "remote host is behind NAT{faked}");
+            log!(shared, self, Ike, 1, "remote host is behind NAT");
+            // Scripts wait for that line as it is.
+            if self.natt.fake {
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    2,
+                    "the peer may fake its NAT to have ESP in UDP, as this host does"
+                );
+            }
         }
         if self.natt.fake && !self.natt.local && !self.natt.remote {
             log!(
