@@ -212,21 +212,9 @@ const DELIBERATE: &[Deliberate] = &[
         why: "one that was rekeyed is let go when its time comes, not with its successor",
     },
     Deliberate {
-        suites: &["forky"],
-        theirs: "gw/net, reqid 1, TUNNEL",
-        ours: "gw/net, reqid 2, TUNNEL",
-        why: "a reqid that was in use is not given to other policies soon",
-    },
-    Deliberate {
-        suites: &["forky"],
-        theirs: "child=net reqid=1 ike=gw",
-        ours: "child=net reqid=2 ike=gw",
-        why: "the same",
-    },
-    Deliberate {
         suites: &["bookworm", "trixie"],
         theirs: "child=net ike=gw",
-        ours: "child=net reqid=2 ike=gw",
+        ours: "child=net reqid=1 ike=gw",
         why: "later releases tell the reqid",
     },
 ];
