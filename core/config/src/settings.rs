@@ -280,13 +280,7 @@ impl Settings {
     /// A boolean.
     pub fn get_bool(&self, key: &str, default: bool, warnings: &mut Vec<String>) -> bool {
         let shown = if default { "yes" } else { "no" };
-        self.typed(key, default, "yes or no", shown, warnings, |text| {
-            match text.to_ascii_lowercase().as_str() {
-                "1" | "yes" | "true" | "enabled" => Some(true),
-                "0" | "no" | "false" | "disabled" => Some(false),
-                _ => None,
-            }
-        })
+        self.typed(key, default, "yes or no", shown, warnings, truth)
     }
 
     /// An integer, decimal or with `0x`.
@@ -363,6 +357,15 @@ fn integer(text: &str) -> Option<i64> {
             .ok()
             .filter(|_| !hex.starts_with(['+', '-'])),
         None => text.parse().ok(),
+    }
+}
+
+/// Reads a boolean as strongswan.conf has them.
+pub fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "true" | "enabled" => Some(true),
+        "0" | "no" | "false" | "disabled" => Some(false),
+        _ => None,
     }
 }
 

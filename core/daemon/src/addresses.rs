@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use config::settings::truth;
 use plugin_api::log::Group;
 use plugin_api::{ErrorKind, Host, KernelNet, PluginError};
 
 use crate::host::DaemonHost;
 use crate::log::Logger;
-use crate::options::truth;
 
 /// See the module.
 pub struct VirtualAddresses {

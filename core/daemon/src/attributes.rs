@@ -2,12 +2,11 @@
 //! servers that peers name (plugins `resolve` and `updown`).
 
 use config::attribute::{self, Attribute};
-use config::settings::Settings;
+use config::settings::{Settings, truth};
 use config::time;
 use plugin_api::log::Group;
 
 use crate::bus::SCRIPT_TIMEOUT;
-use crate::options::truth;
 use crate::run::Daemon;
 
 const ATTR: &str = "charon.plugins.attr";

@@ -47,15 +47,6 @@ pub(crate) fn ike_settings(options: &Options, ports: (u16, u16), kernel: KernelF
     }
 }
 
-/// Reads a boolean as strongswan.conf has them.
-pub(crate) fn truth(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "true" | "enabled" => Some(true),
-        "0" | "no" | "false" | "disabled" => Some(false),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use config::settings::Settings;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use config::options::Options;
-use config::settings::Settings;
+use config::settings::{Settings, truth};
 use crypto::registry::Registry;
 use iana::HashAlgorithm;
 use ike::Endpoint;
@@ -28,7 +28,7 @@ use crate::kernel::Kernel;
 use crate::loaded::{self, LoadedPlugins};
 use crate::log::{Logger, targets, this_is_the_loop, thread_number};
 use crate::net::{Ports, Sockets};
-use crate::options::{ike_settings, truth};
+use crate::options::ike_settings;
 use crate::pages;
 use crate::pidfile::PidFile;
 use crate::privileges::{self, Limited, Privileges};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::keys::{Effect, KEYS, Key, Kind};
-use crate::settings::Settings;
+use crate::settings::{Settings, truth};
 use crate::spelling;
 
 /// Sections with the keys of `charon`.
@@ -168,7 +168,7 @@ impl Check<'_> {
     /// Whether the keys of a plugin are to be judged: not if it is switched off, nor if they are unknown.
     fn judges_plugin(&mut self, path: &[&str], plugin: &str) -> bool {
         let load = self.settings.get(&format!("{}.load", path.join(".")));
-        if load.is_some_and(|load| is_flag(load) == Some(false)) {
+        if load.is_some_and(|load| truth(load) == Some(false)) {
             return false;
         }
         match (self.plugin)(plugin) {
@@ -187,11 +187,11 @@ impl Check<'_> {
             return;
         };
         // Programs complain of the other kinds themselves.
-        if *kind == Kind::Flag && path.len() > 1 && is_flag(value).is_none() {
+        if *kind == Kind::Flag && path.len() > 1 && truth(value).is_none() {
             self.add(path, key, What::Value("yes or no"));
             return;
         }
-        let same = value == *default || is_flag(value).is_some() && is_flag(value) == is_flag(default);
+        let same = value == *default || truth(value).is_some() && truth(value) == truth(default);
         match effect {
             Effect::Idle(reason) if !same => self.add(path, key, What::Idle(reason)),
             Effect::Unmet(reason) if !same => self.add(path, key, What::Unmet(reason)),
@@ -262,14 +262,6 @@ fn names(parts: &[&str]) -> impl Iterator<Item = String> {
     let found: std::collections::BTreeSet<_> =
         KEYS.iter().filter_map(|(pattern, ..)| within(pattern)).collect();
     found.into_iter().map(str::to_owned)
-}
-
-fn is_flag(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "true" | "enabled" => Some(true),
-        "0" | "no" | "false" | "disabled" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

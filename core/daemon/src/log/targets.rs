@@ -7,12 +7,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use config::settings::Settings;
+use config::settings::{Settings, truth};
 use plugin_api::log::Group;
 
 use super::journal::{self, Journal};
 use super::sinks::{Levels, Precision, Sink, Style};
-use crate::options::truth;
 use crate::privileges::{self, Account};
 use crate::program::Program;
 use crate::sys;

@@ -1,6 +1,6 @@
 //! Which plugins strongswan.conf wants, in which order (control.md, selecting plugins).
 
-use config::settings::Settings;
+use config::settings::{Settings, truth};
 
 /// What is loaded unless `charon.load` says otherwise. Of several implementations of an algorithm the first is used,
 /// so the fast ones of aws-lc come before the others (ml's ML-KEM takes five to ten times as long as its); FrodoKEM in
@@ -129,10 +129,7 @@ fn modular_names(settings: &Settings) -> Vec<String> {
 }
 
 fn is_yes(text: &str) -> bool {
-    matches!(
-        text.to_ascii_lowercase().as_str(),
-        "1" | "yes" | "true" | "enabled"
-    )
+    truth(text) == Some(true)
 }
 
 #[cfg(test)]
