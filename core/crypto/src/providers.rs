@@ -49,6 +49,7 @@ const ENCRYPTION: Table<Encr> = &[
     ("ccm", &[Encr::AES_CCM_8, Encr::AES_CCM_12, Encr::AES_CCM_16]),
     ("chapoly", &[Encr::CHACHA20_POLY1305]),
     ("des", &[Encr::TRIPLE_DES_CBC]),
+    ("blowfish", &[Encr::BLOWFISH_CBC]),
     (
         "camellia",
         &[

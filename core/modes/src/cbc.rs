@@ -8,26 +8,38 @@ use std::marker::PhantomData;
 use ::cipher::{Array, Block, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit};
 use plugin_api::{Cipher, CipherKey, ErrorKind, PluginError};
 
-use crate::{BlockCipher, wrong_length};
+use crate::{BlockCipher, check_len, wrong_length};
 
 /// The block cipher `B` in CBC mode.
-pub struct Cbc<B>(PhantomData<fn() -> B>);
+pub struct Cbc<B> {
+    key_len: usize,
+    cipher: PhantomData<fn() -> B>,
+}
 
-impl<B> Cbc<B> {
-    /// The cipher.
+impl<B: BlockCipher> Cbc<B> {
+    /// The cipher with keys of its only length, or of its longest.
     #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Self(PhantomData)
+    pub fn new() -> Self {
+        Self::with_key_len(B::key_size())
+    }
+
+    /// A cipher whose keys have several lengths, with keys of `key_len` octets.
+    pub const fn with_key_len(key_len: usize) -> Self {
+        Self {
+            key_len,
+            cipher: PhantomData,
+        }
     }
 }
 
 impl<B: BlockCipher> Cipher for Cbc<B> {
     fn key_len(&self) -> usize {
-        B::key_size()
+        self.key_len
     }
 
     fn create(&self, key: &[u8]) -> Result<Box<dyn CipherKey>, PluginError> {
-        let cipher = B::new_from_slice(key).map_err(|_| wrong_length("key", key.len(), B::key_size()))?;
+        check_len("key", key.len(), self.key_len)?;
+        let cipher = B::new_from_slice(key).map_err(|_| wrong_length("key", key.len(), self.key_len))?;
         Ok(Box::new(Key(cipher)))
     }
 }

@@ -1,7 +1,7 @@
 //! Modes of block ciphers and message authentication codes as IKE and ESP use them, behind plugin-api's traits.
 //!
 //! RustCrypto computes; here are the lengths of keys, salts, IVs and tags that the RFCs of IPsec give them. The plugins
-//! `aes`, `des`, `camellia`, `gcm`, `ccm`, `ctr`, `hmac`, `md5`, `cmac` and `xcbc` are this for their ciphers and hash
+//! `aes`, `des`, `blowfish`, `camellia`, `gcm`, `ccm`, `ctr`, `hmac`, `md5`, `cmac` and `xcbc` are this for their ciphers and hash
 //! functions, and `kernel-libipsec` for its packets.
 
 mod cbc;

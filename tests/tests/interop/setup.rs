@@ -42,6 +42,7 @@ pub(crate) const ALGORITHMS: &[&str] = &[
     "chacha20poly1305-prfsha512-x25519",
     "3des-md5-modp2048",
     "3des-sha1-modp1024",
+    "blowfish128-sha256-x25519",
     "camellia256-sha512-x25519",
     "camellia128ctr-sha256-x25519",
     "camellia256ccm16-prfsha256-x25519",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aes::{Aes128, Aes192, Aes256};
+use blowfish::Blowfish;
 use camellia::{Camellia128, Camellia256};
 use cipher::consts::{U8, U12, U16};
 use config::connection::{PeerConfig, ProposalList};
@@ -25,6 +26,7 @@ fn registry() -> Arc<Registry> {
         Feature::cipher(Encr::AES_CTR, 16, Ctr::<Aes128>::new()),
         Feature::cipher(Encr::AES_CTR, 32, Ctr::<Aes256>::new()),
         Feature::cipher(Encr::TRIPLE_DES_CBC, 24, Cbc::<TdesEde3>::new()),
+        Feature::cipher(Encr::BLOWFISH_CBC, 24, Cbc::<Blowfish>::with_key_len(24)),
         Feature::cipher(Encr::CAMELLIA_CBC, 32, Cbc::<Camellia256>::new()),
         Feature::cipher(Encr::CAMELLIA_CTR, 16, Ctr::<Camellia128>::new()),
         Feature::aead(Encr::AES_CCM_8, 16, Ccm::<Aes128, U8>::new()),
@@ -52,6 +54,7 @@ fn every_suite_establishes_fragments_and_is_replaced() {
         "aes128ctr-sha256",
         "aes256ctr-aescmac",
         "3des-md5",
+        "blowfish192-sha256",
         "camellia256-sha512",
         "camellia128ctr-camelliaxcbc",
         "aes128ccm8-prfaesxcbc",

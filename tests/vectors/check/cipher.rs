@@ -10,6 +10,7 @@ pub fn cipher(algorithm: EncryptionAlgorithm, key_len: u16, cipher: &dyn Cipher)
     let (file, iv_len, block_len) = match algorithm {
         EncryptionAlgorithm::AES_CBC => (include_str!("../aes_cbc.txt"), 16, 16),
         EncryptionAlgorithm::CAMELLIA_CBC => (include_str!("../camellia_cbc.txt"), 16, 16),
+        EncryptionAlgorithm::BLOWFISH_CBC => (include_str!("../blowfish_cbc.txt"), 8, 8),
         EncryptionAlgorithm::TRIPLE_DES_CBC => (include_str!("../des_cbc.txt"), 8, 8),
         EncryptionAlgorithm::AES_CTR | EncryptionAlgorithm::CAMELLIA_CTR => {
             (include_str!("../ctr.txt"), 8, 1)

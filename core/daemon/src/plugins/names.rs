@@ -35,6 +35,7 @@ const LIBRARY: Work = Plugins(&[
     "chapoly",
     "cmac",
     "des",
+    "blowfish",
     "camellia",
 ]);
 
@@ -68,7 +69,7 @@ const TABLE: &[Row] = &[
     ("attr-sql", DATABASE),
     ("aws-lc", Plugins(&["aws-lc"])),
     ("bliss", Nothing("BLISS signatures are not supported")),
-    ("blowfish", Nothing("Blowfish is not supported")),
+    ("blowfish", Plugins(&["blowfish"])),
     ("botan", LIBRARY),
     ("brainpool", Plugins(&["brainpool"])),
     ("bypass-lan", Nothing("use a connection with mode = pass for the local network")),
@@ -118,7 +119,7 @@ const TABLE: &[Row] = &[
     ("forecast", ABSENT),
     ("frodo", Plugins(&["frodo"])),
     ("gcm", Plugins(&["gcm"])),
-    ("gcrypt", Plugins(&["aes", "sha2", "sha1", "md5", "random", "gmp", "curve25519", "hmac", "ctr", "des", "camellia"])),
+    ("gcrypt", Plugins(&["aes", "sha2", "sha1", "md5", "random", "gmp", "curve25519", "hmac", "ctr", "des", "blowfish", "camellia"])),
     ("gmp", Plugins(&["gmp"])),
     ("ha", Nothing("state is not synchronized with another gateway")),
     ("hmac", Plugins(&["hmac"])),

@@ -2,6 +2,7 @@
 
 use aes::{Aes128, Aes192, Aes256};
 use aws_lc_rs::{aead, hmac};
+use blowfish::Blowfish;
 use camellia::{Camellia128, Camellia192, Camellia256};
 use cipher::consts::{U8, U12, U16};
 use des::TdesEde3;
@@ -67,6 +68,9 @@ impl Encryption {
             Encr::CAMELLIA_CBC => by_key_len!(Cipher, key_len, Cbc<Camellia128, Camellia192, Camellia256>),
             Encr::CAMELLIA_CTR => by_key_len!(Cipher, key_len, Ctr<Camellia128, Camellia192, Camellia256>),
             Encr::TRIPLE_DES_CBC => (key_len == 24).then(|| Self::Cipher(Box::new(Cbc::<TdesEde3>::new()))),
+            Encr::BLOWFISH_CBC => [16, 24, 32]
+                .contains(&key_len)
+                .then(|| Self::Cipher(Box::new(Cbc::<Blowfish>::with_key_len(key_len)))),
             Encr::NULL => (key_len == 0).then_some(Self::Null),
             _ => {
                 return Err(PluginError::new(

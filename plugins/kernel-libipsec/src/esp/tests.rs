@@ -48,6 +48,7 @@ fn every_protection(esn: bool) -> Vec<Protection> {
             (EncryptionAlgorithm::CAMELLIA_CBC, 24),
             (EncryptionAlgorithm::CAMELLIA_CTR, 16 + 4),
             (EncryptionAlgorithm::TRIPLE_DES_CBC, 24),
+            (EncryptionAlgorithm::BLOWFISH_CBC, 32),
             (EncryptionAlgorithm::NULL, 0),
         ] {
             let (key, integrity_key) = (aead_key(key_len), vec![7; len]);
