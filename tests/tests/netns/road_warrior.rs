@@ -95,3 +95,28 @@ fn a_road_warrior_sends_from_its_virtual_address_and_asks_the_server_it_was_name
     );
     assert_eq!(ask(&pair.moon, "swanctl --list-pools"), "", "not swanctl's");
 }
+
+#[test]
+fn peers_are_closed_by_their_virtual_address_and_ike_sas_without_child_sas_are_purged() {
+    let Some(pair) = road() else { return };
+    ask(&pair.carol, "ipsec up home");
+    let begin = pair.moon.read("charon.log").len();
+    ask(&pair.moon, "ipsec stroke down-srcip 10.3.0.2 10.3.0.9");
+    pair.expect(&ask(&pair.moon, "ipsec status"), "(1 up, 0 connecting)");
+    pair.expect(
+        &ask(&pair.moon, "ipsec stroke down-srcip 10.3.0"),
+        "invalid start address: '10.3.0' is not an IP address",
+    );
+    ask(&pair.moon, "ipsec stroke down-srcip 10.3.0.1");
+    pair.expect_logged(&pair.moon, begin, "IKE_SA deleted");
+    pair.expect_nothing();
+
+    ask(&pair.carol, "ipsec up home");
+    ask(&pair.carol, "ipsec purgeike");
+    pair.expect(&ask(&pair.carol, "ipsec status"), "(1 up, 0 connecting)");
+    ask(&pair.carol, "ipsec down home{}");
+    let begin = pair.carol.read("charon.log").len();
+    ask(&pair.carol, "ipsec purgeike");
+    pair.expect_logged(&pair.carol, begin, "IKE_SA deleted");
+    pair.expect_nothing();
+}

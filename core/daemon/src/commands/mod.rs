@@ -65,6 +65,8 @@ impl Daemon {
             "reload-settings" => self.reload_settings(),
             "initiate" => return self.start_initiate(&message, reply),
             "terminate" => return self.start_terminate(&message, reply),
+            "terminate-srcip" => self.terminate_srcip(&message),
+            "purge-ike" => self.purge_ike(),
             "rekey" => self.rekey(&message),
             "install" => return self.start_install(&message, reply),
             "uninstall" => self.uninstall(&message),

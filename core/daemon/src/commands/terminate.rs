@@ -1,6 +1,7 @@
 //! `terminate`: close IKE_SAs and CHILD_SAs, and wait for it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use plugin_api::log::Group;
 
 use super::message::Extra;
 use super::operation::{Operation, OutOfTime, Work};
+use super::{Answer, success};
 use crate::run::Daemon;
 
 /// What is being closed.
@@ -80,7 +82,7 @@ impl Daemon {
             Ok(targets) if targets.is_empty() => {
                 let given_up = self.give_up(request);
                 if given_up > 0 {
-                    let answer = super::success().value("matches", given_up);
+                    let answer = success().value("matches", given_up);
                     return operation.finish(Ok(answer.value("terminated", given_up)));
                 }
                 return operation.finish(Err("no matching SAs to terminate found".into()));
@@ -107,6 +109,35 @@ impl Daemon {
                 Target::Child(child, _) => self.endpoint.terminate_child(now, command, child),
             }
         }
+    }
+
+    /// Closes the IKE_SAs whose peers have virtual addresses from `start` to `end`, without waiting for the peers.
+    pub(super) fn terminate_srcip(&mut self, request: &Message) -> Answer {
+        let start = address(request, "start")?.ok_or("terminate-srcip: the key 'start' is missing")?;
+        let end = address(request, "end")?.unwrap_or(start);
+        if start.is_ipv4() != end.is_ipv4() || end < start {
+            return Err(format!("{start} to {end} is not a range of addresses"));
+        }
+        Ok(self.close_all(|sa| {
+            let inside = |address: &IpAddr| (start..=end).contains(address);
+            sa.remote_vips.iter().any(inside)
+        }))
+    }
+
+    /// Closes the established IKE_SAs without CHILD_SAs, without waiting for the peers.
+    pub(super) fn purge_ike(&mut self) -> Answer {
+        Ok(self.close_all(|sa| sa.state == IkeSaState::Established && sa.children.is_empty()))
+    }
+
+    fn close_all(&mut self, wanted: impl Fn(&IkeSaInfo) -> bool) -> Message {
+        let sas = self.endpoint.ike_sas().filter(wanted);
+        let numbers: Vec<u32> = sas.map(|sa| sa.unique_id).collect();
+        let now = self.now();
+        for number in &numbers {
+            let command = self.operations.unattended();
+            self.endpoint.terminate_ike(now, command, *number);
+        }
+        success().value("matches", numbers.len())
     }
 
     /// Gives up a CHILD_SA that is named and not yet made. How often it was wanted.
@@ -145,7 +176,7 @@ impl Daemon {
         }
         let (matches, terminated) = (work.matches, work.terminated);
         let mut answer = if matches == terminated {
-            super::success()
+            success()
         } else {
             super::failure("not all matching SAs could be terminated")
         };
@@ -156,6 +187,15 @@ impl Daemon {
         }
         self.apply_log_levels();
     }
+}
+
+/// The address that a key has, if it is there.
+fn address(request: &Message, key: &str) -> Result<Option<IpAddr>, String> {
+    let parse = |text: &str| {
+        let address = text.parse();
+        address.map_err(|_| format!("invalid {key} address: '{text}' is not an IP address"))
+    };
+    request.get_str(key).map(parse).transpose()
 }
 
 /// The log line of a command that selects SAs.
