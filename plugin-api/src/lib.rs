@@ -3,7 +3,7 @@
 //! A plugin is a `.so` that hands out [`Feature`]s: a name, what it depends on, and an implementation of one of the
 //! traits below. Everything that crosses the boundary is made from these by `abi`; authors never see it.
 //!
-//! Start with [`Kem`]: three functions and three lengths make a key exchange method.
+//! Start with [`Kem`]: three functions and two lengths make a key exchange method.
 
 pub mod abi;
 pub mod aead;
