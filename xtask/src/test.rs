@@ -156,6 +156,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             run::build(false)?;
             run::build_sike(false)?;
             dist::run(&xtask::installed())?;
+            // Hosts wait most of the time, for each other and for timers.
             cargo(&[
                 "test",
                 "-p",
@@ -163,7 +164,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
                 "--test",
                 "netns",
                 "--",
-                "--test-threads=1",
+                "--test-threads=2",
                 "--show-output",
             ])?;
         }

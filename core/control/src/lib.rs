@@ -9,5 +9,7 @@ pub mod stroke;
 pub mod vici;
 
 mod error;
+mod verb;
 
 pub use error::Error;
+pub use verb::Verb;

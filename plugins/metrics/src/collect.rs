@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use control::Verb;
 use control::vici::Message;
 use plugin_api::{Host, Reply};
 use tokio::sync::oneshot;
@@ -39,11 +40,11 @@ pub struct Traffic {
 ///
 /// Why the daemon cannot say, in its words.
 pub async fn snapshot(host: &dyn Host, max_child_sas: usize) -> Result<Snapshot, String> {
-    let (metrics, _) = ask(host, "get-metrics", &Message::new(), 0).await?;
+    let (metrics, _) = ask(host, Verb::GetMetrics, &Message::new(), 0).await?;
     let mut traffic = BTreeMap::new();
     let mut request = Message::new().value("page", PAGE);
     while traffic.len() < max_child_sas {
-        let (answer, events) = ask(host, "list-traffic", &request, max_child_sas - traffic.len()).await?;
+        let (answer, events) = ask(host, Verb::ListTraffic, &request, max_child_sas - traffic.len()).await?;
         for event in events {
             let Ok(event) = Message::decode(&event) else {
                 continue;
@@ -79,7 +80,7 @@ pub(crate) fn number(message: &Message, path: &str) -> u64 {
 /// The answer to a command, and at most so many of the events that come with it.
 async fn ask(
     host: &dyn Host,
-    verb: &str,
+    verb: Verb,
     request: &Message,
     max_events: usize,
 ) -> Result<(Message, Vec<Vec<u8>>), String> {
@@ -90,7 +91,7 @@ async fn ask(
         events: Mutex::default(),
         done: Mutex::new(Some(done)),
     });
-    host.submit(verb, &octets, Arc::clone(&answer) as Arc<dyn Reply>);
+    host.submit(verb.name(), &octets, Arc::clone(&answer) as Arc<dyn Reply>);
     let octets = ended.await.map_err(|_| "the daemon is ending".to_owned())?;
     let message = Message::decode(&octets).map_err(|error| format!("{verb}: {error}"))?;
     if let Some(error) = message.get_str("errmsg") {

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use control::Verb;
 use control::stroke::{Cache, Credentials, Listing, Request};
 use control::vici::Message;
 use plugin_api::Host;
@@ -67,29 +68,31 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
     /// See [`Error`].
     pub async fn answer(mut self, request: &Request) -> Result<(), Error> {
         match request {
-            Request::Initiate { name, wait } => self.long("initiate", name, *wait).await?,
-            Request::Terminate { target, wait } => self.long("terminate", &target.to_string(), *wait).await?,
+            Request::Initiate { name, wait } => self.long(Verb::Initiate, name, *wait).await?,
+            Request::Terminate { target, wait } => {
+                self.long(Verb::Terminate, &target.to_string(), *wait).await?
+            }
             Request::TerminateSourceIp { start, end } => {
                 self.log(&format!("received stroke: terminate srcip {start}"));
                 let message = Message::new().value("start", start).value_if("end", end.as_ref());
-                self.short("terminate-srcip", &message).await?;
+                self.short(Verb::TerminateSourceIp, &message).await?;
             }
             Request::Rekey { target } => {
                 self.log(&format!("received stroke: rekey '{target}'"));
-                self.short("rekey", &named(&target.to_string())).await?;
+                self.short(Verb::Rekey, &named(&target.to_string())).await?;
             }
             Request::Route { name } => {
                 self.log(&format!("received stroke: route '{name}'"));
-                self.short("install", &named(name)).await?;
+                self.short(Verb::Install, &named(name)).await?;
             }
             Request::Unroute { name } => {
                 self.log(&format!("received stroke: unroute '{name}'"));
-                self.short("uninstall", &named(name)).await?;
+                self.short(Verb::Uninstall, &named(name)).await?;
             }
             Request::AddConnection(connection) => {
-                self.short("stroke-add-conn", &connection.to_message()).await?
+                self.short(Verb::StrokeAddConn, &connection.to_message()).await?
             }
-            Request::DeleteConnection { name } => self.short("stroke-del-conn", &named(name)).await?,
+            Request::DeleteConnection { name } => self.short(Verb::StrokeDelConn, &named(name)).await?,
             Request::Status { name, all } => self.status(name.as_deref(), *all).await?,
             Request::List { what, .. } => {
                 for listing in what {
@@ -99,24 +102,28 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
             Request::Reread(what) => {
                 // Certificates of files are not supported, so there are none to be read again.
                 if what.contains(&Credentials::Secrets) {
-                    self.short("reread-secrets", &Message::new()).await?;
+                    self.short(Verb::RereadSecrets, &Message::new()).await?;
                 }
             }
-            Request::Purge(Cache::Ike) => self.short("purge-ike", &Message::new()).await?,
+            Request::Purge(Cache::Ike) => self.short(Verb::PurgeIke, &Message::new()).await?,
             // Nothing is ever cached of these.
             Request::Purge(Cache::Ocsp | Cache::Crls | Cache::Certificates) => {}
             Request::Leases { pool, address } => self.leases(pool.as_deref(), address.as_deref()).await?,
             Request::LogLevel { group, level } => {
                 let message = Message::new().value("group", group).value("level", level);
-                self.short("stroke-loglevel", &message).await?;
+                self.short(Verb::StrokeLogLevel, &message).await?;
             }
             Request::Counters { name, reset } => {
-                let verb = if *reset { "reset-counters" } else { "get-counters" };
+                let verb = if *reset {
+                    Verb::ResetCounters
+                } else {
+                    Verb::GetCounters
+                };
                 self.counters(verb, name.as_deref()).await?;
             }
             Request::Report { text } => self.log(text),
             Request::Version => {
-                let version = self.ask("version", &Message::new()).await?;
+                let version = self.ask(Verb::Version, &Message::new()).await?;
                 let of = |key| text::or_empty(&version, key);
                 let system = format!("{} {}, {}", of("sysname"), of("release"), of("machine"));
                 self.output
@@ -132,16 +139,16 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         self.host.log(Group::Cfg, CONTROL, &text::clean(line));
     }
 
-    fn submit(&self, verb: &str, message: &Message) -> Result<Call, Error> {
+    fn submit(&self, verb: Verb, message: &Message) -> Result<Call, Error> {
         Ok(Call::submit(&**self.host, verb, message)?)
     }
 
-    async fn ask(&self, verb: &str, message: &Message) -> Result<Message, Error> {
+    async fn ask(&self, verb: Verb, message: &Message) -> Result<Message, Error> {
         Ok(self.submit(verb, message)?.done().await?)
     }
 
     /// A command that streams the log while it is at work.
-    async fn long(&mut self, verb: &str, name: &str, wait: bool) -> Result<(), Error> {
+    async fn long(&mut self, verb: Verb, name: &str, wait: bool) -> Result<(), Error> {
         let mut message = named(name).value("loglevel", 1);
         match self.settings.timeout {
             _ if !wait => message.push_value("timeout", -1),
@@ -160,13 +167,13 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         }
     }
 
-    async fn short(&mut self, verb: &str, message: &Message) -> Result<(), Error> {
+    async fn short(&mut self, verb: Verb, message: &Message) -> Result<(), Error> {
         let answer = self.ask(verb, message).await?;
         self.result(verb, &answer).await
     }
 
     /// The lines that the daemon has for the `ipsec` command, or what went wrong.
-    async fn result(&mut self, verb: &str, answer: &Message) -> Result<(), Error> {
+    async fn result(&mut self, verb: Verb, answer: &Message) -> Result<(), Error> {
         let lines = answer.get_texts("text");
         for line in &lines {
             self.output.line(&text::clean(line)).await?;
@@ -187,20 +194,20 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
     async fn status(&mut self, name: Option<&str>, all: bool) -> Result<(), Error> {
         let nothing = Message::new();
         let ours = Message::new().flag("stroke", true);
-        let stats = self.ask("stats", &ours).await?;
+        let stats = self.ask(Verb::Stats, &ours).await?;
         if all {
-            let version = self.ask("version", &nothing).await?;
-            let pools = self.ask("get-pools", &ours).await?;
+            let version = self.ask(Verb::Version, &nothing).await?;
+            let pools = self.ask(Verb::GetPools, &ours).await?;
             self.output.add(&status::daemon(&version, &stats, &pools)).await?;
             self.output.add("Connections:\n").await?;
-            let mut call = self.submit("list-conns", &nothing)?;
+            let mut call = self.submit(Verb::ListConns, &nothing)?;
             while let Answer::Event(_, event) = call.next().await? {
                 self.output.add(&status::connection(&event, name)).await?;
             }
         }
         let mut policies = status::Policies::default();
         let mut call = self.submit(
-            "list-policies",
+            Verb::ListPolicies,
             &ours
                 .clone()
                 .flag("trap", true)
@@ -213,7 +220,7 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         self.output.add(&policies.text()).await?;
         self.output.add(&status::counts(&stats)).await?;
         let mut found = false;
-        let mut call = self.submit("list-sas", &ours)?;
+        let mut call = self.submit(Verb::ListSas, &ours)?;
         while let Answer::Event(_, event) = call.next().await? {
             let text = status::security_association(&event, all, name);
             found |= !text.is_empty();
@@ -230,12 +237,12 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         match what {
             Listing::Algorithms => {
                 let request = Message::new().flag("stroke", true);
-                let answer = self.ask("get-algorithms", &request).await?;
+                let answer = self.ask(Verb::GetAlgorithms, &request).await?;
                 self.output.add(&list::algorithms(&answer)).await?;
             }
             Listing::Plugins => {
                 let mut events = Vec::new();
-                let mut call = self.submit("list-plugins", &nothing)?;
+                let mut call = self.submit(Verb::ListPlugins, &nothing)?;
                 while let Answer::Event(_, event) = call.next().await? {
                     events.push(event);
                 }
@@ -261,7 +268,7 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
             .flag("stroke", true)
             .flag("leases", true)
             .value_if("name", only);
-        let answer = self.ask("get-pools", &message).await?;
+        let answer = self.ask(Verb::GetPools, &message).await?;
         let (mut pools, mut matches) = (0, 0);
         for (name, pool) in answer.sections() {
             pools += 1;
@@ -295,9 +302,9 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
         Ok(())
     }
 
-    async fn counters(&mut self, verb: &str, name: Option<&str>) -> Result<(), Error> {
+    async fn counters(&mut self, verb: Verb, name: Option<&str>) -> Result<(), Error> {
         let answer = self.ask(verb, &Message::new().value_if("name", name)).await?;
-        if verb == "reset-counters" || is_unknown(&answer) || answer.get_bool("success") == Some(false) {
+        if verb == Verb::ResetCounters || is_unknown(&answer) || answer.get_bool("success") == Some(false) {
             return self.result(verb, &answer).await;
         }
         let of = name

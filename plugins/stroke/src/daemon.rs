@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use control::Verb;
 use control::vici::Message;
 use plugin_api::{Host, Reply};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -55,12 +56,12 @@ struct Receipt {
 
 impl Call {
     /// Hands a command to the daemon.
-    pub fn submit(host: &dyn Host, verb: &str, message: &Message) -> Result<Self, control::Error> {
+    pub fn submit(host: &dyn Host, verb: Verb, message: &Message) -> Result<Self, control::Error> {
         let octets = message.encode()?;
         let (sender, receiver) = unbounded_channel();
         let gauge = Arc::new(Gauge::default());
         host.submit(
-            verb,
+            verb.name(),
             &octets,
             Arc::new(Receipt {
                 sender,

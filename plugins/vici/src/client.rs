@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use control::packet::{Packet, PacketType};
 use control::vici::Message;
-use control::{Error, frame};
+use control::{Error, Verb, frame};
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{Host, Reply};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,9 +18,6 @@ use crate::queue::{Receiver, Sender, queue};
 
 /// How long a client may not read at all while something waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Listings that may be long.
-const PAGED: [&str; 4] = ["list-sas", "list-conns", "list-certs", "list-authorities"];
 
 /// Elements of a page.
 const PAGE: usize = 64;
@@ -169,12 +166,13 @@ fn confirm(sender: &Sender, known: bool) {
 /// Hands a command to the daemon, and waits for its end. A long listing comes page by page, the next when the client has
 /// read most of the last.
 async fn run(context: &Context, verb: &str, message: &[u8], sender: &Sender) {
-    // Those belong to other sockets.
-    if verb.starts_with("stroke-") {
+    let known = Verb::from_name(verb);
+    // The names of stroke's commands are reserved, so that a newer daemon's are not open to clients of an older plugin.
+    if known.map_or(verb.starts_with("stroke-"), |verb| !verb.is_for_clients()) {
         return unknown(context, verb, sender);
     }
-    let request = PAGED
-        .contains(&verb)
+    let request = known
+        .is_some_and(Verb::is_paged)
         .then(|| Message::decode(message).ok())
         .flatten();
     let Some(mut request) = request else {

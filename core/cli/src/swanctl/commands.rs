@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use control::Verb;
 use control::vici::Message;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -33,69 +34,69 @@ fn waiting(session: &Session<'_>, request: Message) -> Result<Message, Failure> 
 
 pub(super) fn initiate(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = waiting(session, session.request(&["child", "ike"]))?;
-    session.act("initiate", &request)
+    session.act(Verb::Initiate, &request)
 }
 
 pub(super) fn terminate(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = waiting(session, session.request(&SELECTORS))?;
     let force = session.is("force").then_some("yes");
-    session.act("terminate", &request.value_if("force", force))
+    session.act(Verb::Terminate, &request.value_if("force", force))
 }
 
 pub(super) fn rekey(session: &mut Session<'_>) -> Result<(), Failure> {
     let reauth = session.is("reauth").then_some("yes");
     let request = session.request(&SELECTORS).value_if("reauth", reauth);
-    plain(session, "rekey", &request)
+    plain(session, Verb::Rekey, &request)
 }
 
 pub(super) fn redirect(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["ike", "ike-id", "peer-ip", "peer-id", "gateway"]);
-    plain(session, "redirect", &request)
+    plain(session, Verb::Redirect, &request)
 }
 
 pub(super) fn install(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["child", "ike"]);
-    plain(session, "install", &request)
+    plain(session, Verb::Install, &request)
 }
 
 pub(super) fn uninstall(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["child", "ike"]);
-    plain(session, "uninstall", &request)
+    plain(session, Verb::Uninstall, &request)
 }
 
 /// A command that does something at once.
-fn plain(session: &mut Session<'_>, command: &str, request: &Message) -> Result<(), Failure> {
-    let answer = session.daemon()?.call(command, request)?;
-    session.done(command, &answer)
+fn plain(session: &mut Session<'_>, verb: Verb, request: &Message) -> Result<(), Failure> {
+    let answer = session.daemon()?.call(verb.name(), request)?;
+    session.done(verb, &answer)
 }
 
 /// A command whose success goes without saying.
-fn quiet(session: &mut Session<'_>, command: &str, request: &Message) -> Result<(), Failure> {
-    let answer = session.daemon()?.call(command, request)?;
+fn quiet(session: &mut Session<'_>, verb: Verb, request: &Message) -> Result<(), Failure> {
+    let answer = session.daemon()?.call(verb.name(), request)?;
     session
         .out
-        .answer(&format!("{command} reply"), &answer, |_, _| Ok(()))?;
-    check(command, &answer)
+        .answer(&format!("{verb} reply"), &answer, |_, _| Ok(()))?;
+    check(verb, &answer)
 }
 
 pub(super) fn reload_settings(session: &mut Session<'_>) -> Result<(), Failure> {
-    quiet(session, "reload-settings", &Message::new())
+    quiet(session, Verb::ReloadSettings, &Message::new())
 }
 
 pub(super) fn flush_certs(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["type"]);
-    quiet(session, "flush-certs", &request)
+    quiet(session, Verb::FlushCerts, &request)
 }
 
 pub(super) fn list_sas(session: &mut Session<'_>) -> Result<(), Failure> {
     let noblock = session.is("noblock").then_some("yes");
     let request = session.request(&SELECTORS).value_if("noblock", noblock);
-    session.list("list-sas", "list-sa", &request, print::sas::event)
+    session.list(Verb::ListSas, &request, print::sas::event)
 }
 
 pub(super) fn list_conns(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["ike"]);
-    session.list("list-conns", "list-conn", &request, print::conns::event)
+    session.list(Verb::ListConns, &request, print::conns::event)
 }
 
 pub(super) fn list_pols(session: &mut Session<'_>) -> Result<(), Failure> {
@@ -107,23 +108,18 @@ pub(super) fn list_pols(session: &mut Session<'_>) -> Result<(), Failure> {
         .fold(session.request(&["child"]), |request, kind| {
             request.value(kind, "yes")
         });
-    session.list("list-policies", "list-policy", &request, print::policies::event)
+    session.list(Verb::ListPolicies, &request, print::policies::event)
 }
 
 pub(super) fn list_authorities(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["name"]);
-    session.list(
-        "list-authorities",
-        "list-authority",
-        &request,
-        print::authorities::authority,
-    )
+    session.list(Verb::ListAuthorities, &request, print::authorities::authority)
 }
 
 pub(super) fn list_certs(session: &mut Session<'_>) -> Result<(), Failure> {
     let request = session.request(&["subject", "type", "flag"]);
     let mut printer = Printer::new(session.is("pem"), session.is("short"), session.is("utc"));
-    session.list("list-certs", "list-cert", &request, |out, message| {
+    session.list(Verb::ListCerts, &request, |out, message| {
         printer.event(out, message)
     })
 }
@@ -131,14 +127,16 @@ pub(super) fn list_certs(session: &mut Session<'_>) -> Result<(), Failure> {
 pub(super) fn list_pools(session: &mut Session<'_>) -> Result<(), Failure> {
     let leases = session.is("leases").then_some("yes");
     let request = session.request(&["name"]).value_if("leases", leases);
-    let answer = session.daemon()?.call("get-pools", &request)?;
+    let answer = session.daemon()?.call(Verb::GetPools.name(), &request)?;
     Ok(session
         .out
         .answer("get-pools reply", &answer, print::daemon::pools)?)
 }
 
 pub(super) fn list_algs(session: &mut Session<'_>) -> Result<(), Failure> {
-    let answer = session.daemon()?.call("get-algorithms", &Message::new())?;
+    let answer = session
+        .daemon()?
+        .call(Verb::GetAlgorithms.name(), &Message::new())?;
     Ok(session
         .out
         .answer("get-algorithms reply", &answer, print::daemon::algorithms)?)
@@ -148,17 +146,17 @@ pub(super) fn counters(session: &mut Session<'_>) -> Result<(), Failure> {
     let all = session.is("all").then_some("yes");
     let request = session.request(&["name"]).value_if("all", all);
     if session.is("reset") {
-        return plain(session, "reset-counters", &request);
+        return plain(session, Verb::ResetCounters, &request);
     }
-    let answer = session.daemon()?.call("get-counters", &request)?;
+    let answer = session.daemon()?.call(Verb::GetCounters.name(), &request)?;
     session
         .out
         .answer("counters reply", &answer, print::daemon::counters)?;
-    check("get-counters", &answer)
+    check(Verb::GetCounters, &answer)
 }
 
 pub(super) fn stats(session: &mut Session<'_>) -> Result<(), Failure> {
-    let answer = session.daemon()?.call("stats", &Message::new())?;
+    let answer = session.daemon()?.call(Verb::Stats.name(), &Message::new())?;
     Ok(session.out.answer("stats reply", &answer, print::daemon::stats)?)
 }
 
@@ -171,7 +169,7 @@ pub(super) fn version(session: &mut Session<'_>) -> Result<(), Failure> {
             writeln!(out, "{NAME} swanctl {VERSION}")
         })?);
     }
-    let answer = session.daemon()?.call("version", &Message::new())?;
+    let answer = session.daemon()?.call(Verb::Version.name(), &Message::new())?;
     Ok(session
         .out
         .answer("version reply", &answer, print::daemon::version)?)

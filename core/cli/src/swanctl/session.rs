@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use clap::ArgMatches;
+use control::Verb;
 use control::vici::Message;
 use control::vici::client::{self, Client};
 use nix::errno::Errno;
@@ -197,53 +198,58 @@ impl<'a> Session<'a> {
     /// Runs a command that streams events and writes each as it comes.
     pub(super) fn list(
         &mut self,
-        command: &str,
-        event: &str,
+        verb: Verb,
         request: &Message,
         mut print: impl FnMut(&mut dyn Write, &Message) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let (client, out) = self.parts()?;
+        let event = verb.event().unwrap_or_default();
         // strongSwan's calls this one as no other.
-        let label = match event {
-            "list-authority" => "list-authorities event".to_owned(),
-            event => format!("{event} event"),
+        let label = match verb {
+            Verb::ListAuthorities => "list-authorities event".to_owned(),
+            _ => format!("{event} event"),
         };
-        let answer = client.stream(command, event, request, &mut |_, message| {
+        let answer = client.stream(verb.name(), event, request, &mut |_, message| {
             out.event(&label, message, &mut print)
         })?;
-        self.out.end(&format!("{command} reply"), &answer)?;
+        self.out.end(&format!("{verb} reply"), &answer)?;
         Ok(())
     }
 
     /// Runs a command that does something, and shows the log lines that belong to it.
-    pub(super) fn act(&mut self, command: &str, request: &Message) -> Result<(), Failure> {
+    pub(super) fn act(&mut self, verb: Verb, request: &Message) -> Result<(), Failure> {
         let (client, out) = self.parts()?;
-        let answer = client.stream(command, "control-log", request, &mut |_, message| {
-            out.answer("log", message, super::print::log::control_log)?;
-            // Whoever waits wants to see how far it is.
-            out.flush()
-        })?;
-        self.done(command, &answer)
+        let answer = client.stream(
+            verb.name(),
+            verb.event().unwrap_or_default(),
+            request,
+            &mut |_, message| {
+                out.answer("log", message, super::print::log::control_log)?;
+                // Whoever waits wants to see how far it is.
+                out.flush()
+            },
+        )?;
+        self.done(verb, &answer)
     }
 
     /// Says whether a command has worked.
-    pub(super) fn done(&mut self, command: &str, answer: &Message) -> Result<(), Failure> {
+    pub(super) fn done(&mut self, verb: Verb, answer: &Message) -> Result<(), Failure> {
         let worked = answer.get_bool("success") == Some(true);
-        let label = format!("{command} reply");
+        let label = format!("{verb} reply");
         self.out.answer(&label, answer, |out, _| match worked {
-            true => writeln!(out, "{command} completed successfully"),
+            true => writeln!(out, "{verb} completed successfully"),
             false => Ok(()),
         })?;
-        check(command, answer)
+        check(verb, answer)
     }
 }
 
 /// An answer that says no is a failure.
-pub(super) fn check(command: &str, answer: &Message) -> Result<(), Failure> {
+pub(super) fn check(verb: Verb, answer: &Message) -> Result<(), Failure> {
     match answer.get_bool("success") {
         Some(false) => {
             let reason = answer.get_str("errmsg").unwrap_or("the daemon does not say why");
-            Err(Failure::Refused(format!("{command} failed: {reason}")))
+            Err(Failure::Refused(format!("{verb} failed: {reason}")))
         }
         _ => Ok(()),
     }

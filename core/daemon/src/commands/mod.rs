@@ -28,6 +28,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use control::Verb;
 use control::vici::Message;
 use plugin_api::Reply;
 
@@ -43,6 +44,10 @@ type Answer = Result<Message, String>;
 impl Daemon {
     /// Runs a command, or starts it.
     pub(crate) fn command(&mut self, verb: &str, octets: &[u8], reply: &Arc<dyn Reply>) {
+        let Some(verb) = Verb::from_name(verb) else {
+            let answer = failure(&format!("unknown command '{verb}'")).value("unknown", "yes");
+            return reply.done(&answer.encode_or_empty());
+        };
         let message = match Message::decode(octets) {
             Ok(message) => message,
             Err(error) => {
@@ -51,57 +56,52 @@ impl Daemon {
             }
         };
         let answer = match verb {
-            "version" => Ok(daemon::version(self.legacy.program)),
-            "stats" => Ok(self.stats(&message)),
-            "list-sas" => Ok(self.list_sas(&message, reply.as_ref())),
-            "list-conns" => Ok(self.list_conns(&message, reply.as_ref())),
-            "list-policies" => Ok(self.list_policies(&message, reply.as_ref())),
-            "get-counters" => self.get_counters(&message),
-            "reset-counters" => self.reset_counters(&message),
-            "get-metrics" => self.get_metrics(),
-            "list-traffic" => Ok(self.list_traffic(&message, reply.as_ref())),
-            "get-algorithms" => Ok(self.algorithms(&message)),
-            "list-plugins" => Ok(self.list_plugins(reply.as_ref())),
-            "reload-settings" => self.reload_settings(),
-            "initiate" => return self.start_initiate(&message, reply),
-            "terminate" => return self.start_terminate(&message, reply),
-            "terminate-srcip" => self.terminate_srcip(&message),
-            "purge-ike" => self.purge_ike(),
-            "rekey" => self.rekey(&message),
-            "install" => return self.start_install(&message, reply),
-            "uninstall" => self.uninstall(&message),
-            "redirect" => self.redirect(&message),
-            "load-conn" => self.load_conn(&message),
-            "unload-conn" => self.unload_conn(&message),
-            "get-conns" => Ok(self.get_conns()),
-            "load-shared" => self.load_shared(&message),
-            "unload-shared" => self.unload_shared(&message),
-            "get-shared" => Ok(self.get_shared()),
-            "clear-creds" => Ok(self.clear_creds()),
-            "load-pool" => self.load_pool(&message),
-            "unload-pool" => self.unload_pool(&message),
-            "get-pools" => Ok(self.get_pools(&message)),
-            "virtual-ip-device" => self.set_virtual_ip_device(&message),
-            "load-cert" => self.load_cert(&message),
-            "load-key" => self.load_key(&message),
-            "load-token" => self.load_token(&message),
-            "unload-key" => self.unload_key(&message),
-            "get-keys" => Ok(self.get_keys()),
-            "list-certs" => Ok(self.list_certs(&message, reply.as_ref())),
-            "flush-certs" => self.flush_certs(&message),
-            "load-authority" => self.load_authority(&message),
-            "unload-authority" => self.unload_authority(&message),
-            "get-authorities" => Ok(self.get_authorities()),
-            "list-authorities" => Ok(self.list_authorities(&message, reply.as_ref())),
-            "stroke-add-conn" => self.add_connection(&message),
-            "stroke-del-conn" => self.delete_connection(&message),
-            "stroke-loglevel" => self.set_log_level(&message),
-            "reread-secrets" => self.reread_secrets(),
-            _ => {
-                let mut answer = failure(&format!("unknown command '{verb}'"));
-                answer.push_value("unknown", "yes");
-                Ok(answer)
-            }
+            Verb::Version => Ok(daemon::version(self.legacy.program)),
+            Verb::Stats => Ok(self.stats(&message)),
+            Verb::ListSas => Ok(self.list_sas(&message, reply.as_ref())),
+            Verb::ListConns => Ok(self.list_conns(&message, reply.as_ref())),
+            Verb::ListPolicies => Ok(self.list_policies(&message, reply.as_ref())),
+            Verb::GetCounters => self.get_counters(&message),
+            Verb::ResetCounters => self.reset_counters(&message),
+            Verb::GetMetrics => self.get_metrics(),
+            Verb::ListTraffic => Ok(self.list_traffic(&message, reply.as_ref())),
+            Verb::GetAlgorithms => Ok(self.algorithms(&message)),
+            Verb::ListPlugins => Ok(self.list_plugins(reply.as_ref())),
+            Verb::ReloadSettings => self.reload_settings(),
+            Verb::Initiate => return self.start_initiate(&message, reply),
+            Verb::Terminate => return self.start_terminate(&message, reply),
+            Verb::TerminateSourceIp => self.terminate_srcip(&message),
+            Verb::PurgeIke => self.purge_ike(),
+            Verb::Rekey => self.rekey(&message),
+            Verb::Install => return self.start_install(&message, reply),
+            Verb::Uninstall => self.uninstall(&message),
+            Verb::Redirect => self.redirect(&message),
+            Verb::LoadConn => self.load_conn(&message),
+            Verb::UnloadConn => self.unload_conn(&message),
+            Verb::GetConns => Ok(self.get_conns()),
+            Verb::LoadShared => self.load_shared(&message),
+            Verb::UnloadShared => self.unload_shared(&message),
+            Verb::GetShared => Ok(self.get_shared()),
+            Verb::ClearCreds => Ok(self.clear_creds()),
+            Verb::LoadPool => self.load_pool(&message),
+            Verb::UnloadPool => self.unload_pool(&message),
+            Verb::GetPools => Ok(self.get_pools(&message)),
+            Verb::VirtualIpDevice => self.set_virtual_ip_device(&message),
+            Verb::LoadCert => self.load_cert(&message),
+            Verb::LoadKey => self.load_key(&message),
+            Verb::LoadToken => self.load_token(&message),
+            Verb::UnloadKey => self.unload_key(&message),
+            Verb::GetKeys => Ok(self.get_keys()),
+            Verb::ListCerts => Ok(self.list_certs(&message, reply.as_ref())),
+            Verb::FlushCerts => self.flush_certs(&message),
+            Verb::LoadAuthority => self.load_authority(&message),
+            Verb::UnloadAuthority => self.unload_authority(&message),
+            Verb::GetAuthorities => Ok(self.get_authorities()),
+            Verb::ListAuthorities => Ok(self.list_authorities(&message, reply.as_ref())),
+            Verb::StrokeAddConn => self.add_connection(&message),
+            Verb::StrokeDelConn => self.delete_connection(&message),
+            Verb::StrokeLogLevel => self.set_log_level(&message),
+            Verb::RereadSecrets => self.reread_secrets(),
         };
         let answer = answer.unwrap_or_else(|error| failure(&error));
         // What a client has been told is done, so is what the kernel has to do for it.
