@@ -173,6 +173,9 @@ pub struct AuthConfig {
     pub class: AuthClass,
     /// Who; `None` accepts anyone, or for the own end takes the address.
     pub id: Option<Identity>,
+    /// Whether the peer's certificate may have the identity besides the one that the peer sends (`rightid=%…`). Then an
+    /// initiator does not ask for the identity.
+    pub loose_id: bool,
     /// Certificates or raw public keys that are sent, or of which the peer has to have one.
     pub certs: Vec<NamedCertificate>,
     /// Certificates of issuers, of which one has to have issued the peer's.

@@ -240,9 +240,9 @@ fn has_type(prefix: &str) -> bool {
     kind_of(prefix).is_some()
 }
 
-/// The type that a prefix stands for.
+/// The type that a prefix stands for, in any case of letters.
 fn kind_of(prefix: &str) -> Option<IdType> {
-    Some(match prefix {
+    Some(match prefix.to_ascii_lowercase().as_str() {
         "ipv4" => IdType::IPV4_ADDR,
         "ipv6" => IdType::IPV6_ADDR,
         "ipv4net" => IPV4_ADDR_SUBNET,
@@ -269,7 +269,7 @@ fn typed(text: &str) -> Option<Identity> {
         IdType::IPV4_ADDR => value.parse::<Ipv4Addr>().ok()?.octets().to_vec(),
         IdType::IPV6_ADDR => value.parse::<Ipv6Addr>().ok()?.octets().to_vec(),
         IdType::DER_ASN1_DN => dn::parse(value)?,
-        IdType::DER_ASN1_GN if prefix == "xmppaddr" => xmpp(value)?,
+        IdType::DER_ASN1_GN if prefix.eq_ignore_ascii_case("xmppaddr") => xmpp(value)?,
         IPV4_ADDR_SUBNET | IPV6_ADDR_SUBNET | IPV4_ADDR_RANGE | IPV6_ADDR_RANGE => {
             return network(value).filter(|identity| identity.kind == kind);
         }

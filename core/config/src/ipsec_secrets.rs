@@ -70,6 +70,9 @@ impl Loaded {
     /// Reads lines. A mistake costs the entry that it is in.
     fn text(&mut self, text: &[u8], path: &Path, depth: usize) {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        if let Some(line) = octets::lone_return(text) {
+            self.mistake(format!("{}:{line}: {}", path.display(), octets::LONE_RETURN));
+        }
         for (line, number) in text.split(|octet| *octet == b'\n').zip(1..) {
             let line = line.trim_ascii();
             if line.is_empty() || line.starts_with(b"#") {

@@ -51,6 +51,19 @@ pub fn release(text: &str) -> Vec<u8> {
     octets
 }
 
+/// The line of the first carriage return that ends no line. Old editors end lines by it alone; such a file would be one line,
+/// and perhaps one comment.
+pub(crate) fn lone_return(octets: &[u8]) -> Option<usize> {
+    let lone = |pair: &[u8]| pair[0] == b'\r' && !matches!(pair[1], b'\n' | b'\r');
+    let at = octets.windows(2).position(lone)?;
+    let line_feeds = octets[..at].iter().filter(|octet| **octet == b'\n');
+    Some(line_feeds.count() + 1)
+}
+
+/// What is said about such a line.
+pub(crate) const LONE_RETURN: &str =
+    "the line has a carriage return that ends no line, save the file with line feeds";
+
 /// A text for messages, with what cannot be printed escaped.
 pub fn shown(text: &str) -> String {
     let mut out = String::new();

@@ -67,7 +67,7 @@ impl Proposal {
     ) -> Result<Vec<String>, ListError> {
         let (mut unusable, mut notes, mut usable) = (Vec::new(), Vec::new(), false);
         for text in entries.iter().flat_map(|entry| entry.split(',')).map(str::trim) {
-            if text == "default" {
+            if text.eq_ignore_ascii_case("default") {
                 usable = true;
                 continue;
             }

@@ -32,6 +32,8 @@ pub enum DefaultStyle {
     /// Those of strongSwan 6.0.6, as far as plugins implement them.
     #[default]
     Rfc,
+    /// What either of them offers, to be accepted of a peer.
+    Either,
 }
 
 /// What configured proposals are expanded for.
@@ -139,7 +141,7 @@ impl Proposal {
         let mut proposals = Vec::new();
         let mut messages = Vec::new();
         for text in entries.iter().flat_map(|entry| entry.split(',')).map(str::trim) {
-            if text == "default" {
+            if text.eq_ignore_ascii_case("default") {
                 proposals.extend(defaults());
                 continue;
             }

@@ -68,6 +68,8 @@ fn check_round(demanded: &AuthConfig, proof: &Proof) -> Result<(), String> {
     let AuthConfig {
         class,
         id,
+        // Only certificates have other identities.
+        loose_id: _,
         certs,
         cacerts,
         constraints,

@@ -1,6 +1,6 @@
 //! Proposals between the codec and the algorithms.
 
-use config::connection::{ChildConfig, PeerConfig, VICI};
+use config::connection::{ChildConfig, PeerConfig, ProposalList, VICI};
 use config::spelling;
 use crypto::int_auth::Role;
 use crypto::proposal::{DefaultStyle, ListError, Proposal, ProposalError, Purpose};
@@ -70,12 +70,30 @@ pub(crate) fn listed_of_child(shared: &Shared, config: &ChildConfig) -> Expanded
 }
 
 fn ike(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> Expanded {
-    let style = match config.profile {
-        Some(Profile::Rfc) => DefaultStyle::Rfc,
-        _ => DefaultStyle::Draft,
-    };
     let (common, registry) = (&shared.common, &shared.registry);
+    let style = default_style(shared, config, purpose);
     common.expand(purpose, &config.proposals, Protocol::IKE, style, registry)
+}
+
+/// Which defaults a connection has. Where its profile does not say so, its proposals do: one that names private-use numbers is
+/// for peers with strongSwan's prototype.
+fn default_style(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> DefaultStyle {
+    match config.profile {
+        Some(Profile::Rfc) => DefaultStyle::Rfc,
+        Some(_) => DefaultStyle::Draft,
+        None if purpose == Purpose::Accept => DefaultStyle::Either,
+        None if names_private(shared, &config.proposals) => DefaultStyle::Draft,
+        None => DefaultStyle::Rfc,
+    }
+}
+
+fn names_private(shared: &Shared, list: &ProposalList) -> bool {
+    let entries = list.entries.iter().flat_map(|entry| entry.split(','));
+    let parse = |text: &str| Proposal::parse(text.trim(), Protocol::IKE, &shared.registry);
+    let mut named = entries
+        .filter_map(|text| parse(text).ok())
+        .flat_map(|named| named.transforms);
+    named.any(Transform::is_private)
 }
 
 /// The ESP proposals that a configuration offers, and what is wrong with them.

@@ -285,7 +285,7 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
                 if address.is_none_or(|only| only == of("address")) {
                     matches += 1;
                     let line = format!(
-                        "  {:>15}   {:<7}  '{}'\n",
+                        "  {:>15}   {}   '{}'\n",
                         of("address"),
                         of("status"),
                         of("identity")
@@ -295,7 +295,14 @@ impl<'a, W: AsyncWrite + Unpin> Answering<'a, W> {
             }
         }
         if pools == 0 {
-            self.output.add("no pools found\n").await?;
+            match only {
+                Some(name) => {
+                    self.output
+                        .add(&format!("pool '{}' not found\n", text::clean(name)))
+                        .await?
+                }
+                None => self.output.add("no pools found\n").await?,
+            }
         } else if matches == 0 {
             self.output.add("  no matching leases found\n").await?;
         }

@@ -165,12 +165,35 @@ fn a_connection_all_of_whose_proposals_need_a_plugin_is_refused_with_its_name() 
 }
 
 /// The defaults of 6.0dr3 offer more than there is, to look like it.
+/// A connection for peers with strongSwan's prototype: its defaults list what those peers list.
+const PROTOTYPES: &str = "aes256gcm16-sha512-x25519-ke1_kyber3,default!";
+
+#[test]
+fn a_connection_of_which_nothing_is_said_offers_and_accepts_what_plugins_have() {
+    let able = with(with_xcbc);
+    for named in ["aes256gcm16-prfaesxcbc-x25519!", "aes256gcm16-sha256-mlkem768!"] {
+        for proposals in [(named, "default!"), ("default!", named)] {
+            let mut world = pair((&able, proposals.0), (&able, proposals.1));
+            world.initiate(1);
+            assert!(world.run_until(MINUTE, World::is_established), "{proposals:?}");
+        }
+    }
+    let mut world = pair((&able, "default!"), (&able, "default!"));
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+    assert!(world.logged(1, "PRF_HMAC_SHA2_256"), "{:#?}", world.hosts[1].log);
+    // A gateway for old peers accepts what new ones offer, and the other way round.
+    let mut world = pair((&able, PROTOTYPES), (&able, "default!"));
+    world.initiate(1);
+    assert!(world.run_until(MINUTE, World::is_established));
+}
+
 #[test]
 fn a_choice_that_no_plugin_implements_is_named_by_who_offered_it() {
     let able = with(with_xcbc);
     let world = pair(
         (&able, "aes256gcm16-prfaesxcbc-x25519!"),
-        (&registry(), "default!"),
+        (&registry(), PROTOTYPES),
     );
     fails(
         world,
@@ -202,7 +225,7 @@ fn weak_algorithms_are_chosen_only_where_they_are_named() {
     let able = with(with_3des);
     let named = "3des-sha256-x25519!";
     // The initiator's defaults list it.
-    let world = pair((&able, named), (&able, "default!"));
+    let world = pair((&able, named), (&able, PROTOTYPES));
     fails(
         world,
         &[(

@@ -42,8 +42,17 @@ pub struct Converted {
     pub messages: Vec<(i8, String)>,
 }
 
+/// Octets of the name of a connection: vici's messages have no longer ones.
+const MAX_NAME: usize = 255;
+
 /// Checks keywords and values; problems are collected, not thrown.
 pub(super) fn check(name: &str, settings: Settings, place: &str, problems: &mut Vec<Problem>) -> Conn {
+    if name.len() > MAX_NAME {
+        problems.push(Problem::fatal(format!(
+            "# the name of a connection has {} octets, at most {MAX_NAME} are possible ({place})",
+            name.len()
+        )));
+    }
     let (mut plain, mut places) = (BTreeMap::new(), BTreeMap::new());
     for (key, (value, place)) in settings {
         if !is_keyword(name, &key, &place, problems) {
@@ -131,7 +140,7 @@ fn check_value(name: &str, key: &str, value: &str, place: &str, problems: &mut V
 
 /// What the keywords demand that cannot be done, unless the connection is a shunt, which negotiates nothing.
 fn demands(settings: &BTreeMap<String, String>) -> Vec<(String, Demand)> {
-    let shunt = |kind: &String| matches!(kind.as_str(), "passthrough" | "pass" | "drop");
+    let shunt = |kind: &String| matches!(kind.as_str(), "passthrough" | "pass" | "drop" | "reject");
     if settings.get("type").is_some_and(shunt) {
         return Vec::new();
     }
@@ -542,7 +551,7 @@ impl Reader<'_> {
             mode: match self.get("type") {
                 Some("transport" | "transport_proxy") => Mode::Transport,
                 Some("passthrough" | "pass") => Mode::Pass,
-                Some("drop") => Mode::Drop,
+                Some("drop" | "reject") => Mode::Drop,
                 _ => Mode::Tunnel,
             },
             lifetime: self.child_lifetime(),

@@ -74,7 +74,7 @@ impl IpsecConf {
     ///
     /// If it cannot be read or its form is broken; mistakes within sections only cost that section.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        parser::file(path).map(Self::resolve)
+        parser::file(path).and_then(Self::resolve)
     }
 
     /// Reads text; `name` stands for the file in messages.
@@ -83,10 +83,10 @@ impl IpsecConf {
     ///
     /// As [`load`](Self::load).
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
-        parser::text(text, Path::new(name)).map(Self::resolve)
+        parser::text(text, Path::new(name)).and_then(Self::resolve)
     }
 
-    fn resolve(Raw { sections, messages }: Raw) -> Self {
+    fn resolve(Raw { sections, messages }: Raw) -> Result<Self, Error> {
         let mut conf = Self {
             messages,
             ..Self::default()
@@ -107,12 +107,14 @@ impl IpsecConf {
                         "strictcrlpolicy" if setting.value != "no" => conf
                             .messages
                             .push(format!("# strictcrlpolicy has no effect yet ({})", setting.place)),
+                        // It says whose tunnels end, of all connections.
                         "uniqueids" => {
-                            errors += 1;
-                            conf.messages.push(format!(
-                                "# bad value: uniqueids={} ({}: expected yes, no, never, replace or keep)",
-                                setting.value, setting.place
-                            ));
+                            return Err(Error::Setting {
+                                place: setting.place.clone(),
+                                key: "uniqueids",
+                                value: octets::shown(&setting.value),
+                                expected: "yes, no, never, replace or keep",
+                            });
                         }
                         _ => {}
                     },
@@ -162,7 +164,7 @@ impl IpsecConf {
             conf.messages
                 .push(format!("### {errors} parsing error(s) (0 fatal) ###"));
         }
-        conf
+        Ok(conf)
     }
 }
 

@@ -29,6 +29,18 @@ pub enum Error {
         /// What was found, and what was expected.
         expected: String,
     },
+    /// A setting that concerns all connections has a value that says nothing.
+    #[error("{place}: bad value {key}={value}, expected {expected}")]
+    Setting {
+        /// File and line.
+        place: String,
+        /// Which.
+        key: &'static str,
+        /// What was found.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +102,13 @@ impl Parser {
             file: path.display().to_string(),
             reason: error.to_string(),
         })?;
+        if let Some(line) = octets::lone_return(&content) {
+            return Err(Error::Syntax {
+                file: path.display().to_string(),
+                line,
+                expected: octets::LONE_RETURN.into(),
+            });
+        }
         self.text(&octets::hold(&content), path, depth)
     }
 

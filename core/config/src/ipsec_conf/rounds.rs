@@ -1,7 +1,7 @@
 //! How the ends of a `conn` section authenticate, and who they are.
 
 use super::conn::{Error, Reader};
-use super::values::{id, items};
+use super::values::{id, is_loose, items};
 use crate::authentication::{Constraint, Method};
 use crate::connection::{AuthClass, AuthConfig};
 use crate::identity::Identity;
@@ -10,7 +10,11 @@ use crate::octets;
 impl Reader<'_> {
     /// How an end authenticates: the first round, and the second if there is one.
     pub(super) fn rounds(&self, side: &str) -> Result<Vec<AuthConfig>, Error> {
-        let authby = self.get("authby").unwrap_or("pubkey");
+        // Like strongSwan: as soon as either end says how it authenticates, authby says nothing about the other.
+        let by_ends = ["left", "right"]
+            .iter()
+            .any(|end| self.side(end, "auth").is_some());
+        let authby = self.get("authby").filter(|_| !by_ends).unwrap_or("pubkey");
         let xauth = authby.starts_with("xauth");
         let first = match self.side(side, "auth").unwrap_or(authby) {
             "xauthpsk" => "psk",
@@ -57,6 +61,7 @@ impl Reader<'_> {
         Ok(AuthConfig {
             class: method.class,
             id: self.identity(side, number)?.filter(|id| !id.is_any()),
+            loose_id: self.get(&format!("{side}id{number}")).is_some_and(is_loose),
             constraints,
             ..AuthConfig::default()
         })

@@ -223,7 +223,7 @@ fn own_values_win_over_also_and_also_over_default() {
 
 #[test]
 fn a_mistake_costs_only_its_own_conn() {
-    let text = "config setup\n  uniqueids=perhaps\n  charonstart=yes\nconn good\n  auto=add\n  pfs=yes\n  lifetimes=1h\nconn bad\n  auto=maybe\n  lifetime=soon\nconn loop\n  also=loop\nconn missing\n  also=nowhere\n";
+    let text = "config setup\n  uniqueids=never\n  charonstart=yes\nconn good\n  auto=add\n  pfs=yes\n  lifetimes=1h\nconn bad\n  auto=maybe\n  lifetime=soon\nconn loop\n  also=loop\nconn missing\n  also=nowhere\n";
     let conf = IpsecConf::parse(text, "ipsec.conf").expect("it parses");
     assert_eq!(
         conf.conns
@@ -235,7 +235,6 @@ fn a_mistake_costs_only_its_own_conn() {
     assert_eq!(
         conf.messages,
         [
-            "# bad value: uniqueids=perhaps (ipsec.conf:2: expected yes, no, never, replace or keep)",
             "# deprecated keyword 'charonstart' in config setup (ipsec.conf:3)",
             "# unknown keyword 'lifetimes' (ipsec.conf:7, did you mean 'lifetime'?)",
             "# deprecated keyword 'pfs' in conn 'good' (ipsec.conf:6)",
@@ -249,9 +248,49 @@ fn a_mistake_costs_only_its_own_conn() {
             "# ignored conn 'loop' due to 1 parsing error(s)",
             "# bad value: also=nowhere (ipsec.conf:14: there is no such conn)",
             "# ignored conn 'missing' due to 1 parsing error(s)",
-            "### 6 parsing error(s) (0 fatal) ###",
+            "### 5 parsing error(s) (0 fatal) ###",
         ]
     );
+}
+
+#[test]
+fn a_mistake_that_concerns_all_connections_costs_the_file() {
+    for value in ["perhaps", "Never", "yes!"] {
+        let text = format!("config setup\n  uniqueids={value}\nconn good\n  auto=add\n");
+        let error = IpsecConf::parse(&text, "ipsec.conf").expect_err(value);
+        assert_eq!(
+            error.to_string(),
+            format!("ipsec.conf:2: bad value uniqueids={value}, expected yes, no, never, replace or keep")
+        );
+    }
+}
+
+#[test]
+fn a_name_that_no_message_can_carry_costs_the_connection() {
+    let (longest, longer) = ("a".repeat(255), "b".repeat(256));
+    let text = format!("conn {longest}\n  auto=add\nconn {longer}\n  auto=add\n");
+    let conf = IpsecConf::parse(&text, "ipsec.conf").expect("it parses");
+    assert_eq!(conf.conns.len(), 1);
+    assert_eq!(
+        conf.messages[0],
+        "# the name of a connection has 256 octets, at most 255 are possible (ipsec.conf:3)"
+    );
+}
+
+#[test]
+fn lines_that_end_with_a_carriage_return_alone_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ipsec.conf");
+    for (text, line) in [("conn a\r  auto=add\r", 1), ("# moon\r\nconn a\r  auto=add\n", 2)] {
+        std::fs::write(&path, text).expect("written");
+        let error = IpsecConf::load(&path).expect_err(text).to_string();
+        assert!(
+            error.contains(&format!("ipsec.conf:{line}: the line has a carriage return")),
+            "{error}"
+        );
+    }
+    std::fs::write(&path, "conn a\r\n  auto=add\r\n").expect("written");
+    assert_eq!(IpsecConf::load(&path).expect("it loads").conns.len(), 1);
 }
 
 #[test]

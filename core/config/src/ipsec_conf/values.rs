@@ -27,6 +27,7 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
             "passthrough",
             "pass",
             "drop",
+            "reject",
         ]),
         "authby" => one_of(&[
             "psk",
@@ -97,13 +98,18 @@ fn check_measure(key: &str, value: &str) -> Result<(), String> {
     }
 }
 
+/// Whether an identity has the leading `%`.
+pub(super) fn is_loose(text: &str) -> bool {
+    let rest = text.strip_prefix('%');
+    rest.is_some_and(|rest| !matches!(rest, "any" | "any4" | "any6" | "identity"))
+}
+
 /// An identity; a leading `%` lets the peer have other identities of its certificate.
 pub(super) fn id(text: &str) -> Result<Identity, String> {
-    let loose = text.strip_prefix('%');
-    let loose = loose.filter(|rest| !matches!(*rest, "any" | "any4" | "any6" | "identity"));
     match text {
         "%any4" | "%identity" => Ok(Identity::any()),
-        _ => Identity::read(loose.unwrap_or(text)),
+        _ if is_loose(text) => Identity::read(&text[1..]),
+        _ => Identity::read(text),
     }
 }
 

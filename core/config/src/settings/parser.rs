@@ -41,6 +41,13 @@ fn included(path: &Path, into: &mut Section, depth: usize, progress: &mut Progre
     })?;
     // There may be secrets in it.
     let content = Zeroizing::new(content);
+    if let Some(line) = octets::lone_return(&content) {
+        return Err(Error::Syntax {
+            file: path.display().to_string(),
+            line,
+            expected: octets::LONE_RETURN.into(),
+        });
+    }
     let text = Zeroizing::new(octets::hold(&content));
     Parser::new(&text, path, depth, progress).whole(into)
 }

@@ -19,12 +19,12 @@ impl Daemon {
             }
         } else {
             let name = request.get_str("name").unwrap_or_default();
-            sections.push_section(name, section(counters_of(tally, name)?));
+            match counters_of(tally, name) {
+                Ok(counters) => sections.push_section(name, section(counters)),
+                Err(error) => return Ok(counted(sections, super::failure(&error))),
+            }
         }
-        let mut answer = Message::new();
-        answer.push_section("counters", sections);
-        answer.push_value("success", "yes");
-        Ok(answer)
+        Ok(counted(sections, success()))
     }
 
     pub(super) fn reset_counters(&mut self, request: &Message) -> Answer {
@@ -39,6 +39,14 @@ impl Daemon {
         }
         Ok(success())
     }
+}
+
+/// What was counted, and the result after it.
+fn counted(sections: Message, result: Message) -> Message {
+    let mut answer = Message::new();
+    answer.push_section("counters", sections);
+    answer.elements.extend(result.elements);
+    answer
 }
 
 /// Those of a connection, or the global ones without a name.

@@ -122,3 +122,12 @@ fn failure(text: &str) -> Message {
     answer.push_value("errmsg", text);
     answer
 }
+
+/// A failure with counts that are zero.
+fn failure_with(text: &str, counts: &[&str]) -> Message {
+    let mut answer = Message::new().value("success", "no");
+    for count in counts {
+        answer.push_value(count, 0);
+    }
+    answer.value("errmsg", text)
+}

@@ -20,7 +20,10 @@ impl Daemon {
             by_selector("rekey", &sas, request)?
         };
         if targets.is_empty() {
-            return Err("no matching SAs to rekey found".into());
+            return Ok(super::failure_with(
+                "no matching SAs to rekey found",
+                &["matches"],
+            ));
         }
         let reauth = request.is("reauth");
         let now = self.now();

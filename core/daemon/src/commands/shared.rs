@@ -42,7 +42,7 @@ impl Daemon {
 
     /// `unload-shared`: `id`. That there is none is no failure.
     pub(super) fn unload_shared(&mut self, request: &Message) -> Answer {
-        let id = request.get_str("id").ok_or("unload: missing shared key id")?;
+        let id = request.get_str("id").ok_or("unique identifier missing")?;
         if self.endpoint.secrets_mut().remove_loaded(id) {
             let text = format!("unloaded shared key with id '{id}'");
             self.logger.log(Group::Cfg, 1, text);

@@ -85,7 +85,10 @@ impl Daemon {
                     let answer = success().value("matches", given_up);
                     return operation.finish(Ok(answer.value("terminated", given_up)));
                 }
-                return operation.finish(Err("no matching SAs to terminate found".into()));
+                operation.lines = missing(request.get_str("name").filter(|_| stroke));
+                let answer =
+                    super::failure_with("no matching SAs to terminate found", &["matches", "terminated"]);
+                return operation.finish(Ok(answer));
             }
             Ok(targets) => targets,
             Err(problem) => return operation.finish(Err(problem)),
@@ -186,6 +189,27 @@ impl Daemon {
             operation.finish(Ok(answer));
         }
         self.apply_log_levels();
+    }
+}
+
+/// What `ipsec down` says of a number that no SA has.
+fn missing(name: Option<&str>) -> Vec<String> {
+    let number = |open, close| {
+        let (_, inner) = name?.strip_suffix(close)?.split_once(open)?;
+        inner.parse::<u32>().ok()
+    };
+    let lines = |kind: &str, shown: String, id: u32| {
+        vec![
+            format!("unable to terminate, {kind} with ID {id} not found"),
+            format!("closing {kind} {shown} failed"),
+        ]
+    };
+    if let Some(id) = number('[', ']') {
+        lines("IKE_SA", format!("[{id}]"), id)
+    } else if let Some(id) = number('{', '}') {
+        lines("CHILD_SA", format!("{{{id}}}"), id)
+    } else {
+        Vec::new()
     }
 }
 

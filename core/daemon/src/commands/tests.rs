@@ -215,7 +215,12 @@ fn what_does_not_exist_is_named_in_the_words_of_each_client() {
     );
     assert_eq!(
         answer(&mut daemon, "terminate", &[("ike", "x")]),
-        ["success = no", "errmsg = no matching SAs to terminate found"]
+        [
+            "success = no",
+            "matches = 0",
+            "terminated = 0",
+            "errmsg = no matching SAs to terminate found"
+        ]
     );
     assert_eq!(
         answer(&mut daemon, "terminate", &[]),
@@ -225,10 +230,25 @@ fn what_does_not_exist_is_named_in_the_words_of_each_client() {
         answer(&mut daemon, "terminate", &[("name", "x"), ("stroke", "yes")]),
         [
             "success = no",
+            "matches = 0",
+            "terminated = 0",
             "errmsg = no matching SAs to terminate found",
             "text = []"
         ]
     );
+    for (name, kind) in [
+        ("x[9]", "IKE_SA"),
+        ("[9]", "IKE_SA"),
+        ("{9}", "CHILD_SA"),
+        ("x{9}", "CHILD_SA"),
+    ] {
+        let answer = answer(&mut daemon, "terminate", &[("name", name), ("stroke", "yes")]);
+        let line = format!("unable to terminate, {kind} with ID 9 not found");
+        assert!(
+            answer.last().is_some_and(|text| text.contains(&line)),
+            "{answer:?}"
+        );
+    }
     assert_eq!(
         answer(&mut daemon, "frobnicate", &[]),
         [

@@ -62,7 +62,9 @@ impl IkeSa {
             if config.unique != UniquePolicy::Never && unknown {
                 payloads.push(status(NotifyType::INITIAL_CONTACT, Vec::new()));
             }
-            payloads.push(Payload::Id(IdKind::Responder, id_payload(remote_id)));
+            if !config.remote_auth.first().is_some_and(|auth| auth.loose_id) {
+                payloads.push(Payload::Id(IdKind::Responder, id_payload(remote_id)));
+            }
         }
         let other_id = remote_id.unwrap_or_else(Identity::any);
         let ends = (&local_id, &other_id);

@@ -86,6 +86,34 @@ fn in_its_second_round_an_end_is_who_it_was_in_the_first() {
 }
 
 #[test]
+fn what_both_ends_are_said_to_do_counts_only_if_neither_end_says_it_itself() {
+    let classes = |settings: &str| {
+        let peer = one(&format!("left=10.0.0.1\nright=192.168.0.2\n{settings}")).peer;
+        [peer.local_auth[0].class, peer.remote_auth[0].class]
+    };
+    let (psk, pubkey) = (AuthClass::Psk, AuthClass::Pubkey);
+    assert_eq!(classes("authby=secret"), [psk, psk]);
+    assert_eq!(classes("authby=secret\nleftauth=psk"), [psk, pubkey]);
+    assert_eq!(classes("authby=secret\nrightauth=psk"), [pubkey, psk]);
+    assert_eq!(classes("leftauth=psk\nrightauth=psk"), [psk, psk]);
+    assert_eq!(classes(""), [pubkey, pubkey]);
+}
+
+#[test]
+fn the_prefix_of_an_identity_may_be_written_in_any_case_of_letters() {
+    for (written, plain) in [
+        ("FQDN:moon", "fqdn:moon"),
+        ("Email:carol@strongswan.org", "email:carol@strongswan.org"),
+        ("KEYID:moon", "keyid:moon"),
+        ("Ipv4:10.0.0.1", "ipv4:10.0.0.1"),
+        ("XmppAddr:a@b", "xmppaddr:a@b"),
+    ] {
+        assert_eq!(Identity::parse(written), Identity::parse(plain));
+        assert_ne!(Identity::parse(written).data, written.as_bytes());
+    }
+}
+
+#[test]
 fn any_virtual_ip_is_of_the_family_of_the_subnets() {
     let vip = |settings: &str| one(&format!("{settings}\nleftsourceip=%config")).peer.vips[0].to_string();
     for (settings, family) in [

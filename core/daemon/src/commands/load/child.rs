@@ -9,7 +9,7 @@ use config::selector;
 use control::vici::Element;
 
 use super::Notes;
-use super::values::Given;
+use super::values::{self, Given};
 
 /// What has been said about one limit.
 struct Said<T> {
@@ -69,7 +69,7 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
     };
     let (mut time, mut octets, mut packets) = (Said::default(), Said::default(), Said::default());
     let mut ah = false;
-    for given in elements.iter().map(Given) {
+    for given in values::given(elements) {
         let seconds = || given.time().map(|time| Some(time.as_secs()));
         match given.key() {
             "esp_proposals" => {
@@ -175,7 +175,7 @@ fn action(text: &str) -> Option<Action> {
         "none" | "clear" => Action::None,
         "trap" | "hold" | "route" => Action::Trap,
         "start" | "restart" => Action::Start,
-        "trap|start" => Action::TrapAndStart,
+        "trap|start" | "start|trap" => Action::TrapAndStart,
         _ => return None,
     })
 }

@@ -15,7 +15,7 @@ use config::words::{dscp, kyber_generation, pinned, profile};
 use control::vici::{Element, parse_int};
 
 use super::Notes;
-use super::values::Given;
+use super::values::{self, Given};
 use super::{auth, child};
 
 /// What has been said about the times of an IKE_SA.
@@ -93,7 +93,7 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
     let mut times = Times::default();
     let (mut local, mut remote) = (Vec::new(), Vec::new());
     let mut kyber = None;
-    for given in elements.iter().map(Given) {
+    for given in values::given(elements) {
         match given.key() {
             "version" => {
                 peer.version = given.parsed(version)?;
@@ -127,6 +127,7 @@ pub(super) fn connection(name: &str, elements: &[Element], notes: &mut Notes) ->
             "rekey_time" => times.rekey = Some(given.time()?),
             "over_time" => times.over = Some(given.time()?),
             "rand_time" => times.rand = Some(given.time()?),
+            "mediation" if !given.yes()? => {}
             // IKEv1 alone has a use for them.
             "aggressive" | "pull" => drop(given.yes()?),
             "dpd_timeout" => drop(given.time()?),

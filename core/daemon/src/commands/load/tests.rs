@@ -243,6 +243,37 @@ fn words_times_and_numbers_are_taken_in_any_case() {
 }
 
 #[test]
+fn an_empty_number_time_or_action_is_one_that_is_not_set() {
+    let parse = |another: &str| {
+        let empty = |message: Message, key: &str| message.value(key, "");
+        let child = [
+            "reqid",
+            "mark_in",
+            "if_id_out",
+            "rekey_time",
+            "life_bytes",
+            "start_action",
+            "dpd_action",
+        ];
+        let child = child.into_iter().fold(Message::new(), empty);
+        let keys = ["version", "local_port", "dpd_delay", "keyingtries", "dscp"];
+        let conn = keys.into_iter().fold(Message::new(), empty).value(another, "");
+        let conn = conn.section("children", |it| it.section("net", |_| child.clone()));
+        connection::connection("c", &conn.elements, &mut Notes::default())
+    };
+    let plain = connection::connection(
+        "c",
+        &section("children { net { } }").elements,
+        &mut Notes::default(),
+    );
+    assert_eq!(parse("rekey_time"), plain);
+    // What has no number for "not set" is not guessed.
+    for key in ["mobike", "unique", "fragmentation"] {
+        assert!(parse(key).is_err(), "{key}");
+    }
+}
+
+#[test]
 fn a_shunt_demands_nothing_of_what_is_not_negotiated() {
     let text = "version = 1 children { net { mode = drop ah_proposals = [ sha256 ] } }";
     let loaded = connection::connection("c", &section(text).elements, &mut Notes::default());

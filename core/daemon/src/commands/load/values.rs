@@ -6,12 +6,34 @@ use config::identity::Identity;
 use config::{octets, time};
 use control::vici::{Element, parse_bool, parse_int};
 
+/// Keys of which an empty value says nothing, as in strongSwan: clients send one for a number, a time or an action that is
+/// not set.
+#[rustfmt::skip]
+const UNSET_IF_EMPTY: &[&str] = &[
+    "version", "local_port", "remote_port", "dscp", "keyingtries", "dpd_delay", "dpd_timeout",
+    "reauth_time", "rekey_time", "over_time", "rand_time", "life_time",
+    "rekey_bytes", "life_bytes", "rand_bytes", "rekey_packets", "life_packets", "rand_packets",
+    "reqid", "priority", "inactivity", "tfc_padding", "replay_window",
+    "mark_in", "mark_out", "set_mark_in", "set_mark_out", "if_id_in", "if_id_out",
+    "start_action", "dpd_action", "close_action",
+];
+
+/// The keys of a section that say something.
+pub(super) fn given(elements: &[Element]) -> impl Iterator<Item = Given<'_>> {
+    elements.iter().map(Given).filter(|given| !given.is_unset())
+}
+
 /// A key with what it has been given.
 pub(super) struct Given<'a>(pub(super) &'a Element);
 
 impl<'a> Given<'a> {
     pub(super) fn key(&self) -> &'a str {
         self.0.name()
+    }
+
+    fn is_unset(&self) -> bool {
+        let empty = matches!(self.0, Element::Value(_, octets) if octets.is_empty());
+        empty && UNSET_IF_EMPTY.contains(&self.key())
     }
 
     /// The value is none of this key. A list says itself which item it is.
