@@ -135,10 +135,10 @@ fn swanctl_rest() -> Vec<u8> {
     page.heading("EXIT STATUS");
     for (code, meaning) in [
         ("0", "Done."),
-        ("1", "A wrong command line."),
+        ("1", "A wrong command line, or a command that the daemon refused."),
         (
             "22",
-            "Something of swanctl.conf was not loaded, or a command failed. What, and why, is on standard error. What is right \
+            "Something of swanctl.conf was not loaded. What, and why, is on standard error. What is right \
              has been loaded.",
         ),
         (
