@@ -165,6 +165,11 @@ fn boundary(store: &Store) -> Option<f64> {
         .map(|most| most / 1000.0)
 }
 
+/// How long a step with many connections takes.
+fn reloaded(store: &Store, step: &str) -> Option<f64> {
+    ratio(store, "reload", &[("step", step)], "daemon", "median_ms")
+}
+
 /// The largest figure of our rows of a cell of `attacks` that have these labels.
 fn attack(store: &Store, measured: &str, labels: &[(&str, &str)], value: &str) -> Option<f64> {
     let labels = [&[("measured", measured), ("responder", "ours")], labels].concat();
@@ -226,6 +231,78 @@ pub(crate) const GOALS: &[Goal] = &[
         figure: |store| {
             row(store, "startup", &[("daemon", "ours"), ("load list", "default")])?.value("median_ms")
         },
+    },
+    Goal {
+        scenario: "reload",
+        text: "start of a daemon with thousands of connections in ipsec.conf, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "start"),
+    },
+    Goal {
+        scenario: "reload",
+        text: "`ipsec reload` of thousands of connections, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "reload"),
+    },
+    Goal {
+        scenario: "reload",
+        text: "`ipsec update` of one of thousands of connections, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "update of one"),
+    },
+    Goal {
+        scenario: "reload",
+        text: "`ipsec stop` in the middle of a reload of thousands of connections, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "stop within a reload"),
+    },
+    Goal {
+        scenario: "reload",
+        text: "`swanctl --load-all` of thousands of connections, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "load"),
+    },
+    Goal {
+        scenario: "reload",
+        text: "`swanctl --load-all` of the same connections again, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "load the same"),
+    },
+    Goal {
+        scenario: "reload",
+        text: "`swanctl --load-all` that changes all CHILD_SAs, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "load changed CHILD_SAs"),
+    },
+    Goal {
+        scenario: "reload",
+        text: "`swanctl --load-all` that unloads all of them, beside strongSwan's",
+        unit: " ×",
+        wanted: Bound::AtMost(1.0),
+        asserted: None,
+        compares: true,
+        figure: |store| reloaded(store, "unload"),
     },
     Goal {
         scenario: "handshake",

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::str::FromStr;
@@ -128,11 +129,7 @@ impl Daemon {
                 (Some(Jail::new(&peer.root, folder.path())?), "/run".to_owned())
             }
         };
-        let load = match (&options.load, kind) {
-            (Some(load), _) => load.clone(),
-            (None, Kind::Ours) => library::load_list(),
-            (None, Kind::StrongSwan { .. }) => STRONGSWAN_PLUGINS.to_owned(),
-        };
+        let load = options.load.clone().unwrap_or_else(|| load_list(kind));
         let conf = format!(
             "charon {{\n load_modular = no\n load = {load}\n piddir = {seen}\n {}\n filelog {{\n  log {{\n   path = \
              {seen}/charon.log\n   default = {}\n  }}\n }}\n plugins {{\n  vici {{\n   socket = unix://{seen}/charon.vici\n  \
@@ -202,11 +199,32 @@ impl Daemon {
     ///
     /// With what its swanctl says.
     pub(crate) fn configure(&self, conf: &str) -> Result<(), String> {
+        self.write(conf)?;
+        self.load(&["--clear"]).map(drop)
+    }
+
+    /// Puts a swanctl.conf in place.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub(crate) fn write(&self, conf: &str) -> Result<(), String> {
         let path = self.folder.path().join("swanctl.conf");
-        fs::write(&path, conf).map_err(|error| format!("{}: {error}", path.display()))?;
+        let closed = fs::Permissions::from_mode(0o600);
+        fs::write(&path, conf)
+            .and_then(|()| fs::set_permissions(&path, closed))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Has the swanctl.conf loaded that is in place.
+    ///
+    /// # Errors
+    ///
+    /// With what its swanctl says.
+    pub(crate) fn load(&self, more: &[&str]) -> Result<String, String> {
         let file = self.seen("swanctl.conf");
-        self.swanctl(&["--load-all", "--clear", "--noprompt", "--file", &file])
-            .map(drop)
+        let arguments = ["--load-all", "--noprompt", "--file", &file];
+        self.swanctl(&[&arguments[..], more].concat())
     }
 
     /// Runs its swanctl, which must succeed.
@@ -276,7 +294,20 @@ impl Drop for Daemon {
     }
 }
 
-fn enter<T: Send>(
+/// The plugins that a daemon loads if nothing else is said.
+pub(crate) fn load_list(kind: Kind) -> String {
+    match kind {
+        Kind::Ours => library::load_list(),
+        Kind::StrongSwan { .. } => STRONGSWAN_PLUGINS.to_owned(),
+    }
+}
+
+/// Runs a closure in a network namespace, and in a jail if there is one.
+///
+/// # Errors
+///
+/// If they cannot be entered.
+pub(crate) fn enter<T: Send>(
     jail: Option<&Jail>,
     namespace: &Namespace,
     run: impl FnOnce() -> T + Send,

@@ -12,6 +12,7 @@
 mod strongswan;
 
 mod uml {
+    mod cases;
     mod esp;
     mod host;
     mod kills;

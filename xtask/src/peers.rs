@@ -53,6 +53,16 @@ impl Peer {
         Self::unpack_as(suite, suite, PACKAGES)
     }
 
+    /// The same with the starter, which gives charon the connections of ipsec.conf.
+    ///
+    /// # Errors
+    ///
+    /// If packages cannot be fetched or unpacked.
+    pub fn unpack_with_starter(suite: &str) -> Result<Self, String> {
+        let packages = [PACKAGES, &["strongswan-starter"]].concat();
+        Self::unpack_as(&format!("{suite}-starter"), suite, &packages)
+    }
+
     /// Another program of a suite, named like its package, unpacked unless it has been before.
     ///
     /// # Errors

@@ -32,6 +32,11 @@ fn about(scenario: &str) -> (&'static str, &'static str) {
             "A daemon is of use once it answers. Every plugin is a library that is opened, checked against the boundary's \
              layout, and asked for its features.",
         ),
+        "reload" => (
+            "Thousands of connections",
+            "5,000 connections, 1,000 in a quick run, are loaded, loaded again, changed and given up. Of ipsec.conf the time ends when charon has logged that \
+             it has taken the last one, of swanctl.conf when swanctl ends. The stop is told when half of a reload is done.",
+        ),
         "handshake" => (
             "One handshake",
             "IKE_SA_INIT, IKE_INTERMEDIATE for each additional key exchange, and IKE_AUTH with a CHILD_SA, one handshake after the \

@@ -7,6 +7,7 @@ pub(crate) mod kem;
 pub(crate) mod network;
 mod pair;
 mod proposals;
+pub(crate) mod reload;
 pub(crate) mod startup;
 pub(crate) mod tunnel;
 
@@ -54,6 +55,7 @@ pub(crate) fn all() -> Vec<Box<dyn Scenario>> {
     vec![
         Box::new(kem::KemScenario::default()),
         Box::new(startup::Startup),
+        Box::new(reload::Reload),
         Box::new(handshake::HandshakeScenario::default()),
         Box::new(capacity::Capacity::default()),
         Box::new(tunnel::Tunnel),

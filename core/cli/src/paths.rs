@@ -100,6 +100,11 @@ impl Paths {
         self.piddir.join("starter.charon.pid")
     }
 
+    /// The socket by which commands hear what the starter meets when it gives charon connections.
+    pub fn starter_socket(&self) -> PathBuf {
+        self.piddir.join("starter.charon.ctl")
+    }
+
     /// The pid file of charon.
     pub fn charon_pid_file(&self) -> PathBuf {
         self.piddir.join("charon.pid")

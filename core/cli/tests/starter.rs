@@ -134,6 +134,60 @@ fn a_charon_that_died_comes_back_with_its_connections() {
 }
 
 #[test]
+fn what_a_charon_that_died_had_of_swanctl_is_not_forgotten_in_silence() {
+    let Some(tree) = tree() else { return };
+    std::fs::create_dir_all(tree.path("etc/swanctl")).unwrap();
+    tree.write("etc/swanctl/swanctl.conf", "connections {\n gw {\n }\n}\n");
+    let _requests = tree.serve(|_| String::new());
+    let mut starter = tree
+        .command("usr/sbin/ipsec", &["start", "--nofork", "--nolog"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(starter.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("started after")));
+    Process::open(tree.pid("charon.pid")).unwrap().kill();
+    let warning = "connections of swanctl.conf are not loaded again: have charon.start-scripts run";
+    assert!(lines.any(|line| line.contains(warning)));
+    assert_eq!(code(&tree.ipsec(&["stop"])), 0);
+    assert!(lines.any(|line| line == "ipsec starter stopped"));
+    starter.wait().unwrap();
+}
+
+#[test]
+fn what_charon_refuses_is_on_the_console_of_who_asked() {
+    let Some(tree) = tree() else { return };
+    let requests = tree.serve(|request| match request {
+        Request::AddConnection(connection) if format!("{connection:?}").contains("10.0.0.3") => {
+            "connection 'b' of ipsec.conf:6 refused: no such algorithm\n".into()
+        }
+        _ => String::new(),
+    });
+    let next = || summary(&requests.recv_timeout(PATIENCE).expect("a request"));
+    let refusal = "connection 'b' of ipsec.conf:6 refused: no such algorithm\n";
+    let output = tree.ipsec(&["start"]);
+    assert_eq!(code(&output), 0, "the other connection is loaded");
+    assert!(stderr(&output).ends_with(refusal), "{}", stderr(&output));
+    assert_eq!([next(), next(), next()], ["add a", "add b", "start a"]);
+    for (command, requests) in [
+        ("update", vec!["add b"]),
+        ("reload", vec!["add a", "add b", "start a"]),
+    ] {
+        let output = tree.ipsec(&[command]);
+        assert_eq!(code(&output), 0, "strongSwan's scripts bear nothing else");
+        assert_eq!(stderr(&output).matches(refusal).count(), 1, "{}", stderr(&output));
+        requests.iter().for_each(|request| assert_eq!(next(), *request));
+    }
+    tree.write("etc/ipsec.conf", &CONF.replace("10.0.0.3", "10.0.0.4"));
+    let output = tree.ipsec(&["update"]);
+    assert_eq!(stderr(&output), "Updating pqswan IPsec configuration...\n");
+    assert_eq!(code(&tree.ipsec(&["stop"])), 0);
+    assert!(!tree.path("var/run/starter.charon.ctl").exists());
+}
+
+#[test]
 fn a_file_that_cannot_be_used_keeps_the_old_connections() {
     let Some(tree) = tree() else { return };
     let requests = tree.serve(|request| match request {

@@ -6,14 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use crate::identity::Identity;
 use crate::secret::{FileSecret, SecretKind, SharedSecret};
-use crate::{encoded, include, octets};
+use crate::{encoded, exposed, include, octets};
 
 /// Files may include others this deep.
 const MAX_DEPTH: usize = 10;
@@ -54,11 +53,8 @@ impl Loaded {
     fn read(&mut self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
-        if metadata.permissions().mode() & 0o006 != 0 {
-            let path = path.display();
-            self.mistake(format!(
-                "every user can read or write the secrets in '{path}', run: chmod 600 '{path}'"
-            ));
+        if let Some(warning) = exposed::warning(path, &metadata) {
+            self.mistake(warning);
         }
         // With room for all of it, because a vector that grows leaves copies behind.
         let size = usize::try_from(metadata.len()).unwrap_or(0);
@@ -239,6 +235,8 @@ fn secret(text: &[u8]) -> Result<(SharedSecret, &[u8]), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn parse(text: impl AsRef<[u8]>) -> Loaded {

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod demand;
 mod dn;
 pub mod encoded;
+pub mod exposed;
 pub mod identity;
 mod include;
 pub mod ipsec_conf;

@@ -120,7 +120,7 @@ fn number(text: &str) -> Option<u32> {
 
 /// A single end that others can be sent to: an address, or a name that can be looked up.
 pub fn gateway(text: &str) -> Option<Host> {
-    match host(text) {
+    match host(text).ok()? {
         Host::Address(address) => Some(Host::Address(address)),
         Host::Name(name) if is_name(&name) => Some(Host::Name(name)),
         _ => None,
@@ -134,24 +134,55 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// A comma list of ends: addresses, names, subnets, ranges, `%any`.
-pub(crate) fn hosts(text: &str) -> Vec<Host> {
+///
+/// # Errors
+///
+/// See [`host`].
+pub(crate) fn hosts(text: &str) -> Result<Vec<Host>, String> {
     text.split(',').map(|part| host(part.trim())).collect()
 }
 
 /// An end: an address, a name, a subnet, a range, `%any`.
-pub fn host(text: &str) -> Host {
+///
+/// # Errors
+///
+/// For what looks like an address, subnet or range but is not one. Taken for a name, a typo would be looked up, and
+/// resolvers read some of these as other addresses: `10.0.1` as 10.0.0.1.
+pub fn host(text: &str) -> Result<Host, String> {
     match text {
-        "%any" | "%defaultroute" | "0.0.0.0" | "::" => return Host::Any,
-        "%any4" => return Host::Any4,
-        "%any6" => return Host::Any6,
+        "%any" | "%defaultroute" | "0.0.0.0" | "::" => return Ok(Host::Any),
+        "%any4" => return Ok(Host::Any4),
+        "%any6" => return Ok(Host::Any6),
         _ => {}
     }
     if let Ok(address) = text.parse() {
-        return Host::Address(address);
+        return Ok(Host::Address(address));
     }
     match addresses_of(text) {
-        Some(range) => Host::Range(range.start, range.end),
-        None => Host::Name(text.to_owned()),
+        Some(range) => Ok(Host::Range(range.start, range.end)),
+        None if looks_like_addresses(text) => {
+            let shown = octets::shown(text);
+            Err(format!(
+                "'{shown}' looks like an address but is not one, expected an address, subnet, range, name or %any"
+            ))
+        }
+        None => Ok(Host::Name(text.to_owned())),
+    }
+}
+
+/// Whether a text that is not an address cannot be a name either: no name has colons or slashes, and the last label of
+/// a name is never a number (RFC 1123, 2.1).
+fn looks_like_addresses(text: &str) -> bool {
+    let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next();
+    text.contains([':', '/']) || last.is_some_and(is_numeric)
+}
+
+/// A number as resolvers read parts of an address.
+fn is_numeric(label: &str) -> bool {
+    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|octet| octet.is_ascii_hexdigit()),
+        None => !label.is_empty() && label.bytes().all(|octet| octet.is_ascii_digit()),
     }
 }
 
@@ -199,6 +230,48 @@ mod tests {
             ("fec1::/16[ipv6-icmp/128]", "fec1::/16[ipv6-icmp/128]"),
         ] {
             assert_eq!(shown(text), is);
+        }
+    }
+
+    #[test]
+    fn what_looks_like_an_address_but_is_none_is_not_a_name() {
+        for text in [
+            "10.0.0.300",
+            "10.0.0",
+            "10.0.0.1.",
+            "10",
+            "10.0.0.1.5",
+            "gw.example.7",
+            "0x0a.0.0.0x1",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.9-10.0.0.1",
+            "10.0.0.1-10.0.0.300",
+            "fe80::zz",
+            "fe80::1%eth0",
+            "[fe80::1]",
+            "gw.example:500",
+        ] {
+            let why = host(text).expect_err(text);
+            assert!(
+                why.starts_with(&format!("'{text}' looks like an address")),
+                "{why}"
+            );
+            assert_eq!(gateway(text), None);
+            assert!(one(text).is_err(), "{text}");
+        }
+        for text in [
+            "gw.example",
+            "gw1",
+            "10.0.0.1.example",
+            "1.0x10.gw",
+            "gw-7.",
+            "a_b",
+        ] {
+            assert_eq!(host(text), Ok(Host::Name(text.to_owned())));
+        }
+        for text in ["10.0.0.0/8", "10.0.0.1-10.0.0.9", "fe80::1", "%any6"] {
+            assert!(!matches!(host(text), Ok(Host::Name(_)) | Err(_)), "{text}");
         }
     }
 

@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use parser::Progress;
 use zeroize::Zeroizing;
 
@@ -58,7 +59,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Default)]
 struct Section {
     values: Vec<(String, Value)>,
-    sections: Vec<(String, Section)>,
+    /// In the order of the file. There may be thousands.
+    sections: IndexMap<String, Section>,
     references: Vec<String>,
     /// File and line where it first comes.
     place: String,
@@ -87,26 +89,14 @@ impl Section {
     }
 
     fn section(&self, name: &str) -> Option<&Self> {
-        self.sections
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, section)| section)
+        self.sections.get(name)
     }
 
     fn section_mut(&mut self, name: &str, place: impl FnOnce() -> String) -> &mut Self {
-        let index = self
-            .sections
-            .iter()
-            .position(|(known, _)| known == name)
-            .unwrap_or_else(|| {
-                let section = Self {
-                    place: place(),
-                    ..Self::default()
-                };
-                self.sections.push((name.to_owned(), section));
-                self.sections.len() - 1
-            });
-        &mut self.sections[index].1
+        self.sections.entry(name.to_owned()).or_insert_with(|| Self {
+            place: place(),
+            ..Self::default()
+        })
     }
 
     /// Whether it, or a section in it, takes values from a section at the root or in that.
@@ -209,16 +199,16 @@ impl Settings {
     #[must_use]
     pub fn overlaid(mut self, upper: &str, lower: &str) -> Self {
         let sections = &mut self.root.sections;
-        let Some(at) = sections.iter().position(|(name, _)| name == upper) else {
+        let Some(mut above) = sections.shift_remove(upper) else {
             return self;
         };
-        let (_, mut above) = sections.remove(at);
-        if let Some((name, _)) = sections.iter_mut().find(|(name, _)| name == lower) {
+        if let Some(below) = sections.shift_remove(lower) {
             // No section of a file is named so.
-            *name = format!("{lower}\0");
+            let name = format!("{lower}\0");
             above.references.push(name.clone());
+            sections.insert(name, below);
         }
-        sections.push((lower.to_owned(), above));
+        sections.insert(lower.to_owned(), above);
         self
     }
 

@@ -108,7 +108,7 @@ impl Proposal {
         let names = of_type(kind).map(|transform| {
             let name = registry.transform_name(transform);
             match self.provider(*transform) {
-                Some(plugin) => format!("{name} (plugin '{plugin}')"),
+                Some(plugins) => format!("{name} ({plugins})"),
                 None => name,
             }
         });
@@ -129,7 +129,7 @@ impl Proposal {
             let name = registry.transform_name(transform);
             let name = registry.keyword_of(*transform).unwrap_or(name);
             let reason = match self.provider(*transform) {
-                Some(plugin) => format!("plugin '{plugin}' is not loaded"),
+                Some(plugins) => format!("{plugins} is not loaded"),
                 None if self.is_of_back_end(transform.kind) => {
                     "the kernel back end does not implement it".to_owned()
                 }
@@ -142,12 +142,12 @@ impl Proposal {
         }
     }
 
-    /// The plugin that would bring a transform.
-    fn provider(&self, transform: Transform) -> Option<&'static str> {
+    /// The plugins that would bring a transform.
+    fn provider(&self, transform: Transform) -> Option<String> {
         if self.is_of_back_end(transform.kind) {
             None
         } else {
-            providers::plugin_of(transform)
+            providers::named(transform)
         }
     }
 

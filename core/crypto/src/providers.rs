@@ -1,4 +1,6 @@
-//! Which plugin brings which algorithm: what is said of one that no loaded plugin has.
+//! Which plugins bring which algorithm: what is said of one that no loaded plugin has.
+
+use std::collections::BTreeSet;
 
 use iana::keyword::Transform;
 use iana::{
@@ -6,21 +8,30 @@ use iana::{
     PseudoRandomFunction as Prf, TransformType,
 };
 
-/// The plugin of this project that implements a transform for IKE; of several the one that has the fewest others.
-pub fn plugin_of(transform: Transform) -> Option<&'static str> {
+/// The plugins of this project that implement a transform for IKE, first the one that has the fewest others.
+pub fn plugins_of(transform: Transform) -> Vec<&'static str> {
     let Transform { kind, id, .. } = transform;
     match kind {
         TransformType::ENCR => find(ENCRYPTION, &Encr(id)),
         TransformType::INTEG => find(INTEGRITY, &Integ(id)),
         TransformType::PRF => find(PRFS, &Prf(id)),
         kind if kind.is_key_exchange() => find(KEY_EXCHANGES, &Ke(id)),
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
-/// Every transform of the tables, encryption algorithms without key lengths.
+/// The plugins that would bring a transform, any of which would do: `plugin 'frodo' or 'oqs'`.
+pub fn named(transform: Transform) -> Option<String> {
+    let plugins: Vec<_> = plugins_of(transform)
+        .into_iter()
+        .map(|plugin| format!("'{plugin}'"))
+        .collect();
+    (!plugins.is_empty()).then(|| format!("plugin {}", plugins.join(" or ")))
+}
+
+/// Every transform of the tables once, encryption algorithms without key lengths.
 pub fn known() -> impl Iterator<Item = Transform> {
-    let of = |kind, ids: Vec<u16>| ids.into_iter().map(move |id| Transform::new(kind, id));
+    let of = |kind, ids: BTreeSet<u16>| ids.into_iter().map(move |id| Transform::new(kind, id));
     of(TransformType::ENCR, ids(ENCRYPTION, |it| it.0))
         .chain(of(TransformType::INTEG, ids(INTEGRITY, |it| it.0)))
         .chain(of(TransformType::PRF, ids(PRFS, |it| it.0)))
@@ -29,12 +40,12 @@ pub fn known() -> impl Iterator<Item = Transform> {
 
 type Table<T> = &'static [(&'static str, &'static [T])];
 
-fn find<T: PartialEq>(table: Table<T>, wanted: &T) -> Option<&'static str> {
-    let found = table.iter().find(|(_, algorithms)| algorithms.contains(wanted));
-    found.map(|(plugin, _)| *plugin)
+fn find<T: PartialEq>(table: Table<T>, wanted: &T) -> Vec<&'static str> {
+    let found = table.iter().filter(|(_, algorithms)| algorithms.contains(wanted));
+    found.map(|(plugin, _)| *plugin).collect()
 }
 
-fn ids<T>(table: Table<T>, id: fn(&T) -> u16) -> Vec<u16> {
+fn ids<T>(table: Table<T>, id: fn(&T) -> u16) -> BTreeSet<u16> {
     table
         .iter()
         .flat_map(|(_, algorithms)| *algorithms)
@@ -60,6 +71,7 @@ const ENCRYPTION: Table<Encr> = &[
             Encr::CAMELLIA_CCM_16,
         ],
     ),
+    ("aws-lc", &[Encr::AES_GCM_16, Encr::CHACHA20_POLY1305]),
 ];
 
 const INTEGRITY: Table<Integ> = &[
@@ -79,6 +91,18 @@ const INTEGRITY: Table<Integ> = &[
     ("xcbc", &[Integ::AES_XCBC_96]),
     ("cmac", &[Integ::AES_CMAC_96]),
     ("camellia", &[Integ::CAMELLIA_XCBC_96]),
+    (
+        "aws-lc",
+        &[
+            Integ::HMAC_SHA1_96,
+            Integ::HMAC_SHA1_128,
+            Integ::HMAC_SHA1_160,
+            Integ::HMAC_SHA2_256_96,
+            Integ::HMAC_SHA2_256_128,
+            Integ::HMAC_SHA2_384_192,
+            Integ::HMAC_SHA2_512_256,
+        ],
+    ),
 ];
 
 const PRFS: Table<Prf> = &[
@@ -95,16 +119,20 @@ const PRFS: Table<Prf> = &[
     ("xcbc", &[Prf::AES128_XCBC]),
     ("cmac", &[Prf::AES128_CMAC]),
     ("camellia", &[Prf::CAMELLIA128_XCBC]),
+    (
+        "aws-lc",
+        &[
+            Prf::HMAC_SHA1,
+            Prf::HMAC_SHA2_256,
+            Prf::HMAC_SHA2_384,
+            Prf::HMAC_SHA2_512,
+        ],
+    ),
 ];
 
 const KEY_EXCHANGES: Table<Ke> = &[
     ("curve25519", &[Ke::CURVE_25519]),
     ("curve448", &[Ke::CURVE_448]),
-    ("aws-lc", &[Ke::ECP_256, Ke::ECP_384, Ke::ECP_521]),
-    (
-        "kyber-round2",
-        &[Ke::KYBER_L1_ROUND2, Ke::KYBER_L3_ROUND2, Ke::KYBER_L5_ROUND2],
-    ),
     ("brainpool", &[Ke::ECP_256_BP, Ke::ECP_384_BP]),
     (
         "gmp",
@@ -124,6 +152,29 @@ const KEY_EXCHANGES: Table<Ke> = &[
     ),
     ("ml", &[Ke::ML_KEM_512, Ke::ML_KEM_768, Ke::ML_KEM_1024]),
     (
+        "aws-lc",
+        &[
+            Ke::CURVE_25519,
+            Ke::ECP_256,
+            Ke::ECP_384,
+            Ke::ECP_521,
+            Ke::ML_KEM_512,
+            Ke::ML_KEM_768,
+            Ke::ML_KEM_1024,
+        ],
+    ),
+    (
+        "frodo",
+        &[
+            Ke::FRODO_AES_L1,
+            Ke::FRODO_AES_L3,
+            Ke::FRODO_AES_L5,
+            Ke::FRODO_SHAKE_L1,
+            Ke::FRODO_SHAKE_L3,
+            Ke::FRODO_SHAKE_L5,
+        ],
+    ),
+    (
         "oqs",
         &[
             Ke::KYBER_L1,
@@ -132,6 +183,12 @@ const KEY_EXCHANGES: Table<Ke> = &[
             Ke::BIKE_L1,
             Ke::BIKE_L3,
             Ke::BIKE_L5,
+            Ke::FRODO_AES_L1,
+            Ke::FRODO_AES_L3,
+            Ke::FRODO_AES_L5,
+            Ke::FRODO_SHAKE_L1,
+            Ke::FRODO_SHAKE_L3,
+            Ke::FRODO_SHAKE_L5,
             Ke::HQC_L1,
             Ke::HQC_L3,
             Ke::HQC_L5,
@@ -147,18 +204,19 @@ const KEY_EXCHANGES: Table<Ke> = &[
             Ke::NTRU_HRSS_L3,
         ],
     ),
-    ("saber", &[Ke::SABER_L1, Ke::SABER_L3, Ke::SABER_L5]),
+    // The numbers of the wire, which both rounds share, and those that the second round's Kyber has here.
     (
-        "frodo",
+        "kyber-round2",
         &[
-            Ke::FRODO_AES_L1,
-            Ke::FRODO_AES_L3,
-            Ke::FRODO_AES_L5,
-            Ke::FRODO_SHAKE_L1,
-            Ke::FRODO_SHAKE_L3,
-            Ke::FRODO_SHAKE_L5,
+            Ke::KYBER_L1,
+            Ke::KYBER_L3,
+            Ke::KYBER_L5,
+            Ke::KYBER_L1_ROUND2,
+            Ke::KYBER_L3_ROUND2,
+            Ke::KYBER_L5_ROUND2,
         ],
     ),
+    ("saber", &[Ke::SABER_L1, Ke::SABER_L3, Ke::SABER_L5]),
     ("sike", &[Ke::SIKE_L1, Ke::SIKE_L2, Ke::SIKE_L3, Ke::SIKE_L5]),
 ];
 
@@ -167,22 +225,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_additional_key_exchange_comes_from_the_plugin_of_its_method() {
-        let additional = Transform::new(TransformType::ADDITIONAL_KE_3, Ke::SIKE_L1.0);
-        assert_eq!(plugin_of(additional), Some("sike"));
-        let sized = Transform::encryption(Encr::AES_CCM_8, Some(192));
-        assert_eq!(plugin_of(sized), Some("ccm"));
-        assert_eq!(
-            plugin_of(Transform::encryption(Encr::SERPENT_CBC, Some(128))),
-            None
-        );
-    }
-
-    #[test]
-    fn no_algorithm_is_listed_twice() {
-        let all: Vec<_> = known().collect();
-        for (place, transform) in all.iter().enumerate() {
-            assert!(!all[..place].contains(transform), "{transform}");
+    fn every_plugin_that_would_do_is_named() {
+        let additional = |method: Ke| Transform::new(TransformType::ADDITIONAL_KE_3, method.0);
+        for (transform, plugins) in [
+            (additional(Ke::SIKE_L1), Some("plugin 'sike'")),
+            (additional(Ke::FRODO_AES_L3), Some("plugin 'frodo' or 'oqs'")),
+            (additional(Ke::KYBER_L3), Some("plugin 'oqs' or 'kyber-round2'")),
+            (additional(Ke::ML_KEM_768), Some("plugin 'ml' or 'aws-lc'")),
+            (
+                Transform::encryption(Encr::AES_CCM_8, Some(192)),
+                Some("plugin 'ccm'"),
+            ),
+            (Transform::encryption(Encr::SERPENT_CBC, Some(128)), None),
+        ] {
+            assert_eq!(named(transform).as_deref(), plugins);
         }
     }
 }

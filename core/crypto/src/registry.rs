@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iana::keyword::{self, Transform};
 use iana::{
-    EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, Protocol,
+    EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, Profile, Protocol,
     PseudoRandomFunction, TransformType,
 };
 use plugin_api::{
@@ -200,7 +200,13 @@ impl Registry {
             }
             TransformType::INTEG => self.integrity.plugin(&IntegrityAlgorithm(id)),
             TransformType::PRF => self.prfs.plugin(&PseudoRandomFunction(id)),
-            kind if kind.is_key_exchange() => self.key_exchanges.plugin(&KeyExchangeMethod(id)),
+            kind if kind.is_key_exchange() => {
+                // Which of both rounds of Kyber is meant is a matter of the connection.
+                let method = KeyExchangeMethod(id);
+                let other_round = Profile::DraftRound2.implementation(method);
+                let plugin = |method| self.key_exchanges.plugin(&method);
+                plugin(method).or_else(|| plugin(other_round))
+            }
             _ => None,
         }
     }

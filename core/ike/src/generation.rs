@@ -17,22 +17,27 @@ fn of_connection(shared: &Shared, config: Option<&PeerConfig>) -> Profile {
         .unwrap_or(shared.settings.draft)
 }
 
-/// The KEMs among the configured methods that no loaded plugin has in the revision that a connection means.
+/// What the first KEM among the configured methods lacks that loaded plugins have only in another revision than the one
+/// that a connection means.
 pub(crate) fn missing(
     shared: &Shared,
     config: &PeerConfig,
-    methods: impl IntoIterator<Item = KeyExchangeMethod>,
-) -> Vec<KeyExchangeMethod> {
+    mut methods: impl Iterator<Item = KeyExchangeMethod>,
+) -> Option<String> {
     let profile = of_connection(shared, Some(config));
-    let mut missing: Vec<_> = methods
-        .into_iter()
-        .filter(|method| {
-            let meant = profile.implementation(*method);
-            meant != *method && shared.registry.key_exchange(meant).is_none()
-        })
-        .collect();
-    missing.dedup();
-    missing
+    let has = |method| shared.registry.key_exchange(method).is_some();
+    let method = methods.find(|method| {
+        let second = Profile::DraftRound2.implementation(*method);
+        let either = second != *method && (has(*method) || has(second));
+        either && !has(profile.implementation(*method))
+    })?;
+    let (generation, round, plugin) = match profile {
+        Profile::DraftRound2 => ("round2", "second", "kyber-round2"),
+        Profile::Draft | Profile::Rfc => ("round3", "third", "oqs"),
+    };
+    Some(format!(
+        "kyber_generation = {generation} needs {method} of NIST's {round} round, which the plugin '{plugin}' brings"
+    ))
 }
 
 impl IkeSa {

@@ -195,8 +195,8 @@ pub(crate) fn lacking(registry: &Registry, protocol: Protocol, transforms: &[Tra
     let name = |transform: &Transform| {
         let name = registry.transform_name(transform);
         let by_plugin = protocol == Protocol::IKE || transform.kind.is_key_exchange();
-        match crypto::providers::plugin_of(*transform).filter(|_| by_plugin) {
-            Some(plugin) => format!("{name} (plugin '{plugin}' is not loaded)"),
+        match crypto::providers::named(*transform).filter(|_| by_plugin) {
+            Some(plugins) => format!("{name} ({plugins} is not loaded)"),
             None => name,
         }
     };

@@ -1,5 +1,6 @@
 //! Configurations of `tests/cases`, read by our daemon as they are, beside strongSwan.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use xtask::netns::{Namespace, Network};
@@ -101,6 +102,76 @@ impl Case {
             let status = self.pair.ours.run("ipsec status").map(|said| said.text);
             format!("{error}:\n{}", status.unwrap_or_default())
         })
+    }
+
+    /// The inbound SPI of each CHILD_SA that is installed, by name.
+    fn spis(&self) -> BTreeMap<String, String> {
+        let status = self.pair.ours.run("ipsec status").map(|said| said.text);
+        let status = status.unwrap_or_default();
+        let installed = status.lines().filter_map(|line| {
+            let (name, rest) = line.trim().split_once('{')?;
+            let (_, spis) = rest.split_once(" INSTALLED, ")?.1.split_once("SPIs: ")?;
+            Some((name.to_owned(), spis.split('_').next()?.to_owned()))
+        });
+        installed.collect()
+    }
+
+    /// Waits until these CHILD_SAs have others in their place, and nothing else has changed.
+    fn replaced(&self, before: &BTreeMap<String, String>, changed: &[&str]) -> Result {
+        let test = || {
+            let now = self.spis();
+            let as_wanted = |(name, spi): (&String, &String)| {
+                now.get(name)
+                    .is_some_and(|new| (new != spi) == changed.contains(&name.as_str()))
+            };
+            (now.len() == before.len() && before.iter().all(as_wanted)).then_some(())
+        };
+        let what = format!("{} with new SPIs", changed.join(", "));
+        let awaited = self.pair.until(&what, test);
+        awaited.map_err(|error| format!("{error}; before {before:?}, now {:?}", self.spis()))
+    }
+
+    /// The number of the IKE_SA that is connecting, if it is the only IKE_SA.
+    fn connecting(&self) -> Option<String> {
+        let status = self.pair.ours.run("ipsec status").ok()?.text;
+        let numbers = ["]: CONNECTING", "]: ESTABLISHED", "]: DELETING"].map(|state| {
+            let parts: Vec<_> = status.split(state).collect();
+            let before = &parts[..parts.len() - 1];
+            before
+                .iter()
+                .filter_map(|part| Some(part.rsplit_once('[')?.1.to_owned()))
+                .collect::<Vec<_>>()
+        });
+        match numbers {
+            [mut connecting, established, deleting] if established.is_empty() && deleting.is_empty() => {
+                connecting.pop().filter(|_| connecting.is_empty())
+            }
+            _ => None,
+        }
+    }
+
+    /// Waits until one IKE_SA is connecting, and is not this one.
+    fn connects(&self, but: Option<&str>) -> Result<String> {
+        self.pair.until("a new IKE_SA that connects, alone", || {
+            self.connecting().filter(|number| Some(number.as_str()) != but)
+        })
+    }
+
+    /// The client by EAP of case 10 is loaded under its name in quotes, and says what it lacks.
+    fn refuses_staff(&self) -> Result {
+        let why = "connection 'staff' of ipsec.conf:1: this end has to prove more than a pre-shared key, which is not supported";
+        self.logs(why)?;
+        expect(&self.pair.ours.succeed("ipsec statusall")?, "staff:")?;
+        let up = self.pair.ours.run("ipsec up staff")?;
+        expect(&up.text, "unable to resolve vpn.example.test, initiate aborted")?;
+        // Where the gateway is known, nothing is established either.
+        self.pair
+            .ours
+            .edit("ipsec.conf", "right=vpn.example.test", "right=192.168.0.2")?;
+        self.pair.ours.succeed("ipsec update")?;
+        let up = self.pair.ours.run("ipsec up staff")?;
+        expect(&up.text, "establishing connection 'staff' failed")?;
+        expect(&up.text, "EAP")
     }
 
     /// Pings from us to them.
@@ -278,18 +349,34 @@ fn changed_children_come_back() {
         case.load(&file)?;
         case.settles(1, 3)?;
         pings()?;
-        for changed in [
-            file.replace("start_action = start", "start_action = start\n rekey_time = 30m"),
-            file.replacen(
-                "start_action = start",
-                "start_action = start\n rekey_time = 40m",
-                1,
-            ),
-            file.replacen("version = 2", "version = 2\n  dpd_delay = 60s", 1),
+        let all = ["c1", "c2", "c3"];
+        let of_all = file.replace("start_action = start", "start_action = start\n rekey_time = 30m");
+        let of_one = of_all.replacen("30m", "40m", 1);
+        let of_gateway = of_one.replacen("version = 2", "version = 2\n  dpd_delay = 60s", 1);
+        let children = all.map(|name| format!("closing CHILD_SA {name}{{"));
+        for (changed, replaced, closing) in [
+            (&of_all, &all[..], &children[..]),
+            (&of_one, &["c1"], &children[..1]),
+            (&of_gateway, &all, &["deleting IKE_SA gw[".to_owned()]),
         ] {
-            case.load(&changed)?;
+            let (mark, before) = (case.pair.mark(), case.spis());
+            case.load(changed)?;
+            for line in closing {
+                case.pair.wait(mark, Side::Us, line)?;
+            }
+            case.replaced(&before, replaced)?;
             case.settles(1, 3)?;
             pings()?;
+            // The peer has the same, and nothing of what was there before.
+            let theirs = case.pair.theirs.succeed("--list-sas")?;
+            for spi in case.spis().values() {
+                expect(&theirs, spi)?;
+            }
+            for (name, spi) in before {
+                if replaced.contains(&name.as_str()) && theirs.contains(&spi) {
+                    return Err(format!("the peer still has {name} with SPI {spi}:\n{theirs}"));
+                }
+            }
         }
         case.load("connections {\n}\n")?;
         case.settles(0, 0)
@@ -313,13 +400,13 @@ fn a_removed_or_replaced_connection_stops_connecting() {
             absent(true)?;
             let file = case.read("swanctl/swanctl.conf")?;
             case.load(&file)?;
-            case.settles(1, 0)?;
+            case.connects(None)?;
             case.load("connections {\n}\n")?;
             case.settles(0, 0)?;
             case.load(&file)?;
-            case.settles(1, 0)?;
+            let first = case.connects(None)?;
             case.load(&file.replace("10.2.0.0/16", "10.2.7.0/24"))?;
-            case.settles(1, 0)?;
+            case.connects(Some(&first))?;
             let gateway = connection(
                 "gw",
                 "local_addrs = 192.168.0.2",
@@ -362,24 +449,40 @@ fn a_gateway_that_wants_eap_lets_nobody_in() {
         let said = case.pair.ours.read("charon.log");
         let why = "'ikev2-vpn' of ipsec.conf:5: the peer has to prove more than a pre-shared key, which is not supported; every peer is refused";
         expect(&said, why)?;
-        let client = connection(
-            "client",
-            "remote_addrs = 192.168.0.1\n proposals = aes256-sha1-modp1024\n vips = 0.0.0.0\n keyingtries = 1",
-            "id = alice",
-            "id = vpn.example.test",
-            "client {\n esp_proposals = aes256-sha1\n }",
-        );
-        case.pair
-            .theirs
-            .load(&conf(&client, &secret("1", &[], "pw123456")))?;
-        let refused = case
-            .pair
-            .theirs
-            .swanctl("--initiate --child client --timeout 30")?;
-        if refused.text.contains("successfully") {
-            return Err(format!("it came up:\n{}", refused.text));
+        // Whoever it is for, and a client that has a secret in place of it. What both know is not enough.
+        for (auth, ours) in [
+            (
+                "auth = eap-mschapv2\n  eap_id = alice",
+                "peer requested EAP, which is not supported",
+            ),
+            (
+                "auth = psk",
+                "constraint requires EAP_MSCHAPV2, but pre-shared key was used",
+            ),
+        ] {
+            let secrets = case.read("ipsec.secrets")? + "alice : PSK \"pw123456\"\n";
+            case.pair.ours.write("ipsec.secrets", &secrets)?;
+            case.pair.ours.succeed("ipsec rereadsecrets")?;
+            let client = connection(
+                "client",
+                "remote_addrs = 192.168.0.1\n proposals = aes256-sha1-modp1024\n vips = 0.0.0.0\n keyingtries = 1",
+                "id = alice",
+                "id = vpn.example.test",
+                "client {\n esp_proposals = aes256-sha1\n }",
+            )
+            .replacen("auth = psk", auth, 1);
+            let secrets = secret("1", &[], "pw123456") + "eap {\n id = alice\n secret = \"pw123456\"\n}\n";
+            case.pair.theirs.load(&conf(&client, &secrets))?;
+            let mark = case.pair.mark();
+            let refused = case
+                .pair
+                .theirs
+                .swanctl("--initiate --child client --timeout 30")?;
+            expect(&refused.text, "received AUTHENTICATION_FAILED notify error")?;
+            case.pair.wait(mark, Side::Us, ours)?;
+            case.settles(0, 0)?;
         }
-        case.settles(0, 0)
+        Ok(())
     });
 }
 
@@ -389,7 +492,7 @@ fn a_secret_whose_owner_is_quoted_is_that_of_its_name() {
         let id = "\"C=CH, O=Example, CN=gw\"";
         let gateway = connection(
             "gw",
-            "local_addrs = 192.168.0.2",
+            "local_addrs = 192.168.0.2\n proposals = default, aes256-sha1-modp1024",
             "id = 192.168.0.2",
             &format!("id = {id}"),
             "gw {\n local_ts = 10.1.0.0/16\n remote_ts = 10.3.0.0/16\n }",
@@ -397,24 +500,39 @@ fn a_secret_whose_owner_is_quoted_is_that_of_its_name() {
         case.pair
             .theirs
             .load(&conf(&gateway, &secret("1", &[id], "dn")))?;
-        case.take_with(&format!(
-            "conn gw\n    leftid={id}\n    leftsubnet=10.3.0.0/16\n    right=192.168.0.2\n    rightsubnet=10.1.0.0/16\n    \
+        // Whoever splits the name sees two secrets of the same peer, and takes the last.
+        let others = "192.168.0.2 : PSK \"not this one\"\n\"C=CH, O=Example, CN=other\" 192.168.0.2 : PSK \"nor this\"\n";
+        case.pair
+            .ours
+            .write("ipsec.secrets", &(case.read("ipsec.secrets")? + others))?;
+        let staff = case.read("ipsec.conf")?;
+        let own = format!(
+            "\nconn gw\n    leftid={id}\n    leftsubnet=10.3.0.0/16\n    right=192.168.0.2\n    rightsubnet=10.1.0.0/16\n    \
              authby=psk\n    auto=add\n"
-        ))?;
+        );
+        case.pair.ours.write("ipsec.conf", &(staff + &own))?;
+        let said = case.pair.ours.succeed("ipsec rereadsecrets")?;
+        if !said.trim().is_empty() {
+            return Err(format!("the secrets were complained about: {said}"));
+        }
+        case.pair.ours.succeed("ipsec update")?;
         case.logs("added configuration 'gw'")?;
         expect(
             &case.pair.ours.succeed("ipsec up gw")?,
             "established successfully",
         )?;
         case.settles(1, 1)?;
-        case.ping("10.3.0.1", "10.1.0.2")
+        case.ping("10.3.0.1", "10.1.0.2")?;
+        case.refuses_staff()
     });
 }
 
 #[test]
 fn a_key_exchange_that_does_not_exist_refuses_its_connection() {
     beside("20-pq-lab", &["192.168.0.1"], &["192.168.0.2"], |case| {
-        case.take()?;
+        let said = case.take()?;
+        let line = said.lines().find(|line| line.contains("x25519mlkem768"));
+        expect(line.unwrap_or_default(), "ipsec.conf:21")?;
         case.logs("x25519mlkem768")?;
         let log = case.pair.ours.read("charon.log");
         let line = log.lines().find(|line| line.contains("x25519mlkem768"));

@@ -141,6 +141,28 @@ fn a_mistake_in_ipsec_conf_is_named_with_its_line_and_the_rest_loads() {
 }
 
 #[test]
+fn connections_of_swanctl_come_back_with_a_daemon_that_died() {
+    let Some(pair) = hosts() else { return };
+    let conf = "connections {\n kept {\n  remote_addrs = 192.168.0.2\n  local {\n   auth = psk\n  }\n  remote {\n   auth = psk\n  \
+                }\n  children {\n   kept {\n   }\n  }\n }\n}\n";
+    pair.carol.write("kept.conf", conf).unwrap();
+    let swanctl = xtask::programs().unwrap().join("swanctl").display().to_string();
+    let file = pair.carol.path("kept.conf").display().to_string();
+    let script = format!("load = {swanctl} --load-all --noprompt --file {file}");
+    pair.carol
+        .set(&format!("charon {{\n start-scripts {{\n  {script}\n }}\n}}"))
+        .unwrap();
+    start(&pair.carol);
+    let loaded = "load: successfully loaded 1 connections, 0 unloaded";
+    pair.carol.wait_for_log(0, loaded).unwrap();
+    let mark = pair.carol.read("charon.log").len();
+    pair.carol.kill("charon").unwrap();
+    // The starter waits for five seconds before it starts another.
+    pair.carol.wait_for_log(mark, loaded).unwrap();
+    pair.expect(&ask(&pair.carol, "swanctl --list-conns"), "kept: IKE");
+}
+
+#[test]
 fn scripts_at_start_and_before_the_end_are_served() {
     let Some(pair) = hosts() else { return };
     let ipsec = xtask::programs().unwrap().join("ipsec").display().to_string();

@@ -188,6 +188,28 @@ fn a_connection_is_not_entered_with_another_kyber_than_its_own() {
 }
 
 #[test]
+fn a_plugin_of_one_round_is_enough_for_connections_that_mean_it() {
+    let only = |missing, draft| {
+        let registry = pqswan_tests::crypto::registry_without(missing);
+        World::with_registry(KYBER, &settings(draft), &registry, calm(), 1)
+    };
+    let third = KeyExchangeMethod::KYBER_L3;
+    let mut world = only(third, SECOND);
+    let endpoint = &world.hosts[0].endpoint;
+    assert_eq!(endpoint.check_proposals(&moon(KYBER)), Ok(Vec::new()));
+    world.initiate(1);
+    world.run_for(MINUTE);
+    assert!(world.is_established(), "{:#?}", world.hosts[0].log);
+
+    let world = only(third, THIRD);
+    let refused = world.hosts[0].endpoint.check_proposals(&moon(KYBER));
+    assert_eq!(
+        refused.expect_err("no plugin").text,
+        "kyber_generation = round3 needs KYBER_L3 of NIST's third round, which the plugin 'oqs' brings"
+    );
+}
+
+#[test]
 fn a_connection_whose_kyber_no_plugin_has_is_refused() {
     let without = pqswan_tests::crypto::registry_without(KeyExchangeMethod::KYBER_L3_ROUND2);
     let world = World::with_registry(KYBER, &settings(THIRD), &without, calm(), 1);

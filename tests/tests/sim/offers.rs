@@ -124,7 +124,7 @@ fn what_no_plugin_implements_is_not_offered() {
     assert_eq!(
         notes,
         [
-            "aes128gcm16: plugin 'gcm' is not loaded, it is left out",
+            "aes128gcm16: plugin 'gcm' or 'aws-lc' is not loaded, it is left out",
             "prfaesxcbc: plugin 'xcbc' is not loaded, it is left out",
             "ecp521: plugin 'aws-lc' is not loaded, it is left out",
             "ke1_hqc3: plugin 'oqs' is not loaded, it is left out",

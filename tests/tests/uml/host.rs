@@ -52,18 +52,21 @@ impl Machine {
     /// Starts a daemon; `settings` go into the section `charon` of its strongswan.conf.
     pub(crate) fn start(who: Who, name: &'static str, namespace: Namespace, settings: &str) -> Self {
         let kind = match who {
-            Who::Us => {
-                let host = ours(name, namespace, settings);
-                host.start()
-                    .unwrap_or_else(|error| panic!("{error}\n{}", host.read("charon.log")));
-                Kind::Ours(Box::new(host))
-            }
+            Who::Us => return Self::begin(name, ours(name, namespace, settings)),
             Who::Them => {
                 let peer = Peer::find("forky").unwrap().expect("strongSwan, unpacked");
                 let settings = format!("load = {THEIR_PLUGINS}\n {settings}");
                 Kind::Theirs(StrongSwan::start(&peer, namespace, &settings).unwrap())
             }
         };
+        Self { name, kind }
+    }
+
+    /// Starts the daemon of a host of ours.
+    pub(crate) fn begin(name: &'static str, host: Host) -> Self {
+        host.start()
+            .unwrap_or_else(|error| panic!("{error}\n{}", host.read("charon.log")));
+        let kind = Kind::Ours(Box::new(host));
         Self { name, kind }
     }
 

@@ -64,6 +64,7 @@ pub(crate) fn of(store: &Store, scenario: &str) -> Vec<Chart> {
     match scenario {
         "kem" => scenarios::kem(&rows),
         "startup" => scenarios::startup(&rows),
+        "reload" => scenarios::reload(&rows),
         "handshake" => scenarios::handshake(&rows),
         "capacity" => scenarios::capacity(&rows),
         "tunnel" => scenarios::tunnel(&rows),

@@ -73,6 +73,18 @@ pub(super) fn startup(rows: &[&Row]) -> Vec<Chart> {
     )]
 }
 
+pub(super) fn reload(rows: &[&Row]) -> Vec<Chart> {
+    let shape = bars(
+        rows,
+        |row| format!("{}: {}", row.label("file"), row.label("step")),
+        |row| vec![(row.label("daemon").to_owned(), row.value("median_ms"))],
+        "ms",
+        true,
+    );
+    let caption = "Each daemon in a network namespace of its own, by turns. The axis is logarithmic.";
+    vec![chart("Time for thousands of connections", caption, shape, rows)]
+}
+
 pub(super) fn handshake(rows: &[&Row]) -> Vec<Chart> {
     let generated = with(rows, "initiator", "generator");
     let daemons: Vec<&Row> = rows

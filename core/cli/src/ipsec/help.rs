@@ -1,12 +1,13 @@
 //! `ipsec --help`.
 
 /// All commands.
-pub(super) const TEXT: &str = "\
+pub const TEXT: &str = "\
 ipsec COMMAND [ARGUMENTS]
 
 The daemon:
         start [--nofork] [--conf FILE] [--auto-update SECONDS]
               [--debug | --debug-more | --debug-all]
+        start --conftest  only says what is wrong in ipsec.conf; the exit status is 2 then
         stop
         restart [options of start]
         update          gives charon what changed in ipsec.conf

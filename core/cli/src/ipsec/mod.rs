@@ -14,6 +14,8 @@ use std::process::{Command, ExitCode};
 
 use crate::paths::Paths;
 
+pub use help::TEXT as HELP;
+
 /// Done.
 const OK: u8 = 0;
 /// Bad arguments.

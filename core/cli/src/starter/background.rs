@@ -19,8 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// Starts the second process and waits until it says that charon is up. Returns the exit code.
 pub(super) fn start(arguments: &[String], log: &Log) -> u8 {
     match try_start(arguments) {
-        Ok(exit::OK) => exit::OK,
-        Ok(code) => {
+        Ok((exit::OK, lines)) => {
+            // Those of connections that charon refuses.
+            lines.lines().for_each(|line| log.line(line));
+            exit::OK
+        }
+        Ok((code, _)) => {
             // What the second process has to say is in its log.
             log.line(&format!("{NAME} could not be started, see the log"));
             code
@@ -32,7 +36,7 @@ pub(super) fn start(arguments: &[String], log: &Log) -> u8 {
     }
 }
 
-fn try_start(arguments: &[String]) -> std::io::Result<u8> {
+fn try_start(arguments: &[String]) -> std::io::Result<(u8, String)> {
     let stderr = match container_console() {
         Some(console) => Stdio::from(console),
         None if stderr_is_kept() => Stdio::inherit(),
@@ -48,21 +52,22 @@ fn try_start(arguments: &[String]) -> std::io::Result<u8> {
         .stderr(stderr)
         .spawn()?;
     let Some(mut pipe) = child.stdout.take() else {
-        return Ok(exit::FAILED);
+        return Ok((exit::FAILED, String::new()));
     };
     let said_something = process::readable(&[pipe.as_fd()], Some(PATIENCE))?[0];
     if !said_something {
         // It works on: charon, or an initiation, is slow.
-        return Ok(exit::OK);
+        return Ok((exit::OK, String::new()));
     }
-    let mut code = [exit::FAILED];
-    Ok(match pipe.read(&mut code)? {
-        0 => child
-            .wait()?
-            .code()
-            .and_then(|code| u8::try_from(code).ok())
-            .unwrap_or(exit::FAILED),
-        _ => code[0],
+    let mut said = Vec::new();
+    pipe.read_to_end(&mut said)?;
+    Ok(match said.split_first() {
+        Some((code, lines)) => (*code, String::from_utf8_lossy(lines).into_owned()),
+        None => {
+            let code = child.wait()?.code();
+            let code = code.and_then(|code| u8::try_from(code).ok());
+            (code.unwrap_or(exit::FAILED), String::new())
+        }
     })
 }
 
@@ -107,8 +112,14 @@ impl Waiting {
         Some(Self(pipe.into()))
     }
 
-    /// Lets the first process end with this code.
-    pub(super) fn release(mut self, code: u8) {
-        let _ = self.0.write_all(&[code]);
+    /// Lets the first process end with this code, after it has said these lines.
+    pub(super) fn release(mut self, code: u8, lines: &[String]) {
+        let mut text = vec![code];
+        for line in lines {
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+        }
+        // If it has not waited for so long, the lines are in the log only.
+        let _ = self.0.write_all(&text);
     }
 }

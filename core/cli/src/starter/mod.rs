@@ -8,6 +8,7 @@ mod charon;
 mod configuration;
 mod connections;
 mod hand_over;
+mod hearers;
 mod log;
 mod options;
 mod run;
@@ -24,6 +25,8 @@ use crate::product::{NAME, VERSION};
 use configuration::Configuration;
 use log::Log;
 use options::{Invocation, Options};
+
+pub(crate) use hearers::DONE;
 
 /// What the program returns: as for init scripts (LSB).
 mod exit {

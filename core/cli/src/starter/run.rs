@@ -11,6 +11,7 @@ use super::background::Waiting;
 use super::charon::{Charon, NoCharon};
 use super::configuration::Configuration;
 use super::hand_over::{HandOver, Step};
+use super::hearers::Hearers;
 use super::log::Log;
 use super::signals::{Signals, Wish};
 use super::{Setup, exit, unusable};
@@ -35,8 +36,7 @@ struct Starter<'a> {
     asking: Option<Asking>,
     /// ipsec.conf is to be read again, and charon to get what changed, or all of it.
     wished: Option<bool>,
-    /// Who waits for the start.
-    waiting: Option<Waiting>,
+    hearers: Hearers,
 }
 
 /// A request on its way.
@@ -132,12 +132,24 @@ fn with_pid_file(setup: &Setup, log: &Log, waiting: Option<Waiting>, signals: &S
         hand_over: HandOver::default(),
         asking: None,
         wished: None,
-        waiting,
+        hearers: Hearers::default(),
     };
-    if starter.start_charon().is_err() {
-        return exit::FAILED;
+    if let Err(error) = starter.hearers.open(&setup.paths) {
+        let path = setup.paths.starter_socket();
+        log.line(&format!(
+            "opening '{}' failed: {error}; 'ipsec update' cannot say what charon refuses",
+            path.display()
+        ));
     }
-    starter.serve(signals)
+    let code = match starter.start_charon() {
+        Ok(()) => {
+            starter.hearers.add_first_process(waiting);
+            starter.serve(signals)
+        }
+        Err(_) => exit::FAILED,
+    };
+    starter.hearers.close(&setup.paths.starter_socket());
+    code
 }
 
 impl Starter<'_> {
@@ -167,6 +179,7 @@ impl Starter<'_> {
             let charon_ended = self.charon.is_some() && ready.next() == Some(true);
             let answered = self.asking.is_some() && ready.next() == Some(true);
             for wish in signals.take() {
+                self.hearers.take_commands();
                 match wish {
                     Wish::Stop => return self.stop(""),
                     Wish::Reload => self.wished = Some(true),
@@ -198,12 +211,32 @@ impl Starter<'_> {
         }
     }
 
+    /// Says something of the hand-over, to those who wait for it, too.
+    fn say(&mut self, line: &str) {
+        self.log.line(line);
+        self.hearers.say(line);
+    }
+
     fn schedule_restart(&mut self) {
-        self.log.line(&format!(
+        self.say(&format!(
             "charon has died -- restart scheduled ({}sec)",
             RESTART_DELAY.as_secs()
         ));
+        if self.loses_connections_of_swanctl() {
+            self.say(
+                "connections of swanctl.conf are not loaded again: have charon.start-scripts run 'swanctl --load-all \
+                 --noprompt'",
+            );
+        }
         self.restart_at = Some(Instant::now() + RESTART_DELAY);
+    }
+
+    /// Whether there are connections that nothing gives a new charon.
+    fn loses_connections_of_swanctl(&self) -> bool {
+        let file = self.setup.paths.sysconfdir.join("swanctl/swanctl.conf");
+        self.setup.settings.keys("charon.start-scripts").is_empty()
+            && config::settings::Settings::load(&file)
+                .is_ok_and(|settings| !settings.sections("connections").is_empty())
     }
 
     fn stop(&mut self, problem: &str) -> u8 {
@@ -274,10 +307,8 @@ impl Starter<'_> {
                 Err(error) => self.cannot_ask(&error.to_string()),
             }
         }
-        if self.asking.is_none()
-            && let Some(waiting) = self.waiting.take()
-        {
-            waiting.release(exit::OK);
+        if self.asking.is_none() {
+            self.hearers.end(exit::OK);
         }
     }
 
@@ -299,7 +330,7 @@ impl Starter<'_> {
                     let refused = matches!(step, Step::Add(_)) && !answer.is_empty();
                     String::from_utf8_lossy(&answer)
                         .lines()
-                        .for_each(|line| self.log.line(line));
+                        .for_each(|line| self.say(line));
                     self.hand_over.done(step, refused);
                 }
             }
@@ -318,7 +349,7 @@ impl Starter<'_> {
     /// Charon is not asked for more: either it has died, and gets everything when it is started again, or nothing would
     /// come through.
     fn cannot_ask(&mut self, problem: &str) {
-        self.log.line(&format!(
+        self.say(&format!(
             "{problem}; it lacks connections now, 'ipsec reload' sends all of them"
         ));
         self.hand_over.give_up();

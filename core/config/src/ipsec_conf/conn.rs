@@ -244,12 +244,17 @@ const CREDENTIALS: [&str; 9] = [
 
 /// The hosts that `left` or `right` names, and whether any other will do too: a name or address behind a `%` only says
 /// whom to initiate to.
-pub(super) fn ends(text: &str) -> (Vec<Host>, bool) {
+///
+/// # Errors
+///
+/// For what looks like an address but is not one.
+pub(super) fn ends(text: &str) -> Result<(Vec<Host>, bool), String> {
     let preferred = text.strip_prefix('%').filter(|_| {
         let host = selector::host(text);
-        !matches!(host, Host::Any | Host::Any4 | Host::Any6)
+        !matches!(host, Ok(Host::Any | Host::Any4 | Host::Any6))
     });
-    (selector::hosts(preferred.unwrap_or(text)), preferred.is_some())
+    let hosts = selector::hosts(preferred.unwrap_or(text))?;
+    Ok((hosts, preferred.is_some()))
 }
 
 /// Which side is this host: `left`, unless only `right` has an address of ours.
@@ -260,7 +265,8 @@ fn sides(
     messages: &mut Vec<(i8, String)>,
 ) -> (&'static str, &'static str) {
     let is_ours = |side: &str| {
-        let hosts = settings.get(side).map(|text| ends(text).0).unwrap_or_default();
+        let ends = settings.get(side).and_then(|text| ends(text).ok());
+        let (hosts, _) = ends.unwrap_or_default();
         hosts
             .iter()
             .any(|host| matches!(host, Host::Address(address) if is_local(*address)))
@@ -319,13 +325,14 @@ impl Reader<'_> {
     fn peer(&self, name: &str, source: &str, uniqueids: &str) -> Result<PeerConfig, Error> {
         let hosts = |side: &str| {
             let Some(text) = self.side(side, "") else {
-                return vec![Host::Any];
+                return Ok(vec![Host::Any]);
             };
-            let (mut hosts, any) = ends(text);
+            let bad = |why| Error::of(side, format!("bad value {side}={}, {why}", octets::shown(text)));
+            let (mut hosts, any) = ends(text).map_err(bad)?;
             if any || self.yes(&format!("{side}allowany"), false) {
-                hosts.extend(["0.0.0.0/0", "::/0"].map(selector::host));
+                hosts.extend(["0.0.0.0/0", "::/0"].into_iter().flat_map(selector::host));
             }
-            hosts
+            Ok(hosts)
         };
         let port = |side: &str| {
             self.side(side, "ikeport")
@@ -340,8 +347,8 @@ impl Reader<'_> {
                 Some("ikev2") => IkeVersion::V2,
                 _ => IkeVersion::Any,
             },
-            local_addrs: hosts(self.local),
-            remote_addrs: hosts(self.remote),
+            local_addrs: hosts(self.local)?,
+            remote_addrs: hosts(self.remote)?,
             local_port: port(self.local),
             remote_port: port(self.remote),
             proposals: proposals(self.get("ike")),

@@ -3,6 +3,7 @@
 pub mod conn;
 mod keywords;
 mod parser;
+pub mod reference;
 mod rounds;
 mod values;
 

@@ -1,5 +1,6 @@
 //! The form of ipsec.conf: sections begin in the first column, their settings are indented.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -43,7 +44,7 @@ pub enum Error {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum SectionKind {
     Setup,
     Conn,
@@ -91,6 +92,8 @@ pub(super) fn text(text: &str, path: &Path) -> Result<Raw, Error> {
 #[derive(Default)]
 struct Parser {
     raw: Raw,
+    /// Where the section of a kind and a name is.
+    known: HashMap<(SectionKind, String), usize>,
     /// The section that indented lines belong to, also those of a file that it includes.
     current: Option<usize>,
     files: usize,
@@ -197,10 +200,7 @@ impl Parser {
     /// A section of the same kind and name goes on where it was left.
     fn open(&mut self, kind: SectionKind, name: &str, place: String) {
         let sections = &mut self.raw.sections;
-        let known = sections
-            .iter()
-            .position(|section| section.kind == kind && section.name == name);
-        self.current = Some(known.unwrap_or_else(|| {
+        let index = self.known.entry((kind, name.to_owned())).or_insert_with(|| {
             sections.push(RawSection {
                 kind,
                 name: name.to_owned(),
@@ -208,7 +208,8 @@ impl Parser {
                 settings: Vec::new(),
             });
             sections.len() - 1
-        }));
+        });
+        self.current = Some(*index);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the values of a `conn` section have to look like.
 
+use super::conn::ends;
 use crate::authentication::Method;
 use crate::connection::SelectorSpec;
 use crate::identity::Identity;
@@ -52,6 +53,7 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), String> {
         "leftauth" | "rightauth" | "leftauth2" | "rightauth2" => Method::parse(value)
             .map(drop)
             .map_err(|unknown| format!("expected {unknown}")),
+        "left" | "right" => ends(value).map(drop),
         "leftid" | "rightid" | "leftid2" | "rightid2" | "eap_identity" | "aaa_identity" => {
             id(value).map(drop)
         }

@@ -81,19 +81,14 @@ impl Endpoint {
         let words = list
             .entries
             .iter()
-            .flat_map(|entry| entry.trim_end_matches('!').split('-'));
+            .flat_map(|entry| entry.trim_end_matches('!').split(['-', ',']));
         let methods = words
-            .filter_map(|word| self.shared.registry.parse_keyword(word))
+            .filter_map(|word| self.shared.registry.parse_keyword(word.trim()))
             .filter(|transform| transform.kind.is_key_exchange())
             .map(|transform| KeyExchangeMethod(transform.id));
-        match generation::missing(&self.shared, peer, methods)[..] {
-            [] => Ok(()),
-            [method, ..] => Err(BadProposals {
-                of_child,
-                text: format!(
-                    "kyber_generation = round2 needs {method} of NIST's second round, which the plugin 'kyber-round2' brings"
-                ),
-            }),
+        match generation::missing(&self.shared, peer, methods) {
+            None => Ok(()),
+            Some(text) => Err(BadProposals { of_child, text }),
         }
     }
 

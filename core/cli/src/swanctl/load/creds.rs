@@ -109,6 +109,7 @@ fn private_key(
     content: SharedSecret,
 ) -> Result<Option<String>, Failure> {
     let Some(locked) = unlock::locked(content.octets()) else {
+        loader.warn_if_exposed(path)?;
         return key(loader, path, kind, directory, &content);
     };
     let opened = open(loader, path, directory, |password| locked.open(password))?;

@@ -1,5 +1,7 @@
 //! `pools` and `authorities`, and what they have in common with `connections`.
 
+use std::collections::HashSet;
+
 use config::swanctl_conf::keys::Section;
 use control::vici::{Element, Message};
 
@@ -64,13 +66,15 @@ pub(super) fn each(
 ) -> Result<(), Failure> {
     let (mut loaded, mut failed) = (0, 0);
     let singular = what.singular;
-    for name in loader.settings.sections(what.path) {
-        gone.retain(|known| *known != name);
+    let names = loader.settings.sections(what.path);
+    let stays: HashSet<&String> = names.iter().collect();
+    gone.retain(|known| !stays.contains(known));
+    for name in &names {
         let path = format!("{}.{name}", what.path);
         let result = match build(loader, &path) {
             Ok(message) => {
                 let mut request = Message::new();
-                request.push_section(&name, message);
+                request.push_section(name, message);
                 let answer = loader.request(what.load, &request)?;
                 answer.map_err(|refusal| loader.blame(&path, what.section, &refusal))
             }

@@ -1,8 +1,9 @@
 //! What all that is loaded has in common.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use config::exposed;
 use config::octets;
 use config::settings::Settings;
 use config::spelling;
@@ -103,6 +104,15 @@ impl Loader<'_> {
     pub(super) fn warn(&mut self, text: &str) -> io::Result<()> {
         self.out.flush()?;
         writeln!(self.err, "{text}")
+    }
+
+    /// Says that every user can read or write a file with secrets.
+    pub(super) fn warn_if_exposed(&mut self, file: &Path) -> io::Result<()> {
+        let metadata = file.metadata().ok();
+        match metadata.and_then(|metadata| exposed::warning(file, &metadata)) {
+            Some(warning) => self.warn(&warning),
+            None => Ok(()),
+        }
     }
 
     /// Says what did not work, and counts it.

@@ -1,6 +1,7 @@
 //! `secrets`: what two share, keys on tokens, and what unlocks files.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use config::secret::SharedSecret;
 use config::swanctl_conf::check::{What, mistakes};
@@ -12,6 +13,9 @@ use super::loader::Loader;
 use crate::swanctl::session::Failure;
 
 pub(super) fn load(loader: &mut Loader<'_>) -> Result<(), Failure> {
+    for file in files(loader) {
+        loader.warn_if_exposed(&file)?;
+    }
     let mut gone = loader.known("get-shared", "keys")?;
     for name in loader.settings.sections("secrets") {
         let path = format!("secrets.{name}");
@@ -33,6 +37,19 @@ pub(super) fn load(loader: &mut Loader<'_>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The files that the secrets are written in.
+fn files(loader: &Loader<'_>) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for name in loader.settings.sections("secrets") {
+        for key in ["secret", "pin"] {
+            let place = loader.settings.place(&format!("secrets.{name}.{key}"));
+            let file = place.and_then(|place| place.rsplit_once(':'));
+            files.extend(file.map(|(file, _)| PathBuf::from(file)));
+        }
+    }
+    files
 }
 
 /// Says which keys are none; the daemon never sees them, and strongSwan lets them be.

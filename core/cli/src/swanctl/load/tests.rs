@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 
 use control::vici::Element;
 use tempfile::TempDir;
@@ -55,7 +56,8 @@ impl Bench {
     fn file(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.directory.path().join(name);
         fs::create_dir_all(path.parent().expect("a directory")).expect("made");
-        fs::write(path, content).expect("written");
+        fs::write(&path, content).expect("written");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("closed");
     }
 
     fn answer(&mut self, command: &'static str, answer: Message) {

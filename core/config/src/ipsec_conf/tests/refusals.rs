@@ -84,6 +84,40 @@ fn identities_that_are_none_are_mistakes() {
 }
 
 #[test]
+fn what_looks_like_an_address_but_is_none_costs_the_connection() {
+    for key in [
+        "left",
+        "right",
+        "leftsubnet",
+        "rightsubnet",
+        "leftsourceip",
+        "rightsourceip",
+    ] {
+        for value in [
+            "10.0.0.300",
+            "10.0.0",
+            "fe80::zz",
+            "10.0.0.0/33",
+            "10.0.0.9-10.0.0.1",
+        ] {
+            let (messages, loads) = said(&format!("{key}={value}"));
+            assert!(!loads, "{key}={value}");
+            let start = format!("# bad value: {key}={value} (ipsec.conf:2: ");
+            assert!(messages[0].starts_with(&start), "{messages:?}");
+            let settings = [(key.to_owned(), value.to_owned())].into();
+            let error = to_peer_config("x", &settings, "ipsec.conf:1", "yes", &|_| false, true);
+            assert_eq!(error.expect_err("refused").key.as_deref(), Some(key));
+        }
+    }
+    for (value, bad) in [("%10.0.0", "10.0.0"), ("gw.example,10.0.0", "10.0.0")] {
+        let (messages, loads) = said(&format!("right={value}"));
+        assert!(!loads, "{value}");
+        assert!(messages[0].contains(&format!("'{bad}' looks like an address but is not one")));
+    }
+    assert!(said("left=%any\nright=%gw1.example,10.0.0.0/8").1);
+}
+
+#[test]
 fn a_bad_subnet_of_several_is_skipped_and_the_last_comma_is_nothing() {
     let text = "rightsubnet=10.1.0.0/16,10.2.0.0/33,10.3.0.0/16[tcp/nosuch],10.4.0.0/16,";
     let (messages, loads) = said(text);

@@ -192,7 +192,7 @@ fn in_order(mut rounds: Vec<(u32, AuthConfig)>, class: AuthClass) -> Vec<AuthCon
 }
 
 fn hosts(given: &Given<'_>) -> Result<Vec<Host>, String> {
-    let hosts = given.list(|text| Some(selector::host(text.trim())))?;
+    let hosts = given.list_or(|text| selector::host(text.trim()).map_err(Some))?;
     Ok(if hosts.is_empty() { vec![Host::Any] } else { hosts })
 }
 

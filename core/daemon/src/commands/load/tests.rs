@@ -139,6 +139,25 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
             "invalid value for: local_addrs, config discarded ('1.2.3.4')",
         ),
         (
+            "full { remote_addrs = [ moon 10.0.0.300 ] }",
+            "invalid value for: remote_addrs, config discarded ('10.0.0.300' looks like an address but is not one, \
+             expected an address, subnet, range, name or %any)",
+        ),
+        (
+            "full { local_addrs = [ fe80::zz ] }",
+            "invalid value for: local_addrs, config discarded ('fe80::zz' looks like an address but is not one, \
+             expected an address, subnet, range, name or %any)",
+        ),
+        (
+            "full { vips = [ 10.0.0 ] }",
+            "invalid value for: vips, config discarded ('10.0.0')",
+        ),
+        (
+            "full { children { net { remote_ts = [ 10.0.0 ] } } }",
+            "invalid value for: remote_ts, config discarded ('10.0.0' is not a subnet, range or address, expected one \
+             like 10.1.0.0/16)",
+        ),
+        (
             "full { dpd_delay = [ 30s ] }",
             "invalid value for: dpd_delay, config discarded",
         ),

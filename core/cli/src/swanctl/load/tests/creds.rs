@@ -64,6 +64,32 @@ fn mistakes_in_secrets_are_named_without_the_secret() {
 }
 
 #[test]
+fn files_with_secrets_that_every_user_can_read_are_named() {
+    let conf = "connections {\n}\ninclude more.conf\n";
+    let more = "secrets {\n ike-1 {\n secret = x\n }\n token-1 {\n pin = 1\n }\n}\n";
+    let mut bench = Bench::new(conf);
+    bench.file("more.conf", more);
+    bench.file("private/a.der", PLAIN);
+    bench.file("private/locked.pem", LOCKED);
+    assert_eq!(bench.run(What::Creds).2.matches("every user").count(), 0);
+    let open = |name: &str| {
+        let path = bench.directory.path().join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("opened");
+    };
+    ["swanctl.conf", "more.conf", "private/a.der", "private/locked.pem"]
+        .into_iter()
+        .for_each(open);
+    let said = bench.run(What::Creds).2;
+    for file in ["more.conf", "private/a.der"] {
+        let warning =
+            format!("every user can read or write the secrets in '{file}', run: chmod 600 '{file}'\n");
+        assert_eq!(said.matches(&warning).count(), 1, "{said}");
+    }
+    assert_eq!(said.matches("every user").count(), 2, "{said}");
+    assert!(!bench.run(What::Conns).2.contains("every user"));
+}
+
+#[test]
 fn a_secret_that_the_daemon_refuses_has_its_place() {
     let mut bench = Bench::new("secrets {\n ike-1 {\n secret = x\n } }\n");
     bench.refuse("load-shared", "parsing shared key owners failed");

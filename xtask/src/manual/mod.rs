@@ -1,4 +1,7 @@
-//! The manual page of swanctl, and what shells complete of it; both are made of its table of commands.
+//! The manual pages, and what shells complete of swanctl. They are made of the tables that programs work by.
+
+mod page;
+mod pages;
 
 use std::fs;
 use std::path::Path;
@@ -47,31 +50,10 @@ pub(crate) fn write(share: &Path) -> Result<(), String> {
         });
         put(&share.join(name), &text)?;
     }
-    put(&share.join("man/man8/swanctl.8"), &page()?)
-}
-
-/// One page with all commands, each with its options.
-fn page() -> Result<Vec<u8>, String> {
-    let mut text = Vec::new();
-    let mut root = swanctl::command();
-    root.build();
-    let page = clap_mangen::Man::new(root.clone()).section("8");
-    let rendered = (|| {
-        page.render_title(&mut text)?;
-        page.render_name_section(&mut text)?;
-        page.render_synopsis_section(&mut text)?;
-        page.render_description_section(&mut text)?;
-        for command in root.get_subcommands() {
-            let heading = format!("swanctl --{}", command.get_name());
-            std::io::Write::write_all(&mut text, format!(".SH \"{heading}\"\n").as_bytes())?;
-            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            std::io::Write::write_all(&mut text, format!("{about}\n").as_bytes())?;
-            clap_mangen::Man::new(command.clone()).render_options_section(&mut text)?;
-        }
-        Ok::<_, std::io::Error>(())
-    })();
-    rendered.map_err(|error| format!("the manual page of swanctl: {error}"))?;
-    Ok(text)
+    for (name, section, text) in pages::all()? {
+        put(&share.join(format!("man/man{section}/{name}.{section}")), &text)?;
+    }
+    Ok(())
 }
 
 fn put(path: &Path, text: &[u8]) -> Result<(), String> {
@@ -94,8 +76,48 @@ mod tests {
         }
         let page = read("man/man8/swanctl.8");
         for command in swanctl::command().get_subcommands() {
-            let heading = format!(".SH \"swanctl --{}\"", command.get_name());
+            let heading = format!(".SH \"swanctl --{}, -", command.get_name());
             assert!(page.contains(&heading), "{heading}");
+        }
+    }
+
+    #[test]
+    fn every_program_and_file_has_a_manual_page_that_man_can_show() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path()).expect("written");
+        for (page, texts) in [
+            (
+                "man8/ipsec.8",
+                &["EXIT STATUS", "FILES", "statusall", "ipsec.conf(5)", "purgecrls"][..],
+            ),
+            (
+                "man8/swanctl.8",
+                &["EXIT STATUS", "EXAMPLES", "-l", "swanctl.conf(5)"],
+            ),
+            (
+                "man5/ipsec.conf.5",
+                &["rightsourceip", "margintime", "auto = start"],
+            ),
+            ("man5/ipsec.secrets.5", &["PSK", "chmod 600"]),
+            (
+                "man5/swanctl.conf.5",
+                &["remote_addrs", "connections.<name>.children"],
+            ),
+            ("man5/strongswan.conf.5", &["start-scripts", "retransmit_tries"]),
+        ] {
+            let path = folder.path().join("man").join(page);
+            let text = fs::read_to_string(&path).expect(page).replace("\\-", "-");
+            for wanted in ["NAME", "SEE ALSO"].iter().chain(texts) {
+                assert!(text.contains(wanted), "{page}: {wanted}");
+            }
+            // A line that begins with a dot is a request, and those are of two letters.
+            for line in text.lines().filter(|line| line.starts_with('.')) {
+                let word = line[1..].split(' ').next().unwrap_or_default();
+                let known = [
+                    "TH", "SH", "SS", "TP", "PP", "nf", "fi", "br", "ie", "el", "ds", "RS", "RE",
+                ];
+                assert!(known.contains(&word), "{page}: {line}");
+            }
         }
     }
 
