@@ -255,9 +255,8 @@ fn what_user_space_cannot_do_is_refused_when_it_is_loaded() {
             .run(&format!("swanctl --load-conns --file {}", file.display()))
             .unwrap();
         assert_ne!(said.code, Some(0), "{setting}: {}", said.text);
-        let place = format!("swanctl.conf:12");
         assert!(
-            said.text.contains(why) && said.text.contains(&place),
+            said.text.contains(why) && said.text.contains("swanctl.conf:12"),
             "{setting}: {}",
             said.text
         );

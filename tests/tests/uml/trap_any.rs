@@ -53,7 +53,8 @@ const CAROL_TOO: &str = "172.16.0.3";
 const DAVE: &str = "172.16.0.4";
 
 /// moon, carol and dave, and which daemon each has.
-const WHO: [[Who; 3]; 3] = [
+const WHO: [[Who; 3]; 4] = [
+    [Who::Them, Who::Them, Who::Them],
     [Who::Us, Who::Us, Who::Us],
     [Who::Them, Who::Us, Who::Them],
     [Who::Us, Who::Them, Who::Us],
