@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMethod, PseudoRandomFunction};
 
-use crate::kernel::KERNEL_ALGORITHMS;
+use crate::kernel::{KERNEL_ALGORITHMS, KERNEL_DEMANDS};
 use crate::{
-    Aead, Cipher, Control, Hasher, Host, Integrity, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange,
-    Listener, NonceGenerator, PluginError, Prf, Random, RandomQuality,
+    Aead, Cipher, Control, Hasher, Host, Integrity, KernelAlgorithms, KernelDemands, KernelIpsec, KernelNet,
+    KeyExchange, Listener, NonceGenerator, PluginError, Prf, Random, RandomQuality,
 };
 
 /// The name of a feature, as others depend on it and as `ipsec listplugins` prints it: `KE:KYBER_L3`.
@@ -90,6 +90,8 @@ pub enum Implementation {
     KernelIpsec(Constructor<dyn KernelIpsec>),
     /// See [`KernelAlgorithms`].
     KernelAlgorithms(Arc<dyn KernelAlgorithms>),
+    /// See [`KernelDemands`].
+    KernelDemands(Arc<dyn KernelDemands>),
     /// See [`KernelNet`].
     KernelNet(Constructor<dyn KernelNet>),
     /// See [`Control`].
@@ -183,6 +185,14 @@ impl Feature {
         Self::new(
             FeatureName::Custom(KERNEL_ALGORITHMS.into()),
             Implementation::KernelAlgorithms(Arc::new(algorithms)),
+        )
+    }
+
+    /// What the back end for SAs, which the plugin offers too, cannot do.
+    pub fn kernel_demands(demands: impl KernelDemands) -> Self {
+        Self::new(
+            FeatureName::Custom(KERNEL_DEMANDS.into()),
+            Implementation::KernelDemands(Arc::new(demands)),
         )
     }
 

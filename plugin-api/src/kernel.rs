@@ -473,6 +473,41 @@ pub trait KernelAlgorithms: Send + Sync + 'static {
 /// The name of the feature with [`KernelAlgorithms`].
 pub const KERNEL_ALGORITHMS: &str = "kernel-algorithms";
 
+/// Something that a connection asks for, and that a back end may be unable to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelDemand {
+    /// Compares packets with marks.
+    Mark,
+    /// Sets marks of packets.
+    SetMark,
+    /// SAs and policies belong to an interface by its id.
+    InterfaceId,
+    /// Policies are for an interface by its name.
+    PolicyInterface,
+    /// Hands SAs and policies to network devices.
+    HwOffload,
+    /// Protects packets without a tunnel.
+    Transport,
+    /// Pads packets for traffic flow confidentiality.
+    Tfc,
+    /// Has a replay window of so many packets.
+    ReplayWindow(u32),
+    /// Passes or drops packets by their protocol or ports, not only by their addresses.
+    NarrowShunt,
+}
+
+/// What the back end for SAs cannot do, so that connections that need it are refused when they are loaded. It comes beside
+/// [`KernelIpsec`], as a feature of its own named [`KERNEL_DEMANDS`]; of a back end without it [`KernelFeatures`] have to
+/// tell.
+pub trait KernelDemands: Send + Sync + 'static {
+    /// Why it cannot be done, `ESP in user space knows no marks`; nothing if it can. A line for an operator, in which no
+    /// colon is followed by a blank.
+    fn refusal(&self, demand: KernelDemand) -> Option<String>;
+}
+
+/// The name of the feature with [`KernelDemands`].
+pub const KERNEL_DEMANDS: &str = "kernel-demands";
+
 /// ESP packets that came in together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceivedEsp {

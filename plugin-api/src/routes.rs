@@ -162,8 +162,14 @@ pub fn direct(host: &dyn Host, net: &dyn KernelNet, dst_ts: &TrafficSelector) ->
             interface: hop.interface,
         }),
         Err(error) => {
+            // Where no route leads, none of a tunnel can take packets away from it.
+            let level = if error.kind == ErrorKind::NotFound {
+                DIAGNOSE
+            } else {
+                CONTROL
+            };
             let text = format!("unable to install pass route for {dst_ts:?}: {error}");
-            host.log(Group::Knl, CONTROL, &text);
+            host.log(Group::Knl, level, &text);
             None
         }
     }

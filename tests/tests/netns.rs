@@ -36,5 +36,6 @@ mod netns {
     mod stream;
     mod swanctl;
     mod traffic;
+    mod userspace;
     mod vici;
 }

@@ -18,14 +18,18 @@ mod uml {
     mod kills;
     mod migration;
     mod moving;
+    mod narrowing;
     mod net;
     mod pair;
     mod refusals;
+    mod roaming;
     mod scenarios;
     mod scripts;
     mod setup;
+    mod shunts;
     #[path = "../netns/stream.rs"]
     mod stream;
     mod tables;
+    mod trap_any;
     mod wire;
 }

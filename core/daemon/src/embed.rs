@@ -60,6 +60,7 @@ impl Embedded {
             ipv4: true,
             ipv6: false,
             max_packet: 10_000,
+            mark: None,
         };
         let sockets = Arc::new(Sockets::open(&ports).map_err(|error| error.to_string())?);
         let logger = Logger::start().map_err(|error| error.to_string())?;

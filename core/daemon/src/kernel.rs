@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ike::{KernelAnswer, KernelFailure, KernelOp, KernelResult};
-use plugin_api::kernel::KernelFeatures;
+use plugin_api::kernel::{KernelDemand, KernelFeatures};
 use plugin_api::log::Group;
-use plugin_api::{ErrorKind, KernelIpsec, PluginError};
+use plugin_api::{ErrorKind, KernelDemands, KernelIpsec, PluginError};
 
 use crate::addresses::VirtualAddresses;
 use crate::log::Logger;
@@ -13,6 +13,7 @@ use crate::log::Logger;
 /// The back end for SAs and policies.
 pub struct Kernel {
     backend: Arc<dyn KernelIpsec>,
+    demands: Option<Arc<dyn KernelDemands>>,
     logger: Arc<Logger>,
     /// Virtual addresses of this host.
     pub(crate) addresses: VirtualAddresses,
@@ -23,11 +24,25 @@ impl Kernel {
     pub fn new(backend: Arc<dyn KernelIpsec>, logger: Arc<Logger>, addresses: VirtualAddresses) -> Self {
         let kernel = Self {
             backend,
+            demands: None,
             logger,
             addresses,
         };
         kernel.flush();
         kernel
+    }
+
+    /// The same with what the back end says of what it cannot do.
+    pub fn with_demands(self, demands: Option<Arc<dyn KernelDemands>>) -> Self {
+        Self { demands, ..self }
+    }
+
+    /// Why the back end cannot do what a connection asks for; nothing if it can.
+    pub fn refusal(&self, demand: KernelDemand) -> Option<String> {
+        match &self.demands {
+            Some(demands) => demands.refusal(demand),
+            None => without_a_word(self.backend.features(), demand),
+        }
     }
 
     /// The back end.
@@ -99,6 +114,18 @@ impl Kernel {
         }
         Ok(KernelAnswer::Done)
     }
+}
+
+/// What follows from the features of a back end that says no more.
+fn without_a_word(features: KernelFeatures, demand: KernelDemand) -> Option<String> {
+    let (can, what) = match demand {
+        KernelDemand::Mark | KernelDemand::SetMark => (features.marks, "marks"),
+        KernelDemand::InterfaceId | KernelDemand::PolicyInterface => (features.interfaces, "interfaces"),
+        KernelDemand::HwOffload => (features.hw_offload, "offloading"),
+        KernelDemand::Tfc => (features.tfc, "padding"),
+        KernelDemand::Transport | KernelDemand::ReplayWindow(_) | KernelDemand::NarrowShunt => (true, ""),
+    };
+    (!can).then(|| format!("the back end for IPsec knows no {what}"))
 }
 
 fn is_cleanup(op: &KernelOp) -> bool {

@@ -8,7 +8,7 @@ use control::vici::Message;
 use crypto::registry::Registry;
 use plugin_api::log::Group;
 use plugin_api::{
-    Control, Dependency, FeatureName, Host, Implementation, KernelIpsec, Listener, PluginError,
+    Control, Dependency, FeatureName, Host, Implementation, KernelDemands, KernelIpsec, Listener, PluginError,
 };
 
 use crate::host::DaemonHost;
@@ -52,6 +52,8 @@ pub(crate) struct LoadedControl {
 pub(crate) struct LoadedPlugins {
     pub(crate) registry: Registry,
     pub(crate) kernel_ipsec: Option<Arc<dyn KernelIpsec>>,
+    /// What that cannot do, if it tells.
+    pub(crate) kernel_demands: Option<Arc<dyn KernelDemands>>,
     pub(crate) controls: Vec<LoadedControl>,
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
     names: Vec<String>,
@@ -157,13 +159,19 @@ fn take_apart(
                 out.kernel_ipsec = Some(backend);
                 plugin.name.clone_into(&mut out.kernel_ipsec_plugin);
             }),
-            // It speaks for the back end of its own plugin.
-            Implementation::KernelAlgorithms(_) if plugin.name != out.kernel_ipsec_plugin => {
+            // They speak for the back end of their own plugin.
+            Implementation::KernelAlgorithms(_) | Implementation::KernelDemands(_)
+                if plugin.name != out.kernel_ipsec_plugin =>
+            {
                 unused.push(index);
                 continue;
             }
             Implementation::KernelAlgorithms(algorithms) => {
                 out.registry.set_kernel(Arc::clone(algorithms));
+                Ok(())
+            }
+            Implementation::KernelDemands(demands) => {
+                out.kernel_demands = Some(Arc::clone(demands));
                 Ok(())
             }
             Implementation::Control(make) => make(shared()).map(|control| {

@@ -19,6 +19,8 @@ use ike::Transmit;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 use plugin_api::KernelIpsec;
 
+use open::Opening;
+
 pub use inbox::Inbox;
 pub use receive::Receiver;
 
@@ -35,6 +37,8 @@ pub struct Ports {
     pub ipv6: bool,
     /// Octets of the longest IKE message, `charon.max_packet`.
     pub max_packet: usize,
+    /// The mark that all packets get, `charon.plugins.socket-default.fwmark`.
+    pub mark: Option<u32>,
 }
 
 /// An IKE message that came in, marker removed.
@@ -63,6 +67,17 @@ pub enum Error {
         family: &'static str,
         /// What to change.
         option: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// Packets cannot be marked.
+    #[error(
+        "cannot mark packets of the UDP socket for {family}: {error}; it takes CAP_NET_ADMIN, or no \
+         charon.plugins.socket-default.fwmark in strongswan.conf"
+    )]
+    Mark {
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
         /// Why.
         error: io::Error,
     },
@@ -141,7 +156,12 @@ impl Sockets {
                     .find(|other| other.nat_t == nat_t)
                     .map(|other| other.port);
                 let port = known.unwrap_or(if nat_t { ports.nat_t } else { ports.ike });
-                match open::bind(ipv6, port, nat_t) {
+                let opening = Opening {
+                    ipv6,
+                    nat_t,
+                    mark: ports.mark,
+                };
+                match opening.bind(port) {
                     Ok(sockets) => bound.extend(sockets),
                     Err(Error::Open { error, .. })
                         if ipv6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}

@@ -154,14 +154,15 @@ impl Start {
         let Requirements { backend, random } = requirements(&plugins, &registry, settings)?;
 
         // The ports come before the kernel is touched: another daemon may be at work.
-        let ports = ports(settings, parsed);
+        let ports = ports(settings, parsed)?;
         let sockets = Arc::new(Sockets::open(&ports).map_err(Failure::new)?);
         sockets
             .prepare(backend.as_ref())
             .into_iter()
             .for_each(|problem| logger.log(Group::Net, 1, problem));
         let addresses = VirtualAddresses::new(Arc::clone(host), Arc::clone(logger));
-        let kernel = Kernel::new(Arc::clone(&backend), Arc::clone(logger), addresses);
+        let kernel = Kernel::new(Arc::clone(&backend), Arc::clone(logger), addresses)
+            .with_demands(plugins.kernel_demands.take());
         logger.log(Group::Knl, 1, plugins.kernel_ipsec_choice());
 
         let ike_settings = ike_settings(parsed, sockets.ports(), kernel.features());
@@ -299,19 +300,30 @@ fn crypto_pool(input: &input::Sender) -> Result<Pool, Failure> {
     .map_err(|error| Failure::new(format!("no threads for the crypto pool: {error}")))
 }
 
-fn ports(settings: &Settings, options: &Options) -> Ports {
+const FWMARK: &str = "charon.plugins.socket-default.fwmark";
+
+fn ports(settings: &Settings, options: &Options) -> Result<Ports, Failure> {
     let allowed = |key: &str| {
         settings
             .get(&format!("charon.plugins.socket-default.{key}"))
             .and_then(truth)
     };
-    Ports {
+    let mark = settings.get(FWMARK).filter(|text| !text.is_empty());
+    let mark = mark.map(|text| {
+        let read = plugin_api::mark(text).map(|(mark, _)| mark);
+        read.ok_or_else(|| Failure {
+            code: Failure::SETTINGS,
+            message: format!("{FWMARK} = {text}: is not of the form mark[/mask]"),
+        })
+    });
+    Ok(Ports {
         ike: options.port,
         nat_t: options.port_nat_t,
         ipv4: allowed("use_ipv4").unwrap_or(true),
         ipv6: allowed("use_ipv6").unwrap_or(true),
         max_packet: options.max_packet,
-    }
+        mark: mark.transpose()?,
+    })
 }
 
 /// A panic in the loop leaves a half-updated table of SAs, which is worse than a restart. Panics elsewhere fail what

@@ -267,6 +267,7 @@ pub(crate) fn daemon(backend: Arc<dyn KernelIpsec>) -> Daemon {
         ipv4: true,
         ipv6: false,
         max_packet: 10_000,
+        mark: None,
     };
     let mut registry = Registry::new();
     registry.add(

@@ -16,6 +16,7 @@
 
 mod algorithms;
 mod control;
+mod demands;
 #[cfg(test)]
 mod frozen;
 mod host;

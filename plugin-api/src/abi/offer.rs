@@ -12,6 +12,7 @@ use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMe
 
 use super::algorithms::{self, KernelAlgorithms1};
 use super::control::{self, ControlMaker1, ListenerMaker1};
+use super::demands::{self, KernelDemands1};
 use super::kernel::{self, KernelIpsecMaker1, KernelIpsecMaker2, KernelNetMaker1};
 use super::key_exchange::{self, KeyExchange1};
 use super::object::{Interface, Layout, Object};
@@ -127,6 +128,7 @@ impl FeatureOffer {
             Implementation::NonceGenerator(generator) => offer(Nonce1::new(generator)),
             Implementation::KernelIpsec(make) => offer(KernelIpsecMaker2::new((make, Arc::clone(host)))),
             Implementation::KernelAlgorithms(algorithms) => offer(KernelAlgorithms1::new(algorithms)),
+            Implementation::KernelDemands(demands) => offer(KernelDemands1::new(demands)),
             Implementation::KernelNet(make) => offer(KernelNetMaker1::new((make, Arc::clone(host)))),
             Implementation::Control(make) => offer(ControlMaker1::new((make, Arc::clone(host)))),
             Implementation::Listener(make) => offer(ListenerMaker1::new((make, Arc::clone(host)))),
@@ -209,6 +211,9 @@ impl FeatureOffer {
             KernelAlgorithms1::NAME => found
                 .check()
                 .map(|t| Implementation::KernelAlgorithms(Arc::new(algorithms::Remote(t)))),
+            KernelDemands1::NAME => found
+                .check()
+                .map(|t| Implementation::KernelDemands(Arc::new(demands::Remote(t)))),
             KernelNetMaker1::NAME => found.check().map(|t| Implementation::KernelNet(kernel::net(t))),
             ControlMaker1::NAME => found
                 .check()
@@ -316,7 +321,12 @@ fn fits(name: &FeatureName, implementation: &Implementation) -> bool {
         FeatureName::Custom(_) => {
             matches!(
                 implementation,
-                I::KernelIpsec(_) | I::KernelAlgorithms(_) | I::KernelNet(_) | I::Control(_) | I::Listener(_)
+                I::KernelIpsec(_)
+                    | I::KernelAlgorithms(_)
+                    | I::KernelDemands(_)
+                    | I::KernelNet(_)
+                    | I::Control(_)
+                    | I::Listener(_)
             )
         }
     }

@@ -17,8 +17,9 @@ use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError, Reply};
 use crate::drops::Drops;
 use crate::io::DataPath;
 use crate::offload::merge::Merged;
+use crate::raw::Raw;
 use crate::routes::Routes;
-use crate::sad::{Endpoints, Sa, Sad};
+use crate::sad::{Endpoints, NO_UDP, Sa, Sad};
 use crate::settings::Settings;
 use crate::spd::Spd;
 use crate::timer::Timer;
@@ -33,6 +34,8 @@ pub struct Libipsec {
     /// Keeps one daemon call from overtaking another between SPD and routes.
     policies: Mutex<()>,
     outbound: Option<JoinHandle<()>>,
+    /// ESP without UDP.
+    raw: Option<Raw>,
 }
 
 impl Libipsec {
@@ -70,6 +73,10 @@ impl Libipsec {
             sent: AtomicU64::new(0),
             inbound: Mutex::new(merged),
         });
+        let raw = match settings.raw_esp {
+            true => Raw::start(&path, settings.mark)?,
+            false => None,
+        };
         let own = Arc::clone(&path);
         let outbound = thread::Builder::new()
             .name("libipsec-out".into())
@@ -81,7 +88,21 @@ impl Libipsec {
             settings,
             policies: Mutex::new(()),
             outbound: Some(outbound),
+            raw,
         })
+    }
+
+    /// Fails unless ESP to an address can go without UDP.
+    fn needs_raw(&self, destination: IpAddr) -> Result<(), PluginError> {
+        let ipv6 = destination.is_ipv6();
+        if self.raw.as_ref().is_some_and(|raw| raw.has(ipv6)) {
+            return Ok(());
+        }
+        Err(PluginError::new(
+            ErrorKind::NotSupported,
+            "ESP in user space goes in UDP only; set forceencaps=yes (encap = yes), or \
+             charon.plugins.kernel-libipsec.raw_esp = yes in strongswan.conf",
+        ))
     }
 
     /// The name of the TUN device.
@@ -127,13 +148,18 @@ impl Drop for Libipsec {
                 .host
                 .log(Group::Esp, AUDIT, "the thread libipsec-out had panicked");
         }
+        if self.raw.take().is_some_and(|raw| raw.join().is_err()) {
+            self.path
+                .host
+                .log(Group::Esp, AUDIT, "the thread libipsec-raw had panicked");
+        }
     }
 }
 
 impl KernelIpsec for Libipsec {
     fn features(&self) -> KernelFeatures {
         KernelFeatures {
-            require_udp_encap: true,
+            require_udp_encap: self.raw.is_none(),
             tfc: false,
             marks: false,
             interfaces: false,
@@ -168,6 +194,9 @@ impl KernelIpsec for Libipsec {
 
     #[allow(clippy::disallowed_methods)] // plugins that touch the world read clocks
     fn add_sa(&self, parameters: &SaParameters) -> Result<(), PluginError> {
+        if parameters.encap.is_none() {
+            self.needs_raw(parameters.id.dst)?;
+        }
         let sa = Arc::new(Sa::new(parameters, Instant::now())?);
         self.path.sad.add(Arc::clone(&sa))?;
         self.path.timer.watch(&sa);
@@ -175,11 +204,11 @@ impl KernelIpsec for Libipsec {
     }
 
     fn update_sa(&self, id: &SaId, src: SocketAddr, dst: SocketAddr, encap: bool) -> Result<(), PluginError> {
+        let (mut src, mut dst) = (src, dst);
         if !encap {
-            return Err(PluginError::new(
-                ErrorKind::NotSupported,
-                "ESP in user space works only in UDP; it cannot be moved out of it",
-            ));
+            self.needs_raw(dst.ip())?;
+            src.set_port(NO_UDP);
+            dst.set_port(NO_UDP);
         }
         let sa = self.path.sad.find(id)?;
         let old = sa.endpoints();

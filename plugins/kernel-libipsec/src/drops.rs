@@ -58,7 +58,7 @@ impl Reason {
             Self::Refused => "their policy is to drop or not to protect them",
             Self::NoSa => "their policy has no SA",
             Self::Loop => "they are our own ESP or IKE packets, led into the tunnel by a route",
-            Self::NoSocket => "no UDP socket of their address family was handed over",
+            Self::NoSocket => "there is no socket of their address family",
             Self::SendFailed => "sending failed",
             Self::TunFailed => "the TUN device took them not",
         }

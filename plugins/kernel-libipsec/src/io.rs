@@ -28,7 +28,7 @@ use crate::offload::VnetHeader;
 use crate::offload::merge::{MAX_PARTS, Merged};
 use crate::offload::split::Split;
 use crate::packet::{Flow, NEXT_HEADER_NONE};
-use crate::sad::{Current, Sa, Sad};
+use crate::sad::{Current, NO_UDP, Sa, Sad};
 use crate::spd::{Spd, Treatment};
 use crate::timer::Timer;
 use crate::tun::Tun;
@@ -169,8 +169,9 @@ impl DataPath {
             }
             newest
         };
-        // A late packet from the address before must not lead back to it.
-        if newest && remote != endpoints.remote && active.is_new_mapping(remote) {
+        // A NAT maps ports, and without UDP there are none. A late packet from the address before must not lead back to it.
+        let mapped = !endpoints.is_raw() && remote.port() != NO_UDP && remote != endpoints.remote;
+        if newest && mapped && active.is_new_mapping(remote) {
             self.host.kernel_event(KernelEvent::Mapping {
                 spi: sa.spi,
                 dst: sa.dst(),
@@ -277,7 +278,7 @@ impl DataPath {
             endpoints: current.endpoints(),
             tos: sa.copying.outer(split.whole()),
         };
-        if flow.is_between(outer.endpoints.local, outer.endpoints.remote) {
+        if flow.is_between(&outer.endpoints) {
             return drop((Reason::Loop, &Ends(&flow)));
         }
         let protection = match self.protection(&sa, &current, now) {
@@ -401,9 +402,9 @@ impl DataPath {
         let endpoints = &outer.endpoints;
         let sockets = self.sockets.load();
         let family = || {
-            sockets
-                .iter()
-                .filter(|socket| socket.ipv6 == endpoints.remote.is_ipv6())
+            sockets.iter().filter(|socket| {
+                socket.ipv6 == endpoints.remote.is_ipv6() && (socket.port == NO_UDP) == endpoints.is_raw()
+            })
         };
         let socket = family()
             .find(|socket| socket.port == endpoints.local.port())
@@ -460,7 +461,7 @@ impl DataPath {
 }
 
 /// Waits for one of two descriptors; which are ready.
-fn wait(fds: &[(BorrowedFd<'_>, PollFlags); 2]) -> nix::Result<[bool; 2]> {
+pub(crate) fn wait(fds: &[(BorrowedFd<'_>, PollFlags); 2]) -> nix::Result<[bool; 2]> {
     let mut polled = fds.map(|(fd, flags)| PollFd::new(fd, flags));
     loop {
         match poll(&mut polled, PollTimeout::NONE) {

@@ -1,12 +1,13 @@
 //! ESP in user space on a TUN device.
 //!
 //! Packets that the routes of [`routes`] lead into the device are matched with a policy ([`spd`]), encrypted with its SA
-//! ([`sad`], [`esp`]) and sent in UDP by the daemon's own socket ([`udp`]); what the daemon receives comes back by
-//! [`backend::Libipsec`] and leaves through the device. [`io`] is that path, [`replay`], [`lifetime`] and [`packet`] are
+//! ([`sad`], [`esp`]) and sent in UDP by the daemon's own socket ([`udp`]), or without UDP by one of the plugin (`raw`); what
+//! is received comes back by [`backend::Libipsec`] and leaves through the device. [`io`] is that path, [`replay`], [`lifetime`] and [`packet`] are
 //! the checks along it, and [`headers`] tells what goes from an inner header to an outer one and back.
 
 pub mod backend;
 mod batch;
+mod demands;
 pub mod drops;
 pub mod esp;
 mod events;
@@ -15,6 +16,7 @@ pub mod io;
 pub mod lifetime;
 pub mod offload;
 pub mod packet;
+mod raw;
 pub mod replay;
 pub mod routes;
 pub mod sad;
@@ -44,6 +46,7 @@ pub fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
     vec![
         Feature::new(FeatureName::Custom("kernel-ipsec".into()), implementation).soft_depends(routes),
         Feature::kernel_algorithms(Algorithms),
+        Feature::kernel_demands(demands::Demands),
     ]
 }
 

@@ -1,8 +1,10 @@
 //! Headers of inner packets: what a policy is looked up by (RFC 4301, 4.4.1.1). Nothing here trusts a length field.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use iana::IpProtocol;
+
+use crate::sad::{Endpoints, NO_UDP};
 
 /// Next header values of ESP in tunnel mode (RFC 4303, 2.6): IPv4, IPv6, and the dummy packet to be dropped.
 pub const NEXT_HEADER_IPV4: u8 = 4;
@@ -132,12 +134,13 @@ impl Flow {
         Err(Error::Extensions)
     }
 
-    /// Whether this is a UDP packet between these two endpoints: one of our own that a route led back to us.
-    pub fn is_between(&self, local: SocketAddr, remote: SocketAddr) -> bool {
-        self.protocol == IpProtocol::UDP.0
-            && self.src == local.ip()
-            && self.dst == remote.ip()
-            && self.ports == Some((local.port(), remote.port()))
+    /// Whether this is ESP between these two endpoints, in UDP or without it: one of our own that a route led back to us.
+    pub fn is_between(&self, Endpoints { local, remote }: &Endpoints) -> bool {
+        let protocol = match remote.port() {
+            NO_UDP => self.protocol == IpProtocol::ESP.0,
+            _ => self.protocol == IpProtocol::UDP.0 && self.ports == Some((local.port(), remote.port())),
+        };
+        protocol && self.src == local.ip() && self.dst == remote.ip()
     }
 
     /// What ESP calls the packet in its next header field.
@@ -197,7 +200,15 @@ pub(crate) mod tests {
         let flow = Flow::parse(&packet).expect("a packet");
         assert_eq!(flow.src, IpAddr::from([10, 0, 0, 1]));
         assert_eq!((flow.protocol, flow.ports, flow.len), (17, Some((5000, 53)), 31));
-        assert!(flow.is_between("10.0.0.1:5000".parse().unwrap(), "10.0.0.2:53".parse().unwrap()));
+        let between = |local: &str, remote: &str| {
+            flow.is_between(&Endpoints {
+                local: local.parse().unwrap(),
+                remote: remote.parse().unwrap(),
+            })
+        };
+        assert!(between("10.0.0.1:5000", "10.0.0.2:53"));
+        assert!(!between("10.0.0.1:5000", "10.0.0.2:54"));
+        assert!(!between("10.0.0.1:0", "10.0.0.2:0"), "it is no ESP");
     }
 
     #[test]

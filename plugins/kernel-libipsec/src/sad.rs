@@ -17,7 +17,7 @@ use plugin_api::kernel::SaId;
 use plugin_api::{ErrorKind, PluginError};
 
 pub use active::Active;
-pub use current::{Current, Endpoints};
+pub use current::{Current, Endpoints, NO_UDP};
 pub use sa::{Sa, Sequence};
 
 const SHARDS: usize = 64;

@@ -9,6 +9,10 @@ pub struct Settings {
     pub mtu: u16,
     /// `charon.plugins.kernel-libipsec.allow_peer_ts`: whether a remote selector may be the peer itself.
     pub allow_peer_ts: bool,
+    /// `charon.plugins.kernel-libipsec.raw_esp`: whether ESP travels without UDP where no NAT is.
+    pub raw_esp: bool,
+    /// `charon.plugins.kernel-libipsec.fwmark`, or else that of `socket-default`: the mark of ESP without UDP.
+    pub mark: Option<u32>,
     /// `charon.spi_min` and `charon.spi_max`.
     pub spi_range: (u32, u32),
 }
@@ -47,15 +51,37 @@ impl Settings {
                 ),
             ));
         }
-        let allow_peer_ts = host.setting("charon.plugins.kernel-libipsec.allow_peer_ts");
-        let allow_peer_ts =
-            allow_peer_ts.is_some_and(|value| matches!(value.as_str(), "yes" | "1" | "true" | "enabled"));
         Ok(Self {
             mtu,
-            allow_peer_ts,
+            allow_peer_ts: truth(host, "charon.plugins.kernel-libipsec.allow_peer_ts"),
+            raw_esp: truth(host, "charon.plugins.kernel-libipsec.raw_esp"),
+            mark: mark(host)?,
             spi_range,
         })
     }
+}
+
+fn truth(host: &dyn Host, key: &str) -> bool {
+    let yes = ["1", "yes", "true", "enabled"];
+    host.setting(key)
+        .is_some_and(|value| yes.contains(&&*value.to_ascii_lowercase()))
+}
+
+fn mark(host: &dyn Host) -> Result<Option<u32>, PluginError> {
+    let keys = ["kernel-libipsec", "socket-default"].map(|plugin| format!("charon.plugins.{plugin}.fwmark"));
+    for key in keys {
+        let Some(text) = host.setting(&key).filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        return match plugin_api::mark(&text) {
+            Some((mark, _)) => Ok(Some(mark)),
+            None => Err(PluginError::new(
+                ErrorKind::InvalidArgument,
+                format!("{key} = {text}: is not of the form mark[/mask]"),
+            )),
+        };
+    }
+    Ok(None)
 }
 
 fn number(host: &dyn Host, key: &str, default: u32) -> Result<u32, PluginError> {
@@ -84,7 +110,8 @@ mod tests {
         let settings = Settings::read(&Recorder::default()).expect("defaults");
         assert_eq!(settings.mtu, 1400);
         assert_eq!(settings.spi_range, (0xc000_0000, 0xcfff_ffff));
-        assert!(!settings.allow_peer_ts);
+        assert!(!settings.allow_peer_ts && !settings.raw_esp);
+        assert_eq!(settings.mark, None);
     }
 
     #[test]
@@ -94,6 +121,8 @@ mod tests {
             ("charon.spi_min", "0x1000"),
             ("charon.spi_max", "8192"),
             ("charon.plugins.kernel-libipsec.allow_peer_ts", "yes"),
+            ("charon.plugins.kernel-libipsec.raw_esp", "Yes"),
+            ("charon.plugins.socket-default.fwmark", "0x142/0xff"),
         ]);
         let settings = Settings::read(&host).expect("valid");
         assert_eq!(
@@ -101,10 +130,18 @@ mod tests {
             Settings {
                 mtu: 1280,
                 allow_peer_ts: true,
+                raw_esp: true,
+                mark: Some(0x42),
                 spi_range: (0x1000, 0x2000)
             }
         );
+        let own = Recorder::with_settings(&[
+            ("charon.plugins.kernel-libipsec.fwmark", "7"),
+            ("charon.plugins.socket-default.fwmark", "8"),
+        ]);
+        assert_eq!(Settings::read(&own).expect("valid").mark, Some(7));
         for (key, value) in [
+            ("charon.plugins.kernel-libipsec.fwmark", "!7"),
             (MTU, "1279"),
             (MTU, "70000"),
             (MTU, "large"),

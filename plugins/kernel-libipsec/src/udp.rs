@@ -1,4 +1,4 @@
-//! Sending ESP in UDP (RFC 3948) by the daemon's sockets, from the SA's source address.
+//! Sending ESP in UDP (RFC 3948) by the daemon's sockets, or without UDP by raw ones, from the SA's source address.
 //!
 //! Packets of equal length go to the kernel in one call and through its stack as one (`UDP_SEGMENT`).
 #![allow(unsafe_code)] // ancillary data has no safe face without an allocation per call
@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::sad::Endpoints;
+use crate::sad::{Endpoints, NO_UDP};
 
 /// Most datagrams in one call, as the kernel limits them (`UDP_MAX_SEGMENTS`).
 pub const MAX_SEGMENTS: usize = 64;
@@ -26,12 +26,12 @@ pub struct Outer {
     pub tos: u8,
 }
 
-/// One of the daemon's sockets.
+/// A socket to send by.
 pub struct Socket {
     fd: OwnedFd,
     /// Whether it is an IPv6 socket.
     pub ipv6: bool,
-    /// The port it is bound to.
+    /// The port it is bound to; [`NO_UDP`] of a raw one.
     pub port: u16,
     segmentation: AtomicBool,
 }
@@ -43,7 +43,7 @@ impl Socket {
             fd,
             ipv6,
             port,
-            segmentation: AtomicBool::new(true),
+            segmentation: AtomicBool::new(port != NO_UDP),
         }
     }
 

@@ -44,5 +44,6 @@ pub fn features(host: &Arc<dyn Host>) -> Vec<Feature> {
         )
         .soft_depends(FeatureName::Custom("kernel-net".into())),
         Feature::kernel_algorithms(xfrm::Tried::new(Arc::clone(host))),
+        Feature::kernel_demands(xfrm::Demands),
     ]
 }

@@ -43,11 +43,11 @@ fn in_every_function() {
             "{line}"
         );
     }
-    assert_eq!(features.len(), 14);
+    assert_eq!(features.len(), 15);
     let before = plugin_api::abi::panics();
     features.into_iter().for_each(call_everything);
     let counted = plugin_api::abi::panics() - before;
-    assert!(counted >= 14, "{counted} for the metrics");
+    assert!(counted >= 15, "{counted} for the metrics");
 }
 
 fn panicked<T>(result: Result<T, PluginError>) {
@@ -95,6 +95,10 @@ fn call_everything(feature: Feature) {
         Implementation::KernelAlgorithms(algorithms) => {
             assert!(!algorithms.encrypts(iana::EncryptionAlgorithm::AES_CBC, 16));
             assert!(!algorithms.authenticates(iana::Protocol::ESP, iana::IntegrityAlgorithm::HMAC_SHA1_96));
+        }
+        Implementation::KernelDemands(demands) => {
+            let refusal = demands.refusal(plugin_api::kernel::KernelDemand::Mark);
+            assert!(refusal.is_some_and(|reason| reason.contains("does not answer")));
         }
         Implementation::KernelNet(make) => panicked(make(host())),
         Implementation::Control(make) => panicked(ok(make(host())).start(host())),

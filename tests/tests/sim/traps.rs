@@ -20,6 +20,26 @@ fn world() -> World {
     World::moon_and_carol(TUNNEL1, &seed_settings(), calm(), 3)
 }
 
+/// A second packet outside of what the first was granted is for another CHILD_SA of the peer.
+#[test]
+fn of_several_configurations_the_one_that_covers_the_packet_is_granted() {
+    let mut world = world();
+    let narrow = child(&moon(TUNNEL1), |child| child.local_ts = fixed("10.1.7.0", 24));
+    let other = child(&moon(TUNNEL1), |child| {
+        child.name = "other".into();
+        child.local_ts = fixed("10.1.8.0", 24);
+    });
+    world.hosts[0].endpoint.add_connection(narrow);
+    world.hosts[0].endpoint.add_connection(other);
+    world.install(1, "Tunnel1");
+    for (index, there) in ["10.1.7.9", "10.1.8.9"].into_iter().enumerate() {
+        assert!(matches!(world.send(1, HERE, there), Fate::Acquired(_)), "{there}");
+        world.run_for(MINUTE / 6);
+        assert_eq!(world.sas(1)[0].children.len(), index + 1, "{there}");
+        assert!(matches!(world.send(1, HERE, there), Fate::Carried(_)), "{there}");
+    }
+}
+
 /// A trap at carol, whose first packet was sent.
 fn acquired() -> World {
     let mut world = world();

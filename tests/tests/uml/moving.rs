@@ -7,7 +7,7 @@ use super::stream::Stream;
 use super::tables::states;
 
 /// strongSwan is the gateway, or the client that moves, or neither.
-const PEERS: [[Who; 2]; 3] = [[Who::Us, Who::Us], [Who::Them, Who::Us], [Who::Us, Who::Them]];
+pub(super) const PEERS: [[Who; 2]; 3] = [[Who::Us, Who::Us], [Who::Them, Who::Us], [Who::Us, Who::Them]];
 
 pub(super) const BEFORE: &str = "192.168.0.3";
 pub(super) const AFTER: &str = "192.168.0.4";
@@ -25,7 +25,7 @@ pub(super) fn tunnel(who: [Who; 2], settings: &str, connection: &str, child: [&s
 }
 
 /// Gives carol another address, and takes the one that she had.
-fn readdress(pair: &Pair) {
+pub(super) fn readdress(pair: &Pair) {
     let carol = pair.carol.namespace();
     // Not of the same network, or it would go with the first.
     carol.ip(&format!("addr add {AFTER}/25 dev eth0")).unwrap();
@@ -33,7 +33,7 @@ fn readdress(pair: &Pair) {
 }
 
 /// Waits until a host has the pair of SAs and the policies of carol's new address and none of the one before.
-fn until_moved(host: &Machine) {
+pub(super) fn until_moved(host: &Machine) {
     host.ask_until("SAs of the new address", || {
         states(host.namespace()).len() >= 2 && !host.tables().contains(BEFORE)
     });

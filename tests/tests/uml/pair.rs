@@ -64,15 +64,17 @@ impl Pair {
         Wire::tap(self.both().map(|host| (host.namespace(), "eth0")))
     }
 
+    /// What passes on the cable meanwhile.
+    pub(super) fn heard(&self, meanwhile: impl FnOnce()) -> Vec<String> {
+        let wire = self.wire();
+        meanwhile();
+        wire.heard(OUTSIDE[1])
+    }
+
     /// carol pings an address on moon, which answers, and returns what passed on the cable meanwhile.
     pub(super) fn ping(&self, from: &str, to: &str) -> Vec<String> {
-        let wire = self.wire();
-        command(
-            self.carol.namespace(),
-            "ping",
-            &format!("-c 2 -i 0.2 -W 5 -I {from} {to}"),
-        );
-        wire.heard(OUTSIDE[1])
+        let line = format!("-c 2 -i 0.2 -W 5 -I {from} {to}");
+        self.heard(|| drop(command(self.carol.namespace(), "ping", &line)))
     }
 
     /// Fails unless the two hosts have one CHILD_SA, the same.

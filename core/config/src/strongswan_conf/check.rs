@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn keys_of_strongswan_without_effect_are_told_from_those_that_demand_something() {
-        let text = "charon {\n cache_crls = yes\n install_routes = no\n plugins {\n whitelist {\n enable = yes\n } \
+        let text = "charon {\n cache_crls = yes\n interfaces_use = eth0\n plugins {\n whitelist {\n enable = yes\n } \
             eap-radius {\n servers { a { secret = x\n } } } } }";
         let settings = Settings::parse(text, "strongswan.conf").expect("it parses");
         let findings = findings(&settings, &|_| Plugin::Known);
@@ -348,7 +348,7 @@ mod tests {
             texts,
             [
                 "strongswan.conf:2: charon.cache_crls has no effect: no peer is authenticated by certificate",
-                "strongswan.conf:3: charon.install_routes cannot be followed: the plugins always install routes",
+                "strongswan.conf:3: charon.interfaces_use cannot be followed: all interfaces are used",
                 "strongswan.conf:6: charon.plugins.whitelist.enable cannot be followed: no list says which peers may connect; \
                  remove it to run without",
                 "strongswan.conf:8: charon.plugins.eap-radius.servers.a.secret has no effect: EAP is not supported",

@@ -80,8 +80,17 @@ impl Daemon {
             let text = format!("connection '{name}' of {source}: {note}");
             self.logger.log(Group::Cfg, 1, text);
         }
+        if let Some((asked, why)) = self.beyond_back_end(&converted.peer) {
+            let key = asked.keywords().iter().find(|key| settings.contains_key(**key));
+            let key = key.map(|key| format!("{key}= ({}): ", place(key)));
+            let text = format!(
+                "connection '{name}' of {source} refused: {}{why}",
+                key.unwrap_or_default()
+            );
+            self.logger.log(Group::Cfg, 1, text.clone());
+            return Err(text);
+        }
         self.say_unprovable(&converted.peer);
-        self.compare_with_back_end(&converted.peer);
         self.add_pools_of(name, &converted.peer.pools, source);
         self.follow_names(&converted.peer);
         let now = self.now();

@@ -17,57 +17,74 @@ use crate::sys;
 /// Room for a burst in each direction; without CAP_NET_ADMIN net.core.rmem_max and wmem_max limit it.
 const BUFFER: usize = 4 << 20;
 
-/// The sockets for a port, which are one or two.
-pub(super) fn bind(ipv6: bool, port: u16, nat_t: bool) -> Result<Vec<Bound>, Error> {
-    if !nat_t {
-        let socket = open(ipv6, nat_t)?;
-        return Ok(vec![bind_to(socket, ipv6, port, nat_t, Reader::Loop)?]);
-    }
-    // Bound without SO_REUSEPORT, so that the port is nobody else's.
-    let first = bind_to(open(ipv6, nat_t)?, ipv6, port, nat_t, Reader::Thread)?;
-    let second = second(&first);
-    Ok([first].into_iter().chain(second.ok()).collect())
+/// A kind of socket.
+#[derive(Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) ipv6: bool,
+    pub(super) nat_t: bool,
+    /// The mark of its packets.
+    pub(super) mark: Option<u32>,
 }
 
-/// The socket for IKE beside the one for ESP.
-fn second(first: &Bound) -> io::Result<Bound> {
-    setsockopt(&first.socket, sockopt::ReusePort, &true)?;
-    let made = || {
-        let failed = |error| match error {
-            Error::Bind { error, .. } | Error::Open { error, .. } => error,
-            Error::None => io::Error::other(error),
+impl Opening {
+    /// The sockets for a port, which are one or two.
+    pub(super) fn bind(self, port: u16) -> Result<Vec<Bound>, Error> {
+        let Self { ipv6, nat_t, .. } = self;
+        if !nat_t {
+            return Ok(vec![bind_to(self.open()?, ipv6, port, nat_t, Reader::Loop)?]);
+        }
+        // Bound without SO_REUSEPORT, so that the port is nobody else's.
+        let first = bind_to(self.open()?, ipv6, port, nat_t, Reader::Thread)?;
+        let second = self.second(&first);
+        Ok([first].into_iter().chain(second.ok()).collect())
+    }
+
+    /// The socket for IKE beside the one for ESP.
+    fn second(self, first: &Bound) -> io::Result<Bound> {
+        setsockopt(&first.socket, sockopt::ReusePort, &true)?;
+        let made = || {
+            let failed = |error| match error {
+                Error::Bind { error, .. } | Error::Mark { error, .. } | Error::Open { error, .. } => error,
+                Error::None => io::Error::other(error),
+            };
+            let socket = self.open().map_err(failed)?;
+            setsockopt(&socket, sockopt::ReusePort, &true)?;
+            let second =
+                bind_to(socket, first.ipv6, first.port, first.nat_t, Reader::Loop).map_err(failed)?;
+            sys::part_by_marker(&second.socket)?;
+            Ok(second)
         };
-        let socket = open(first.ipv6, first.nat_t).map_err(failed)?;
-        setsockopt(&socket, sockopt::ReusePort, &true)?;
-        let second = bind_to(socket, first.ipv6, first.port, first.nat_t, Reader::Loop).map_err(failed)?;
-        sys::part_by_marker(&second.socket)?;
-        Ok(second)
-    };
-    made().inspect_err(|_| {
-        let _ = setsockopt(&first.socket, sockopt::ReusePort, &false);
-    })
-}
+        made().inspect_err(|_| {
+            let _ = setsockopt(&first.socket, sockopt::ReusePort, &false);
+        })
+    }
 
-fn open(ipv6: bool, nat_t: bool) -> Result<Socket, Error> {
-    let name = family(ipv6);
-    let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
-    let open = |error| Error::Open { family: name, error };
-    let socket =
-        Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)).map_err(open)?;
-    if ipv6 {
-        socket.set_only_v6(true).map_err(open)?;
-        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).map_err(|error| open(error.into()))?;
-    } else {
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).map_err(|error| open(error.into()))?;
+    fn open(self) -> Result<Socket, Error> {
+        let Self { ipv6, nat_t, mark } = self;
+        let name = family(ipv6);
+        let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+        let open = |error| Error::Open { family: name, error };
+        let socket =
+            Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)).map_err(open)?;
+        if let Some(mark) = mark {
+            let marked = socket.set_mark(mark);
+            marked.map_err(|error| Error::Mark { family: name, error })?;
+        }
+        if ipv6 {
+            socket.set_only_v6(true).map_err(open)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).map_err(|error| open(error.into()))?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).map_err(|error| open(error.into()))?;
+        }
+        // A smaller buffer than asked for only costs throughput.
+        if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(BUFFER);
+        }
+        if nat_t && setsockopt(&socket, sockopt::SndBufForce, &BUFFER).is_err() {
+            let _ = socket.set_send_buffer_size(BUFFER);
+        }
+        Ok(socket)
     }
-    // A smaller buffer than asked for only costs throughput.
-    if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
-        let _ = socket.set_recv_buffer_size(BUFFER);
-    }
-    if nat_t && setsockopt(&socket, sockopt::SndBufForce, &BUFFER).is_err() {
-        let _ = socket.set_send_buffer_size(BUFFER);
-    }
-    Ok(socket)
 }
 
 fn bind_to(socket: Socket, ipv6: bool, port: u16, nat_t: bool, reader: Reader) -> Result<Bound, Error> {

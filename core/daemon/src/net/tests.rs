@@ -33,6 +33,7 @@ fn random_ports() -> Ports {
         ipv4: true,
         ipv6: false,
         max_packet: 100,
+        mark: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use config::connection::{ChildConfig, Mode, PeerConfig};
+use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
 use crypto::proposal::Proposal;
 use crypto::select::{NoMatch, Selection};
 use iana::TrafficSelector;
@@ -64,7 +64,8 @@ pub(crate) enum Refusal {
     },
 }
 
-/// The first CHILD_SA of a connection that fits selectors and algorithms.
+/// The first CHILD_SA of a connection that fits selectors and algorithms. Those that cover the packet which an initiator
+/// names first (RFC 7296, 2.9) come before those that cover only a part of the rest.
 pub(crate) fn choose(
     shared: &Shared,
     peer: &PeerConfig,
@@ -75,7 +76,16 @@ pub(crate) fn choose(
 ) -> Result<Choice, Refusal> {
     let mut refusal = Refusal::Selectors;
     let protecting = |child: &&Arc<ChildConfig>| !matches!(child.mode, Mode::Pass | Mode::Drop);
-    for config in peer.children.iter().filter(protecting) {
+    let covers = |child: &Arc<ChildConfig>| {
+        let covered = |own: &[SelectorSpec], (supplied, addresses): Supplied<'_>| {
+            let packet = supplied.get(..1).unwrap_or_default();
+            selectors::within(packet, &selectors::resolve(own, addresses))
+        };
+        covered(&child.local_ts, ours) && covered(&child.remote_ts, theirs)
+    };
+    let mut children: Vec<_> = peer.children.iter().filter(protecting).collect();
+    children.sort_by_key(|child| !covers(child));
+    for config in children {
         match choose_for(shared, config, how, supplied, ours, theirs) {
             Err(Refusal::Selectors) => {}
             Err(other) => refusal = other,

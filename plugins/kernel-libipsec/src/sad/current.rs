@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, Weak};
 use crate::esp::Protection;
 use crate::selectors::shared;
 
+/// In the place of a port: ESP goes without UDP.
+pub const NO_UDP: u16 = 0;
+
 /// Outer addresses and ports of an SA, as this host sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoints {
@@ -20,6 +23,11 @@ impl Endpoints {
     pub fn of(inbound: bool, src: SocketAddr, dst: SocketAddr) -> Self {
         let (local, remote) = if inbound { (dst, src) } else { (src, dst) };
         Self { local, remote }
+    }
+
+    /// Whether ESP goes without UDP.
+    pub fn is_raw(&self) -> bool {
+        self.remote.port() == NO_UDP
     }
 }
 

@@ -9,7 +9,7 @@ use plugin_api::kernel::{SaParameters, SaUsage};
 use plugin_api::{ErrorKind, PluginError};
 
 use super::active::Active;
-use super::current::{Current, Endpoints};
+use super::current::{Current, Endpoints, NO_UDP};
 use crate::esp::{self, Keys, Protection};
 use crate::headers::Copying;
 use crate::lifetime::{Carried, Lifetime, Verdict};
@@ -76,11 +76,11 @@ impl Sa {
         if parameters.options.if_id != 0 {
             return unsupported("user space IPsec knows no interfaces; remove if_id_in and if_id_out");
         }
-        let Some(encap) = parameters.encap else {
-            return unsupported("ESP in user space works only in UDP; set forceencaps=yes (encap = yes)");
-        };
-        let src = SocketAddr::new(parameters.id.src, encap.src_port);
-        let dst = SocketAddr::new(parameters.id.dst, encap.dst_port);
+        let (src_port, dst_port) = parameters
+            .encap
+            .map_or((NO_UDP, NO_UDP), |encap| (encap.src_port, encap.dst_port));
+        let src = SocketAddr::new(parameters.id.src, src_port);
+        let dst = SocketAddr::new(parameters.id.dst, dst_port);
         let endpoints = Endpoints::of(parameters.inbound, src, dst);
         let keys = Keys::new(
             parameters.encryption,

@@ -108,13 +108,24 @@ fn what_user_space_cannot_do_is_refused_with_a_remedy() {
     transport.mode = SaMode::Transport;
     let mut ah = parameters(1, true);
     ah.id.protocol = Protocol::AH;
-    let mut bare = parameters(1, true);
-    bare.encap = None;
-    for (parameters, remedy) in [(transport, "type=tunnel"), (ah, "esp="), (bare, "encap = yes")] {
+    for (parameters, remedy) in [(transport, "type=tunnel"), (ah, "esp=")] {
         let error = Sa::new(&parameters, Instant::now()).err().expect("refused");
         assert_eq!(error.kind, ErrorKind::NotSupported);
         assert!(error.message.contains(remedy), "{}", error.message);
     }
+}
+
+#[test]
+fn without_udp_there_are_no_ports() {
+    let mut raw = parameters(1, true);
+    raw.encap = None;
+    let endpoints = sa(&raw).endpoints();
+    assert!(endpoints.is_raw());
+    assert_eq!(
+        [endpoints.local.ip(), endpoints.remote.ip()],
+        [raw.id.dst, raw.id.src]
+    );
+    assert!(!sa(&parameters(1, true)).endpoints().is_raw());
 }
 
 #[test]

@@ -72,14 +72,17 @@ impl Xfrm {
         }
     }
 
-    /// Installs an SA; an inbound one in the place of its reserved SPI.
+    /// Installs an SA; an inbound one in the place of its reserved SPI, an outbound one in that of what the kernel has asked
+    /// for by the number `asked`.
     pub(super) fn install_sa(
         &self,
         parameters: &SaParameters,
+        asked: u32,
         offload: Option<XfrmAttrs>,
     ) -> Result<(), PluginError> {
         let make = || -> Result<ModifyMessage, PluginError> {
             let mut message = sa::install(parameters, self.settings.transport_ports)?;
+            message.user_sa_info.seq = asked;
             message.nlas.extend(offload.clone());
             Ok(message)
         };

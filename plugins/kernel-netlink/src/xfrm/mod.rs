@@ -7,6 +7,7 @@
 
 mod algorithms;
 mod bypass;
+mod demands;
 mod events;
 mod install;
 mod migration;
@@ -53,6 +54,7 @@ use routes::PolicyRoutes;
 use sad::Sad;
 use spd::{Change, Outcome, Side, Spd};
 
+pub use demands::Demands;
 pub use tried::Tried;
 
 impl connection::Protocol for Message {
@@ -324,7 +326,8 @@ impl KernelIpsec for Xfrm {
         let attempts = offload::of_sa(&*self.host, parameters)?;
         // Before the kernel can say anything about it.
         let mut sad = self.sad();
-        one_of(attempts, |offload| self.install_sa(parameters, offload))?;
+        let asked = sad.answers(parameters);
+        one_of(attempts, |offload| self.install_sa(parameters, asked, offload))?;
         self.check_offload(parameters)?;
         sad.add(parameters);
         Ok(())

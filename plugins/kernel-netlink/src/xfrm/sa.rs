@@ -20,7 +20,7 @@ use super::algorithms;
 use super::selector::{Endpoints, Selector};
 
 /// The widest window that a kernel keeps (XFRMA_REPLAY_ESN_MAX).
-const MAX_WINDOW: u32 = 4096;
+pub(super) const MAX_WINDOW: u32 = 4096;
 /// The window of a kernel that has to have one.
 const DEFAULT_WINDOW: u32 = 32;
 /// Sequence numbers left out when an SA that sends is made anew, more than what it may send in between.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use iana::Protocol;
+use iana::{Protocol, TrafficSelector};
 use netlink_packet_xfrm::constants::XFRM_INF;
 use netlink_packet_xfrm::{AcquireMessage, MappingMessage, UserSaInfo, XfrmAttrs};
 use plugin_api::kernel::{KernelEvent, SaId, SaParameters};
@@ -56,8 +56,18 @@ const ACQUIRES: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Sad {
     installed: HashMap<Key, Installed>,
-    /// Sequence numbers of the acquires that were told.
-    acquired: VecDeque<u32>,
+    /// Acquires that were told, the last ones.
+    acquired: VecDeque<Acquired>,
+}
+
+/// What the kernel has asked for. It keeps a place for the SA, and does not ask again while that is there.
+#[derive(Debug)]
+struct Acquired {
+    sequence: u32,
+    /// Source and destination of the packet.
+    packet: (TrafficSelector, TrafficSelector),
+    /// Whether an SA has come for it.
+    answered: bool,
 }
 
 impl Sad {
@@ -140,15 +150,35 @@ impl Sad {
         reqid: u32,
         packet: &netlink_packet_xfrm::Selector,
     ) -> Option<KernelEvent> {
-        if self.acquired.contains(&sequence) {
+        if self.acquired.iter().any(|known| known.sequence == sequence) {
             return None;
         }
-        self.acquired.push_back(sequence);
+        let (src, dst) = selector::packet(packet);
+        self.acquired.push_back(Acquired {
+            sequence,
+            packet: (src.clone(), dst.clone()),
+            answered: false,
+        });
         if self.acquired.len() > ACQUIRES {
             self.acquired.pop_front();
         }
-        let (src, dst) = selector::packet(packet);
         Some(KernelEvent::Acquire { reqid, src, dst })
+    }
+
+    /// The number of what the kernel has asked for and gets by an outbound SA, or 0. By the reqid alone it would not find
+    /// that where the SA is narrower than the trap, and ask for nothing more until its patience ends, minutes later.
+    pub(super) fn answers(&mut self, sa: &SaParameters) -> u32 {
+        let covers = |all: &[TrafficSelector], packet: &TrafficSelector| {
+            all.iter().any(|one| one.contains_address(packet.start))
+        };
+        let answered = self.acquired.iter_mut().rev().find(|acquired| {
+            let (src, dst) = &acquired.packet;
+            !sa.inbound && !acquired.answered && covers(&sa.src_ts, src) && covers(&sa.dst_ts, dst)
+        });
+        answered.map_or(0, |acquired| {
+            acquired.answered = true;
+            acquired.sequence
+        })
     }
 }
 

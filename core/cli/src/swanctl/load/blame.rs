@@ -18,7 +18,11 @@ impl Loader<'_> {
             .position(|mistake| Some(mistake.what) == what && Some(mistake.name.as_str()) == key)
             .map(|index| mistakes.remove(index).to_string());
         let place = first.or_else(|| {
-            let place = key.and_then(|key| self.find(path, key));
+            let place = key.and_then(|key| {
+                // It may name one of several CHILD_SAs: `children.net.mode`.
+                let exactly = self.settings.place(&format!("{path}.{key}"));
+                exactly.or_else(|| self.find(path, key))
+            });
             place.or_else(|| self.settings.place(path)).map(str::to_owned)
         });
         let refusal = match place {

@@ -1,48 +1,125 @@
-//! What connections ask of the kernel back end, against what it can.
+//! What connections ask of the kernel back end.
 
-use config::connection::PeerConfig;
-use config::kernel::{HwOffload, KernelOptions};
-use plugin_api::kernel::KernelFeatures;
+use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
+use config::kernel::HwOffload;
+use plugin_api::kernel::KernelDemand;
 
-/// The keys, `children.net.if_id_in`, of what the back end cannot do.
-pub(in crate::commands) fn unsupported(peer: &PeerConfig, features: KernelFeatures) -> Vec<String> {
-    let mut keys = Vec::new();
-    let ways = ["in", "out"];
-    let mut add = |within: &str, key: &str, missing: bool| {
-        if missing {
-            keys.push(format!("{within}{key}"));
+/// Something that a connection asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::commands) struct Asked {
+    /// The CHILD_SA's configuration that asks, unless the connection does.
+    child: Option<String>,
+    /// The key of swanctl.conf.
+    key: &'static str,
+    /// What the back end has to do.
+    pub(in crate::commands) demand: KernelDemand,
+}
+
+impl Asked {
+    /// Its key within the connection, `children.net.if_id_in`.
+    pub(in crate::commands) fn path(&self) -> String {
+        match &self.child {
+            Some(child) => format!("children.{child}.{}", self.key),
+            None => self.key.to_owned(),
         }
-    };
-    for (way, id) in ways.into_iter().zip(peer.if_ids) {
-        add("", &format!("if_id_{way}"), id.is_set() && !features.interfaces);
     }
+
+    /// The keywords of ipsec.conf that it may come from.
+    pub(in crate::commands) fn keywords(&self) -> &'static [&'static str] {
+        match self.key {
+            "mark_in" => &["mark_in", "mark"],
+            "mark_out" => &["mark_out", "mark"],
+            "mode" => &["type"],
+            "tfc_padding" => &["tfc"],
+            "replay_window" => &["replay_window"],
+            "local_ts" => &["leftprotoport", "leftsubnet", "rightprotoport", "rightsubnet"],
+            "remote_ts" => &["rightprotoport", "rightsubnet", "leftprotoport", "leftsubnet"],
+            _ => &[],
+        }
+    }
+}
+
+/// All that a connection asks for.
+pub(in crate::commands) fn asked(peer: &PeerConfig) -> Vec<Asked> {
+    let ids = ["if_id_in", "if_id_out"].into_iter().zip(peer.if_ids);
+    let mut all: Vec<Asked> = ids
+        .filter(|(_, id)| id.is_set())
+        .map(|(key, _)| Asked {
+            child: None,
+            key,
+            demand: KernelDemand::InterfaceId,
+        })
+        .collect();
     for child in &peer.children {
-        let within = format!("children.{}.", child.name);
-        let KernelOptions {
-            marks,
-            set_marks,
-            if_ids,
-            interface,
-            hw_offload,
-            ..
-        } = &child.kernel;
-        for (index, way) in ways.into_iter().enumerate() {
-            for (key, missing) in [
-                ("mark", marks[index].is_some() && !features.marks),
-                ("set_mark", set_marks[index].is_some() && !features.marks),
-                ("if_id", if_ids[index].is_set() && !features.interfaces),
-            ] {
-                add(&within, &format!("{key}_{way}"), missing);
+        let of_child = options(child).into_iter().chain(by_mode(child));
+        all.extend(of_child.map(|(key, demand)| Asked {
+            child: Some(child.name.clone()),
+            key,
+            demand,
+        }));
+    }
+    all
+}
+
+fn options(child: &ChildConfig) -> Vec<(&'static str, KernelDemand)> {
+    let kernel = &child.kernel;
+    // Where it is left to the back end, nothing is asked for.
+    let offloads = matches!(kernel.hw_offload, HwOffload::Crypto | HwOffload::Packet);
+    let asked = [
+        ("mark_in", kernel.marks[0].is_some(), KernelDemand::Mark),
+        ("mark_out", kernel.marks[1].is_some(), KernelDemand::Mark),
+        (
+            "set_mark_in",
+            kernel.set_marks[0].is_some(),
+            KernelDemand::SetMark,
+        ),
+        (
+            "set_mark_out",
+            kernel.set_marks[1].is_some(),
+            KernelDemand::SetMark,
+        ),
+        ("if_id_in", kernel.if_ids[0].is_set(), KernelDemand::InterfaceId),
+        ("if_id_out", kernel.if_ids[1].is_set(), KernelDemand::InterfaceId),
+        (
+            "interface",
+            !kernel.interface.is_empty(),
+            KernelDemand::PolicyInterface,
+        ),
+        ("hw_offload", offloads, KernelDemand::HwOffload),
+    ];
+    let asked = asked.into_iter().filter(|(_, is_asked, _)| *is_asked);
+    asked.map(|(key, _, demand)| (key, demand)).collect()
+}
+
+/// What follows from what the CHILD_SA is.
+fn by_mode(child: &ChildConfig) -> Vec<(&'static str, KernelDemand)> {
+    let mut all = Vec::new();
+    if matches!(child.mode, Mode::Pass | Mode::Drop) {
+        let narrow = |selectors: &[SelectorSpec]| selectors.iter().any(is_narrow);
+        for (key, selectors) in [("local_ts", &child.local_ts), ("remote_ts", &child.remote_ts)] {
+            if narrow(selectors) {
+                all.push((key, KernelDemand::NarrowShunt));
             }
         }
-        add(
-            &within,
-            "interface",
-            !interface.is_empty() && !features.interfaces,
-        );
-        // Where it is left to the back end, nothing is missing.
-        let offloads = matches!(hw_offload, HwOffload::Crypto | HwOffload::Packet);
-        add(&within, "hw_offload", offloads && !features.hw_offload);
+        return all;
     }
-    keys
+    if child.mode == Mode::Transport {
+        all.push(("mode", KernelDemand::Transport));
+    }
+    if child.tfc != 0 {
+        all.push(("tfc_padding", KernelDemand::Tfc));
+    }
+    if let Some(packets) = child.replay_window {
+        all.push(("replay_window", KernelDemand::ReplayWindow(packets)));
+    }
+    all
+}
+
+/// Whether not only addresses decide.
+fn is_narrow(selector: &SelectorSpec) -> bool {
+    let (protocol, ports) = match selector {
+        SelectorSpec::Dynamic { protocol, ports } => (*protocol, *ports),
+        SelectorSpec::Fixed(fixed) => (fixed.protocol, (fixed.start_port, fixed.end_port)),
+    };
+    protocol != 0 || ports != (0, u16::MAX)
 }

@@ -20,6 +20,7 @@ use plugin_api::log::Group;
 
 use super::{Answer, success};
 use crate::run::Daemon;
+use asked::{Asked, asked};
 
 /// Keys that are understood and have a value that would change something, if the daemon had what they are about.
 #[derive(Debug, Default)]
@@ -78,6 +79,7 @@ impl Daemon {
             .any(|element| values::Given(element).key() == "kyber_generation");
         self.mean_same_kyber(&mut peer, says_kyber);
         self.check_proposals(&peer)?;
+        self.check_demands(&peer)?;
         for item in notes.credentials {
             self.add(item)?;
         }
@@ -87,7 +89,6 @@ impl Daemon {
         }
         self.say_unprovable(&peer);
         self.follow_names(&peer);
-        self.compare_with_back_end(&peer);
         let now = self.now();
         let Loaded { outcome, start } = self.endpoint.load_connection(now, peer);
         let verb = match outcome {
@@ -134,15 +135,22 @@ impl Daemon {
         }
     }
 
-    /// Says what a connection asks for and the kernel back end cannot do.
-    pub(super) fn compare_with_back_end(&self, peer: &PeerConfig) {
-        for key in asked::unsupported(peer, self.kernel.features()) {
-            let text = format!(
-                "connection '{}': {key} is not supported by the kernel back end, remove it or load another one",
-                peer.name
-            );
-            self.logger.log(Group::Cfg, 1, text);
-        }
+    /// The first thing that a connection asks for and the kernel back end cannot do, and why.
+    pub(super) fn beyond_back_end(&self, peer: &PeerConfig) -> Option<(Asked, String)> {
+        asked(peer)
+            .into_iter()
+            .find_map(|asked| Some((asked.clone(), self.kernel.refusal(asked.demand)?)))
+    }
+
+    /// What the back end cannot do makes the connection none: without it other packets would be protected than it says.
+    fn check_demands(&self, peer: &PeerConfig) -> Result<(), String> {
+        let Some((asked, why)) = self.beyond_back_end(peer) else {
+            return Ok(());
+        };
+        let (name, key) = (&peer.name, asked.path());
+        self.logger
+            .log(Group::Cfg, 1, format!("connection '{name}': {key}: {why}"));
+        Err(format!("{why}: {key}, config discarded"))
     }
 
     /// A proposal that cannot be used makes the connection none.

@@ -139,6 +139,30 @@ fn an_acquire_is_told_once_whether_it_was_heard_or_found() {
 }
 
 #[test]
+fn an_sa_that_covers_the_packet_answers_an_acquire_once() {
+    let mut sad = Sad::default();
+    for (sequence, last) in [(5, 1), (6, 2)] {
+        let selector = Selector {
+            saddr: Address::from_ip(&[10, 3, 0, 1].into()),
+            daddr: Address::from_ip(&[10, last, 0, 1].into()),
+            prefixlen_s: 32,
+            prefixlen_d: 32,
+            family: 2,
+            ..Selector::default()
+        };
+        assert!(sad.ask(sequence, 9, &selector).is_some());
+    }
+    let narrowed = |inbound| SaParameters {
+        src_ts: vec![TrafficSelector::subnet([10, 3, 0, 0].into(), 16)],
+        dst_ts: vec![TrafficSelector::subnet([10, 1, 0, 0].into(), 16)],
+        ..parameters(1, inbound)
+    };
+    assert_eq!(sad.answers(&narrowed(true)), 0);
+    assert_eq!(sad.answers(&narrowed(false)), 5);
+    assert_eq!(sad.answers(&narrowed(false)), 0, "a rekeying");
+}
+
+#[test]
 fn a_mapping_names_the_new_endpoint() {
     let message = MappingMessage {
         map: UserMapping {

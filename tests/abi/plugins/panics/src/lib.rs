@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, Protocol, PseudoRandomFunction};
+use plugin_api::kernel::KernelDemand;
 use plugin_api::{
     Aead, AeadKey, Cipher, CipherKey, Control, Feature, FeatureName, Hasher, Host, Implementation, Integrity,
-    IntegrityKey, KernelAlgorithms, KernelIpsec, KernelNet, KeyExchange, Listener, NonceGenerator,
-    PendingKeyExchange, PluginError, Prf, PrfKey, Random, RandomQuality, Running, Secret,
+    IntegrityKey, KernelAlgorithms, KernelDemands, KernelIpsec, KernelNet, KeyExchange, Listener,
+    NonceGenerator, PendingKeyExchange, PluginError, Prf, PrfKey, Random, RandomQuality, Running, Secret,
 };
 
 plugin_api::export_plugin! { name: "panics", features: features }
@@ -37,6 +38,7 @@ fn features(_host: &Arc<dyn Host>) -> Vec<Feature> {
         ),
         custom("kernel-ipsec", Implementation::KernelIpsec(Box::new(|_| ipsec()))),
         Feature::kernel_algorithms(Panics),
+        Feature::kernel_demands(Panics),
         custom("kernel-net", Implementation::KernelNet(Box::new(|_| net()))),
         custom(
             "control",
@@ -58,6 +60,12 @@ impl KernelAlgorithms for Panics {
 
     fn authenticates(&self, _: Protocol, _: IntegrityAlgorithm) -> bool {
         panic!("asked for integrity algorithms")
+    }
+}
+
+impl KernelDemands for Panics {
+    fn refusal(&self, _: KernelDemand) -> Option<String> {
+        panic!("asked for what it cannot do")
     }
 }
 

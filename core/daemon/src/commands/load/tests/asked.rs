@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use config::kernel::{CopyDscp, HwOffload, KernelOptions, Mark, Number, SetMark};
-use plugin_api::kernel::KernelFeatures;
+use plugin_api::KernelDemands;
+use plugin_api::kernel::{KernelDemand, KernelFeatures};
 
-use super::super::asked::unsupported;
 use super::{Notes, connection, listed, load, section};
 use crate::testing::{TestKernel, daemon};
 
@@ -63,40 +63,64 @@ fn what_the_kernel_is_asked_for_is_read() {
     }
 }
 
+/// Cannot do one thing.
+struct Without(KernelDemand);
+
+impl KernelDemands for Without {
+    fn refusal(&self, demand: KernelDemand) -> Option<String> {
+        (demand == self.0).then(|| "not by this one".to_owned())
+    }
+}
+
 #[test]
-fn what_the_back_end_cannot_do_is_named() {
-    let text = "if_id_out = 7 children { net { mark_in = 1 set_mark_out = 2 if_id_in = %unique interface = eth0 \
-        hw_offload = crypto priority = 5 copy_dscp = no } auto { hw_offload = auto } }";
-    let peer = connection::connection("c", &section(text).elements, &mut Notes::default()).unwrap();
-    let all = KernelFeatures {
-        marks: true,
-        interfaces: true,
-        hw_offload: true,
-        ..KernelFeatures::default()
-    };
-    assert_eq!(unsupported(&peer, all), Vec::<String>::new());
-    let without = |change: fn(&mut KernelFeatures)| {
-        let mut features = all;
-        change(&mut features);
-        unsupported(&peer, features).join(" ")
-    };
-    assert_eq!(
-        without(|features| features.marks = false),
-        "children.net.mark_in children.net.set_mark_out"
-    );
-    assert_eq!(
-        without(|features| features.interfaces = false),
-        "if_id_out children.net.if_id_in children.net.interface"
-    );
-    assert_eq!(
-        without(|features| features.hw_offload = false),
-        "children.net.hw_offload"
-    );
+fn what_the_back_end_cannot_do_refuses_the_connection() {
+    let text = "c { if_id_out = 7 children { net { mark_in = 1 set_mark_out = 2 interface = eth0 hw_offload = crypto \
+        mode = transport tfc_padding = 512 replay_window = 64 priority = 5 copy_dscp = no } \
+        auto { hw_offload = auto remote_ts = [ 10.0.0.0/8[tcp/22] ] } \
+        ssh { mode = pass remote_ts = [ 10.0.0.0/8[tcp/22] ] } } }";
+    for (demand, key) in [
+        (KernelDemand::Mark, "children.net.mark_in"),
+        (KernelDemand::SetMark, "children.net.set_mark_out"),
+        (KernelDemand::InterfaceId, "if_id_out"),
+        (KernelDemand::PolicyInterface, "children.net.interface"),
+        (KernelDemand::HwOffload, "children.net.hw_offload"),
+        (KernelDemand::Transport, "children.net.mode"),
+        (KernelDemand::Tfc, "children.net.tfc_padding"),
+        (KernelDemand::ReplayWindow(64), "children.net.replay_window"),
+        (KernelDemand::NarrowShunt, "children.ssh.remote_ts"),
+    ] {
+        let mut daemon = daemon(Arc::new(TestKernel::default()));
+        daemon.kernel = daemon.kernel.with_demands(Some(Arc::new(Without(demand))));
+        let said = format!("errmsg = not by this one: {key}, config discarded");
+        let answer = load(&mut daemon, text);
+        assert!(answer.contains(&said), "{demand:?}: {answer}");
+        assert_eq!(listed(&mut daemon), "", "{demand:?}");
+    }
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let other = KernelDemand::ReplayWindow(65);
+    daemon.kernel = daemon.kernel.with_demands(Some(Arc::new(Without(other))));
+    assert_eq!(load(&mut daemon, text), "success = yes");
+}
+
+#[test]
+fn a_back_end_that_says_no_more_is_known_by_its_features() {
+    let text = "c { children { net { mark_in = 1 } } }";
+    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let answer = load(&mut daemon, text);
+    let said = "errmsg = the back end for IPsec knows no marks: children.net.mark_in, config discarded";
+    assert!(answer.contains(said), "{answer}");
 }
 
 #[test]
 fn interface_and_priority_are_listed_if_they_are_set() {
-    let mut daemon = daemon(Arc::new(TestKernel::default()));
+    let kernel = TestKernel {
+        features: KernelFeatures {
+            interfaces: true,
+            ..KernelFeatures::default()
+        },
+        ..TestKernel::default()
+    };
+    let mut daemon = daemon(Arc::new(kernel));
     let text = "c { children { net { interface = eth0 priority = 1000 } plain { } } }";
     assert_eq!(load(&mut daemon, text), "success = yes");
     let listed = listed(&mut daemon);
