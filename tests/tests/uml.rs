@@ -12,8 +12,10 @@
 mod strongswan;
 
 mod uml {
+    mod ah;
     mod esp;
     mod host;
+    mod ipcomp;
     mod kills;
     mod migration;
     mod moving;

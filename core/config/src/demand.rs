@@ -8,8 +8,10 @@ use crate::connection::{Mode, PeerConfig};
 pub enum Demand {
     /// `keyexchange=ikev1`, or `version = 1`.
     Ikev1,
-    /// `ah=`, or `ah_proposals`.
+    /// `ah=`, or `ah_proposals`, with a kernel back end that has no AH.
     Ah,
+    /// `compress=yes`, or `ipcomp = yes`, with a kernel back end that has no IPComp.
+    Ipcomp,
     /// `mediation=yes`, `mediated_by=` or `me_peerid=`.
     Mediation,
 }
@@ -20,7 +22,12 @@ impl Demand {
         match self {
             Self::Ikev1 => "IKEv1 is not supported, use IKEv2 on both ends",
             Self::Ah => {
-                "AH is not supported, and ESP would be negotiated in its place; use ESP proposals on both ends"
+                "AH is not supported by the kernel back end, and ESP would be negotiated in its place; load kernel-netlink on a \
+                 kernel with AH, or use ESP proposals on both ends"
+            }
+            Self::Ipcomp => {
+                "IPComp is not supported by the kernel back end; load kernel-netlink on a kernel with IPComp, or do without \
+                 compression"
             }
             Self::Mediation => "mediation is not supported, and the peer would be connected to directly",
         }

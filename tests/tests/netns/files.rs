@@ -69,7 +69,8 @@ fn rereadsecrets_shows_mistakes_and_loads_the_rest() {
 fn what_cannot_be_enforced_is_refused_in_both_files_with_its_line() {
     let conns = "conn v1\n    keyexchange=ikev1\n    auto=add\nconn ah\n    ah=sha256!\n    auto=add\n\
                  conn typo\n    rightgroup=admins\n    auto=add\n\
-                 conn good\n    compress=yes\n    right=192.168.0.2\n    auto=add\n";
+                 conn compressed\n    compress=yes\n    auto=add\n\
+                 conn good\n    tfc=%mtu\n    right=192.168.0.2\n    auto=add\n";
     let Some(pair) = hosts_of("", conns, "") else {
         return;
     };
@@ -78,12 +79,28 @@ fn what_cannot_be_enforced_is_refused_in_both_files_with_its_line() {
         let conf = format!("{BOTH}{conns}");
         conf.lines().position(|line| line.trim() == text).expect(text) + 1
     };
-    for (text, why) in [
-        ("keyexchange=ikev1", "IKEv1 is not supported"),
-        ("ah=sha256!", "AH is not supported"),
+    let text = "keyexchange=ikev1";
+    let start = format!(
+        "# unsupported: {text} (ipsec.conf:{}: IKEv1 is not supported",
+        line(text)
+    );
+    pair.expect(&said, &start);
+    // What a back end of user space cannot do.
+    for (name, text, why) in [
+        ("ah", "ah=sha256!", "AH is not supported by the kernel back end"),
+        (
+            "compressed",
+            "compress=yes",
+            "IPComp is not supported by the kernel back end",
+        ),
     ] {
-        let start = format!("# unsupported: {text} (ipsec.conf:{}: {why}", line(text));
-        pair.expect(&said, &start);
+        let place = line(&format!("conn {name}"));
+        pair.expect_logged(
+            &pair.carol,
+            0,
+            &format!("connection '{name}' of ipsec.conf:{place} refused: {text}: {why}"),
+        );
+        pair.expect_logged(&pair.carol, 0, &format!("(ipsec.conf:{})", line(text)));
     }
     let typo = line("rightgroup=admins");
     pair.expect(
@@ -93,11 +110,11 @@ fn what_cannot_be_enforced_is_refused_in_both_files_with_its_line() {
     pair.expect(&said, "# ignored conn 'typo' due to 1 parsing error(s)");
     let status = ask(&pair.carol, "ipsec statusall");
     pair.expect(&status, "good:");
-    for refused in ["v1:", "ah:", "typo:"] {
+    for refused in ["v1:", "ah:", "compressed:", "typo:"] {
         assert!(!status.contains(refused), "{status}");
     }
-    let compress = line("compress=yes");
-    let text = format!("connection 'good': compress (ipsec.conf:{compress}) has no effect yet");
+    let tfc = line("tfc=%mtu");
+    let text = format!("connection 'good': tfc (ipsec.conf:{tfc}) has no effect yet");
     pair.expect_logged(&pair.carol, 0, &text);
 
     let conf = "connections {\n v1 {\n  version = 0x1\n }\n ah {\n  children {\n   net {\n    ah_proposals = sha256\n   }\n  }\n \

@@ -25,7 +25,7 @@ pub(super) fn tunnel(who: [Who; 2], settings: &str, connection: &str, child: [&s
 }
 
 /// Gives carol another address, and takes the one that she had.
-fn readdress(pair: &Pair) {
+pub(super) fn readdress(pair: &Pair) {
     let carol = pair.carol.namespace();
     // Not of the same network, or it would go with the first.
     carol.ip(&format!("addr add {AFTER}/25 dev eth0")).unwrap();

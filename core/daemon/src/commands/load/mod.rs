@@ -1,6 +1,6 @@
 //! `load-conn`, `unload-conn` and `get-conns`: connections of swanctl.conf, and what is done when they come and go.
 
-mod asked;
+pub(super) mod asked;
 mod auth;
 mod child;
 mod connection;
@@ -14,7 +14,7 @@ use config::connection::{PeerConfig, VICI};
 use config::demand::{self, Demand};
 use control::vici::{Element, Message};
 use credentials::Item;
-use iana::Profile;
+use iana::{Profile, Protocol};
 use ike::{How, Loaded, PutOutcome, Start};
 use plugin_api::log::Group;
 
@@ -77,6 +77,12 @@ impl Daemon {
             .iter()
             .any(|element| values::Given(element).key() == "kyber_generation");
         self.mean_same_kyber(&mut peer, says_kyber);
+        if let Some((child, demand)) = asked::unmet(&peer, &**self.kernel.backend()) {
+            let (name, key, why) = (&peer.name, asked::key_of(demand), demand.reason());
+            let text = format!("connection '{name}': children.{child}.{key}: {why}");
+            self.logger.log(Group::Cfg, 1, text);
+            return Err(format!("{why}: {key}, config discarded"));
+        }
         self.check_proposals(&peer)?;
         for item in notes.credentials {
             self.add(item)?;
@@ -148,10 +154,10 @@ impl Daemon {
     /// A proposal that cannot be used makes the connection none.
     fn check_proposals(&self, peer: &PeerConfig) -> Result<(), String> {
         let notes = self.endpoint.check_proposals(peer).map_err(|bad| {
-            let key = if bad.of_child {
-                "esp_proposals"
-            } else {
-                "proposals"
+            let key = match bad.protocol {
+                Protocol::ESP => "esp_proposals",
+                Protocol::AH => "ah_proposals",
+                _ => "proposals",
             };
             let (name, why) = (&peer.name, bad.text);
             self.logger

@@ -7,7 +7,7 @@ use crypto::int_auth::Role;
 use crypto::keymat;
 use crypto::proposal::Proposal;
 use crypto::suite::ChildSuite;
-use iana::TrafficSelector;
+use iana::{Protocol, TrafficSelector};
 use plugin_api::Secret;
 
 use super::{Creation, Side, Subject};
@@ -75,6 +75,9 @@ impl IkeSa {
             return Err(Error::NoProposalChosen);
         }
         let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
+        if suite.protocol == Protocol::AH && self.natt.encap() {
+            return Err(Error::AhInUdp);
+        }
         let spi = proposal.spi.as_slice().try_into();
         let spi_out = spi.map(u32::from_be_bytes).map_err(|_| Error::NoProposalChosen)?;
         let (Some(ike), Some(sk)) = (&self.suite, self.sk()) else {
@@ -119,6 +122,7 @@ impl IkeSa {
         if side == Side::Active {
             let agreed = draft.transport.agreed;
             self.settle_mode(shared, child, &mut selectors.0, &mut selectors.1, agreed);
+            self.settle_ipcomp(shared, child, draft.cpi)?;
         }
         let config = Arc::clone(&child.config);
         let agreed = self.keyed(
