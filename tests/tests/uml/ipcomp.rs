@@ -3,7 +3,7 @@
 use super::host::{Machine, Who};
 use super::moving::{BEFORE, readdress};
 use super::net::command;
-use super::pair::{ESP, EVERYONE, Pair, pair};
+use super::pair::{ESP, EVERYONE, Pair, new_pair, pair};
 use super::setup::{CAROL, End, MOON, conf};
 use super::tables::{State, states};
 
@@ -30,10 +30,24 @@ fn of(host: &Machine, protocol: &str) -> Vec<State> {
     all.filter(|state| state.text.contains(&named)).collect()
 }
 
+/// The SAs of ESP, and those of IPComp, of a CHILD_SA with these `SPI/CPI`.
+fn sas(host: &Machine, pair: &[String; 2]) -> [Vec<State>; 2] {
+    let numbers = pair.each_ref().map(|both| both.split_once('/').expect("a CPI"));
+    let named = |protocol: &str, numbers: [&str; 2]| -> Vec<State> {
+        let all = of(host, protocol).into_iter();
+        all.filter(|state| numbers.iter().any(|number| state.spi.ends_with(number)))
+            .collect()
+    };
+    [
+        named("esp", numbers.map(|both| both.0)),
+        named("comp", numbers.map(|both| both.1)),
+    ]
+}
+
 /// Two SAs of ESP in transport mode have carried so many packets each, smaller than they were, and two of IPComp in this mode
 /// the same packets.
-fn compressed(host: &Machine, mode: &str, packets: u64) {
-    let (esp, comp) = (of(host, "esp"), of(host, "comp"));
+fn compressed(host: &Machine, pair: &[String; 2], mode: &str, packets: u64) {
+    let [esp, comp] = sas(host, pair);
     assert_eq!(
         (esp.len(), comp.len()),
         (2, 2),
@@ -61,21 +75,24 @@ fn compressed(host: &Machine, mode: &str, packets: u64) {
     }
 }
 
-/// Whether a host has one CHILD_SA that compresses, and none of these SPIs.
-fn has_another(host: &Machine, before: &[[String; 2]]) -> bool {
-    let now = host.believed();
-    let known = |spi: &String| before.iter().flatten().any(|old| old == spi);
-    now.len() == 1
-        && !now.iter().flatten().any(known)
-        && (of(host, "esp").len(), of(host, "comp").len()) == (2, 2)
+/// The same of the only CHILD_SA of both hosts.
+fn both_compressed(pair: &Pair, mode: &str) {
+    for host in pair.both() {
+        let believed = host.believed();
+        assert_eq!(believed.len(), 1, "{}", host.log());
+        compressed(host, &believed[0], mode, 2);
+    }
 }
 
-fn end(pair: &Pair) {
+fn end(pair: &Pair, who: [Who; 2]) {
     pair.carol.swanctl("--terminate --ike net");
-    for host in pair.both() {
-        // The kernel's own SA for what was not compressed goes with the last of IPComp, a little later.
-        host.ask_until("end of all SAs", || states(host.namespace()).is_empty());
-        host.expect_nothing();
+    for (host, kind) in pair.both().into_iter().zip(who) {
+        // strongSwan keeps a CPI that it has reserved in vain.
+        if kind == Who::Us {
+            // The kernel's own SA for what was not compressed goes with the last of IPComp, a little later.
+            host.ask_until("end of all SAs", || states(host.namespace()).is_empty());
+            host.expect_nothing();
+        }
     }
 }
 
@@ -85,7 +102,7 @@ fn tunnels_are_compressed_and_stay_so_when_both_ends_rekey() {
         let Some(pair) = pair(who) else { return };
         bring_up(&pair, [MOON, CAROL], ["ipcomp = yes"; 2]);
         ping(&pair, "10.3.0.1", "10.1.0.2", LARGE);
-        pair.both().map(|host| compressed(host, "tunnel", 2));
+        both_compressed(&pair, "tunnel");
         // What would not become smaller goes as it is.
         ping(&pair, "10.3.0.1", "10.1.0.2", SMALL);
         for host in pair.both() {
@@ -93,16 +110,20 @@ fn tunnels_are_compressed_and_stay_so_when_both_ends_rekey() {
             assert!(esp.iter().all(|state| state.packets == 4), "{}", host.tables());
         }
         for host in pair.both() {
-            let before = host.believed();
+            let before = pair.both().map(Machine::believed);
             host.swanctl("--rekey --child net");
-            for end in pair.both() {
-                end.ask_until("one CHILD_SA, the new one", || has_another(end, &before));
+            let mut after = Vec::new();
+            for ((end, kind), before) in pair.both().into_iter().zip(who).zip(&before) {
+                end.ask_until("new CHILD_SA", || new_pair(end, kind, before).is_some());
+                after.extend(new_pair(end, kind, before));
             }
             ping(&pair, "10.3.0.1", "10.1.0.2", LARGE);
-            pair.both().map(|host| compressed(host, "tunnel", 2));
+            for (end, numbers) in pair.both().into_iter().zip(&after) {
+                compressed(end, numbers, "tunnel", 2);
+            }
             ping(&pair, "10.3.0.1", "10.1.0.2", SMALL);
         }
-        end(&pair);
+        end(&pair, who);
     }
 }
 
@@ -113,9 +134,9 @@ fn transport_mode_is_compressed() {
         let child = "ipcomp = yes\n mode = transport";
         bring_up(&pair, [MOON.alone(), CAROL.alone()], [child; 2]);
         ping(&pair, "192.168.0.3", "192.168.0.2", LARGE);
-        pair.both().map(|host| compressed(host, "transport", 2));
+        both_compressed(&pair, "transport");
         ping(&pair, "192.168.0.3", "192.168.0.2", SMALL);
-        end(&pair);
+        end(&pair, who);
     }
 }
 
@@ -125,10 +146,10 @@ fn a_peer_that_does_not_compress_gets_a_plain_tunnel() {
         let Some(pair) = pair(who) else { return };
         for children in [["", "ipcomp = yes"], ["ipcomp = yes", ""]] {
             bring_up(&pair, [MOON, CAROL], children);
-            pair.expect_one();
             ping(&pair, "10.3.0.1", "10.1.0.2", LARGE);
             for host in pair.both() {
-                let octets: Vec<u64> = host.agree()[0].iter().map(|state| state.octets).collect();
+                let esp = of(host, "esp");
+                let octets: Vec<u64> = esp.iter().map(|state| state.octets).collect();
                 assert_eq!(octets, [2 * (LARGE as u64 + 28); 2], "{}", host.tables());
             }
             if children[0].is_empty() {
@@ -137,7 +158,7 @@ fn a_peer_that_does_not_compress_gets_a_plain_tunnel() {
                 let word = "peer didn't accept our proposed IPComp transforms, IPComp is disabled";
                 assert!(pair.carol.log().contains(word), "{}", pair.carol.log());
             }
-            end(&pair);
+            end(&pair, who);
         }
     }
 }
@@ -162,7 +183,7 @@ fn ah_is_compressed_too() {
                 host.tables()
             );
         }
-        end(&pair);
+        end(&pair, who);
     }
 }
 
@@ -186,6 +207,6 @@ fn a_compressed_tunnel_follows_its_host() {
         for octets in [LARGE, SMALL] {
             ping(&pair, "10.3.0.1", "10.1.0.2", octets);
         }
-        end(&pair);
+        end(&pair, who);
     }
 }
