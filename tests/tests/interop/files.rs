@@ -212,8 +212,8 @@ fn a_telephone_gets_an_address_of_the_gateway() {
         case.take()?;
         // User space does not compress.
         case.logs("refused: compress=yes: IPComp is not supported by the kernel back end")?;
-        let conf = case.read("ipsec.conf")?;
-        case.take_with(&conf.replace("compress=yes", "compress=no"))?;
+        let file = case.read("ipsec.conf")?;
+        case.take_with(&file.replace("compress=yes", "compress=no"))?;
         case.logs("added configuration 'ikev2-psk'")?;
         let phone = connection(
             "phone",

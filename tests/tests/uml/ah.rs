@@ -1,7 +1,8 @@
 //! AH in the kernel, with our daemon on both hosts and with strongSwan's on either.
 
 use super::host::{Machine, Who};
-use super::pair::{ESP, EVERYONE, Pair, new_pair, pair};
+use super::net::{Hidden, hidden};
+use super::pair::{ESP, EVERYONE, Pair, SETTINGS, new_pair, pair};
 use super::setup::{CAROL, End, MOON, conf};
 use super::tables::states;
 
@@ -114,5 +115,39 @@ fn of_ah_and_esp_the_peer_takes_what_it_has() {
                 assert_eq!(host.agree().len(), 1);
             }
         }
+    }
+}
+
+#[test]
+fn behind_a_router_that_translates_ah_is_refused() {
+    for who in EVERYONE {
+        let Some(network) = hidden() else { return };
+        println!("moon: {:?}, carol: {:?}", who[0], who[1]);
+        let Hidden {
+            moon,
+            carol,
+            router: _router,
+        } = network;
+        let moon = Machine::start(who[0], "moon", moon, SETTINGS);
+        let carol = Machine::start(who[1], "carol", carol, SETTINGS);
+        let hidden = CAROL.at("192.168.1.3");
+        moon.load(&offering(MOON, CAROL.at("%any"), "sha256", ""));
+        carol.load(&offering(hidden, MOON, "sha256", ""));
+        let refused = carol.try_swanctl("--initiate --child net");
+        println!(
+            "{refused:?}\n=== moon\n{}\n=== carol\n{}",
+            moon.log(),
+            carol.log()
+        );
+        assert!(refused.is_err(), "{refused:?}");
+        for (host, kind) in [(&moon, who[0]), (&carol, who[1])] {
+            let text = "failed to establish CHILD_SA, keeping IKE_SA";
+            host.until(text, || host.log().contains(text).then_some(()));
+            if kind == Who::Us {
+                host.expect_nothing();
+            }
+        }
+        let log = moon.log();
+        assert!(log.contains("AH is not compatible with encapsulation"), "{log}");
     }
 }

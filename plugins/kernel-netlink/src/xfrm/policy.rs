@@ -183,7 +183,9 @@ mod tests {
     }
 
     /// Of `struct xfrm_user_tmpl` the destination, SPI, protocol, source, mode and whether it is optional.
-    fn wanted(policy: &PolicyParameters) -> Vec<([u8; 4], u32, u8, [u8; 4], u8, u8)> {
+    type Wanted = ([u8; 4], u32, u8, [u8; 4], u8, u8);
+
+    fn wanted(policy: &PolicyParameters) -> Vec<Wanted> {
         let octets = emitted(&install(&Key::of(policy), policy, 0, None));
         let (header, templates) = octets[168..].split_at(4);
         assert_eq!(header[2..], 5u16.to_ne_bytes(), "XFRMA_TMPL");
