@@ -67,7 +67,7 @@ fn rereadsecrets_shows_mistakes_and_loads_the_rest() {
 
 #[test]
 fn what_cannot_be_enforced_is_refused_in_both_files_with_its_line() {
-    let conns = "conn v1\n    keyexchange=ikev1\n    auto=add\nconn ah\n    ah=sha256!\n    auto=add\n\
+    let conns = "conn v1\n    keyexchange=ikev1\n    auto=add\nconn ah\n    esp=\n    ah=sha256!\n    auto=add\n\
                  conn typo\n    rightgroup=admins\n    auto=add\n\
                  conn compressed\n    compress=yes\n    auto=add\n\
                  conn good\n    tfc=%mtu\n    right=192.168.0.2\n    auto=add\n";

@@ -98,10 +98,10 @@ fn assert_all(world: &World, protocol: Protocol, mode: SaMode) {
 /// Both ends rekey it, and one ends it.
 fn goes_on_and_ends(mut world: World, protocol: Protocol, mode: SaMode) {
     for host in [0, 1] {
-        let child = world.live_child(host).unwrap();
+        let child = world.live_child(host).expect("a CHILD_SA");
         world.rekey_child(host, child.unique_id);
         assert_one_pair(&mut world, "rekeyed");
-        assert_ne!(world.live_child(host).unwrap().spi_in, child.spi_in);
+        assert_ne!(world.live_child(host).expect("another").spi_in, child.spi_in);
         assert_all(&world, protocol, mode);
         let text = format!(
             "sending DELETE for {protocol} CHILD_SA with SPI {:08x}",
@@ -147,7 +147,7 @@ fn ah_has_additional_key_exchanges_when_it_is_rekeyed() {
     assert!(!world.logged(1, "IKE_FOLLOWUP_KE"));
     goes_on_and_ends(world, Protocol::AH, SaMode::Tunnel);
     let mut world = established(offers, offers);
-    let child = world.live_child(1).unwrap().unique_id;
+    let child = world.live_child(1).expect("a CHILD_SA").unique_id;
     world.rekey_child(1, child);
     world.run_for(MINUTE);
     assert!(

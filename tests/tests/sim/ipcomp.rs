@@ -56,7 +56,7 @@ fn assert_compressed(world: &World, protocol: Protocol, mode: SaMode) {
     assert_eq!(moon, (carol.1, carol.0), "each sends by the other's");
     for (host, child) in children.iter().enumerate() {
         let kernel = &world.hosts[host].kernel;
-        let (cpi_in, cpi_out) = child.cpis.unwrap();
+        let (cpi_in, cpi_out) = child.cpis.expect("CPIs");
         assert!((0x100..0xf000).contains(&cpi_in));
         for (spi, kind) in [
             (u32::from(cpi_in), (IPCOMP, mode)),
@@ -116,13 +116,13 @@ fn both_ends_compress_with_new_cpis_after_each_rekeying() {
     ] {
         assert!(world.logged(host, text), "{:#?}", world.hosts[host].log);
     }
-    let mut seen = vec![world.live_child(0).unwrap().cpis.unwrap()];
+    let mut seen = vec![world.live_child(0).expect("a CHILD_SA").cpis.expect("CPIs")];
     for host in [0, 1] {
-        let child = world.live_child(host).unwrap();
+        let child = world.live_child(host).expect("a CHILD_SA");
         world.rekey_child(host, child.unique_id);
         assert_one_pair(&mut world, "rekeyed");
         assert_compressed(&world, Protocol::ESP, SaMode::Tunnel);
-        let cpis = world.live_child(0).unwrap().cpis.unwrap();
+        let cpis = world.live_child(0).expect("a CHILD_SA").cpis.expect("CPIs");
         assert!(
             seen.iter()
                 .all(|old| (old.0, old.1) != cpis && old.0 != cpis.0 && old.1 != cpis.1)
@@ -136,7 +136,7 @@ fn both_ends_compress_with_new_cpis_after_each_rekeying() {
 fn both_ends_compress_when_each_rekeys_at_once() {
     let mut world = established([true; 2], [false; 2]);
     for host in [0, 1] {
-        let child = world.live_child(host).unwrap();
+        let child = world.live_child(host).expect("a CHILD_SA");
         world.rekey_child(host, child.unique_id);
     }
     assert_one_pair(&mut world, "collided");
@@ -188,7 +188,7 @@ fn a_peer_that_does_not_compress_gets_a_child_sa_without() {
     let declined = "peer didn't accept our proposed IPComp transforms, IPComp is disabled";
     assert!(world.logged(1, declined));
     for host in [0, 1] {
-        let child = world.live_child(host).unwrap().unique_id;
+        let child = world.live_child(host).expect("a CHILD_SA").unique_id;
         world.rekey_child(host, child);
         assert_one_pair(&mut world, "rekeyed");
         assert_plain(&world);
@@ -209,7 +209,7 @@ fn an_end_whose_kernel_has_no_cpi_does_without() {
         assert_plain(&world);
         let text = "unable to allocate a CPI from kernel, IPComp disabled";
         assert!(world.logged(host, text), "{:#?}", world.hosts[host].log);
-        let child = world.live_child(1).unwrap().unique_id;
+        let child = world.live_child(1).expect("a CHILD_SA").unique_id;
         world.rekey_child(1, child);
         assert_one_pair(&mut world, "rekeyed");
         assert_plain(&world);

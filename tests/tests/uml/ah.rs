@@ -134,11 +134,6 @@ fn behind_a_router_that_translates_ah_is_refused() {
         moon.load(&offering(MOON, CAROL.at("%any"), "sha256", ""));
         carol.load(&offering(hidden, MOON, "sha256", ""));
         let refused = carol.try_swanctl("--initiate --child net");
-        println!(
-            "{refused:?}\n=== moon\n{}\n=== carol\n{}",
-            moon.log(),
-            carol.log()
-        );
         assert!(refused.is_err(), "{refused:?}");
         for (host, kind) in [(&moon, who[0]), (&carol, who[1])] {
             let text = "failed to establish CHILD_SA, keeping IKE_SA";
