@@ -12,6 +12,7 @@ mod state;
 pub(crate) mod transport;
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,7 +74,7 @@ pub(crate) struct ChildSa {
     /// Whether its script for going down was asked for.
     pub(crate) told_down: bool,
     /// The CHILD_SA that takes over when this one goes.
-    pub(crate) successor: Option<u32>,
+    pub(crate) successor: Option<NonZeroU32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
     pub(crate) timer: Timer,
     /// Of one that is closed when it is idle for long.
@@ -452,6 +453,11 @@ impl ChildSa {
         } else {
             NotifyType::NO_PROPOSAL_CHOSEN
         }
+    }
+
+    /// Whether the CHILD_SA of this unique number takes over when this one goes.
+    pub(crate) fn is_succeeded_by(&self, id: u32) -> bool {
+        self.successor.is_some_and(|successor| successor.get() == id)
     }
 
     /// Whether it is what carries the traffic; those that were rekeyed are not.

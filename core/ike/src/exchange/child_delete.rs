@@ -146,7 +146,7 @@ impl IkeSa {
 
     /// The peer takes a rekeying back: the old CHILD_SA is the one again.
     fn take_back(&mut self, new: u32) -> bool {
-        let old = self.children.iter_mut().find(|old| old.successor == Some(new));
+        let old = self.children.iter_mut().find(|old| old.is_succeeded_by(new));
         let going = [ChildState::Deleting, ChildState::Deleted];
         let Some(old) = old.filter(|old| !going.contains(&old.state)) else {
             return false;

@@ -1,5 +1,6 @@
 //! From the last secret to a CHILD_SA that takes its place among the others.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use config::connection::ChildConfig;
@@ -180,14 +181,14 @@ impl IkeSa {
             Some(old) => {
                 let old_info = old.info();
                 // Both ends have made one. Ours is finished only if it is the one that stays.
-                let other = old.successor;
+                let other = old.successor.map(NonZeroU32::get);
                 let (stays, redundant) = match (other, side) {
                     (Some(other), Side::Passive) => (other, Some(id)),
                     (_, _) => (id, other),
                 };
-                old.successor = Some(stays);
+                old.successor = NonZeroU32::new(stays);
                 if let Some(redundant) = redundant.and_then(|id| self.child_mut(id)) {
-                    redundant.successor = Some(stays);
+                    redundant.successor = NonZeroU32::new(stays);
                 }
                 if redundant == Some(id) {
                     return None;
@@ -223,7 +224,7 @@ impl IkeSa {
     /// The successor of a CHILD_SA sends from now on, if it does not yet.
     pub(crate) fn switch_to_successor(&mut self, shared: &mut Shared, old: u32) {
         let successor = self.child_mut(old).and_then(|child| child.successor);
-        let Some(child) = successor.and_then(|id| self.child_mut(id)) else {
+        let Some(child) = successor.and_then(|id| self.child_mut(id.get())) else {
             return;
         };
         let ops = child.start_sending();
