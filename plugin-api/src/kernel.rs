@@ -23,6 +23,11 @@ pub struct KernelFeatures {
     pub hw_offload: bool,
 }
 
+/// IPComp (RFC 3173), whose SAs have a CPI of 16 bits in place of an SPI, and no keys. One is there for each direction of a
+/// compressed CHILD_SA, in the mode of that; the SA of ESP or AH around it is in transport mode. IKE has no number for it
+/// among its protocols, so this is that of the IP header.
+pub const IPCOMP: Protocol = Protocol(108);
+
 /// What an SA is known by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SaId {
@@ -32,7 +37,7 @@ pub struct SaId {
     pub dst: IpAddr,
     /// The receiver's SPI.
     pub spi: u32,
-    /// ESP or AH.
+    /// ESP, AH or [`IPCOMP`].
     pub protocol: Protocol,
 }
 
@@ -266,6 +271,10 @@ pub struct PolicyOptions {
     pub interface: String,
     /// Who encrypts.
     pub hw_offload: HwOffload,
+    /// Whether its SA is one of AH, not of ESP.
+    pub ah: bool,
+    /// The CPI of the SA of IPComp within that, which has the mode; 0 is none. What comes in may be compressed or not.
+    pub cpi: u16,
 }
 
 /// A port or ICMP type, and which of its bits count.
@@ -377,7 +386,12 @@ pub trait KernelIpsec: Send + Sync + 'static {
     /// What it can and needs.
     fn features(&self) -> KernelFeatures;
 
-    /// Reserves an SPI for an inbound SA.
+    /// Whether SAs can be of a protocol: ESP, AH or [`IPCOMP`]. It is asked when a connection is loaded that needs it.
+    fn knows(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::ESP
+    }
+
+    /// Reserves an SPI for an inbound SA, of [`IPCOMP`] a CPI.
     ///
     /// # Errors
     ///
@@ -405,7 +419,7 @@ pub trait KernelIpsec: Send + Sync + 'static {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such SA.
     fn query_sa(&self, id: &SaId) -> Result<SaUsage, PluginError>;
 
-    /// Removes an SA or a reserved SPI.
+    /// Removes an SA, or a reserved SPI or CPI.
     ///
     /// # Errors
     ///

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use iana::TrafficSelector;
+use iana::{Protocol, TrafficSelector};
 use ike::{Destination, KernelAnswer, KernelFailure, KernelOp, KernelResult};
 use plugin_api::kernel::{
-    Direction, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaOptions, SaUsage,
+    Direction, IPCOMP, KernelEvent, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaMode, SaOptions,
+    SaUsage,
 };
 use plugin_api::{ErrorKind, PluginError};
 
@@ -27,8 +28,14 @@ pub enum Fate {
 pub struct Kernel {
     next_spi: u32,
     pub reserved: Vec<u32>,
-    /// SPI of each SA, whether it is inbound, and its encryption key.
+    /// SPI of each SA, whether it is inbound, and its key of encryption, or of integrity for AH.
     pub sas: BTreeMap<u32, (bool, Vec<u8>)>,
+    /// Protocol and mode of each SA. Those of IPComp have their CPIs in place of SPIs.
+    pub kinds: BTreeMap<u32, (Protocol, SaMode)>,
+    /// SPIs that were reserved and given back.
+    given_back: Vec<u32>,
+    /// Has no CPI to reserve.
+    pub no_cpis: bool,
     /// The mark of each SA, and what else it was asked for.
     pub asked: BTreeMap<u32, (Option<(u32, u32)>, SaOptions)>,
     pub policies: Vec<PolicyParameters>,
@@ -87,25 +94,33 @@ impl Kernel {
             *left -= 1;
         }
         Ok(match op {
-            KernelOp::AllocateSpi { .. } => {
+            KernelOp::AllocateSpi { protocol: IPCOMP, .. } if self.no_cpis => {
+                return Err(PluginError::new(ErrorKind::System, "no CPI is free"));
+            }
+            KernelOp::AllocateSpi { protocol, .. } => {
                 self.next_spi += 1;
-                let spi = 0xc000_0000 + self.next_spi;
+                let spi = match protocol {
+                    IPCOMP => 0x100 + (self.next_spi >> 16) * 0x1000 + (self.next_spi & 0xfff),
+                    _ => 0xc000_0000 + self.next_spi,
+                };
                 self.reserved.push(spi);
                 KernelAnswer::Spi(spi)
             }
             KernelOp::AddSa(sa) => {
                 if sa.inbound {
-                    let at = self
-                        .reserved
-                        .iter()
-                        .position(|spi| *spi == sa.id.spi)
-                        .expect("a reserved SPI");
-                    self.reserved.remove(at);
+                    match self.reserved.iter().position(|spi| *spi == sa.id.spi) {
+                        Some(at) => drop(self.reserved.remove(at)),
+                        // It was reserved for another protocol.
+                        None => assert!(self.given_back.contains(&sa.id.spi), "a reserved SPI"),
+                    }
                 }
-                let old = self
-                    .sas
-                    .insert(sa.id.spi, (sa.inbound, sa.encryption_key.expose().to_vec()));
+                let key = match sa.id.protocol {
+                    Protocol::AH => &sa.integrity_key,
+                    _ => &sa.encryption_key,
+                };
+                let old = self.sas.insert(sa.id.spi, (sa.inbound, key.expose().to_vec()));
                 assert!(old.is_none(), "SPI {:08x} is installed twice", sa.id.spi);
+                self.kinds.insert(sa.id.spi, (sa.id.protocol, sa.mode));
                 self.asked.insert(sa.id.spi, (sa.mark, sa.options.clone()));
                 let (src_port, dst_port) = sa.encap.map_or((0, 0), |encap| (encap.src_port, encap.dst_port));
                 let ends = ((sa.id.src, src_port).into(), (sa.id.dst, dst_port).into());
@@ -136,9 +151,11 @@ impl Kernel {
                 }
                 let reserved = self.reserved.iter().position(|known| *known == spi);
                 self.asked.remove(&spi);
+                self.kinds.remove(&spi);
                 match (self.sas.remove(&spi), reserved) {
                     (None, Some(at)) => {
                         self.reserved.remove(at);
+                        self.given_back.push(spi);
                         KernelAnswer::Done
                     }
                     (None, None) => KernelAnswer::Failed,

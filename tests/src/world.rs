@@ -487,6 +487,10 @@ impl World {
                 for child in sa.children {
                     believed.push(child.spi_in);
                     believed.extend(child.sends.then_some(child.spi_out));
+                    if let Some((cpi_in, cpi_out)) = child.cpis {
+                        believed.push(cpi_in.into());
+                        believed.extend(child.sends.then_some(u32::from(cpi_out)));
+                    }
                 }
             }
             believed.sort_unstable();

@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod sim {
+    mod ah;
     mod alerts;
     mod childless;
     mod demands;
@@ -10,6 +11,7 @@ mod sim {
     mod generations;
     mod handshake;
     mod inactivity;
+    mod ipcomp;
     mod lengths;
     mod misbehaviour;
     mod mobike;

@@ -12,9 +12,11 @@
 mod strongswan;
 
 mod uml {
+    mod ah;
     mod cases;
     mod esp;
     mod host;
+    mod ipcomp;
     mod kills;
     mod migration;
     mod moving;

@@ -8,7 +8,7 @@ use crate::connection::{Mode, PeerConfig};
 pub enum Demand {
     /// `keyexchange=ikev1`, or `version = 1`.
     Ikev1,
-    /// `ah=`, or `ah_proposals`.
+    /// `ah=`, or `ah_proposals`, with a kernel back end that has no AH.
     Ah,
     /// `mediation=yes`, `mediated_by=` or `me_peerid=`.
     Mediation,
@@ -20,7 +20,8 @@ impl Demand {
         match self {
             Self::Ikev1 => "IKEv1 is not supported, use IKEv2 on both ends",
             Self::Ah => {
-                "AH is not supported, and ESP would be negotiated in its place; use ESP proposals on both ends"
+                "AH is not supported by the kernel back end, and ESP would be negotiated in its place; load kernel-netlink on a \
+                 kernel with AH, or use ESP proposals on both ends"
             }
             Self::Mediation => "mediation is not supported, and the peer would be connected to directly",
         }

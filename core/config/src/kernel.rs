@@ -1,7 +1,9 @@
-//! What a connection asks of the kernel besides ESP: marks of packets, interfaces, offloading, and what goes from one
-//! header of a tunnel to the other.
+//! What a connection asks of the kernel besides ESP: AH, compression, marks of packets, interfaces, offloading, and what goes
+//! from one header of a tunnel to the other.
 
 use std::fmt;
+
+use crate::connection::ProposalList;
 
 /// A number that stands in the configuration, or that is chosen when it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,6 +183,27 @@ impl CopyDscp {
     }
 }
 
+/// AH in place of ESP (RFC 4302), or beside it: then a peer chooses one of both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ah {
+    /// AH proposals.
+    pub proposals: ProposalList,
+    /// Whether ESP proposals are offered, too, and where.
+    pub esp: EspBeside,
+}
+
+/// Where ESP proposals are in a list with AH proposals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EspBeside {
+    /// Nowhere.
+    #[default]
+    No,
+    /// Before them.
+    First,
+    /// Behind them.
+    Last,
+}
+
 /// What a CHILD_SA asks for. Of pairs the first is for what comes in, the second for what goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelOptions {
@@ -208,6 +231,22 @@ pub struct KernelOptions {
     pub copy_dscp: CopyDscp,
     /// Whether HMAC_SHA2_256_128 is truncated to 96 bits, as peers expect that follow a draft.
     pub sha256_96: bool,
+    /// AH; ESP alone where there is none.
+    pub ah: Option<Ah>,
+    /// Whether packets are compressed by IPComp (RFC 3173), if the peer agrees.
+    pub ipcomp: bool,
+}
+
+impl KernelOptions {
+    /// Whether AH is what is offered first.
+    pub fn prefers_ah(&self) -> bool {
+        self.ah.as_ref().is_some_and(|ah| ah.esp != EspBeside::First)
+    }
+
+    /// Whether ESP proposals are offered.
+    pub fn offers_esp(&self) -> bool {
+        self.ah.as_ref().is_none_or(|ah| ah.esp != EspBeside::No)
+    }
 }
 
 impl Default for KernelOptions {
@@ -225,6 +264,8 @@ impl Default for KernelOptions {
             copy_ecn: true,
             copy_dscp: CopyDscp::Out,
             sha256_96: false,
+            ah: None,
+            ipcomp: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ike::{KernelAnswer, KernelFailure, KernelOp, KernelResult};
-use plugin_api::kernel::{KernelDemand, KernelFeatures};
+use plugin_api::kernel::{IPCOMP, KernelDemand, KernelFeatures};
 use plugin_api::log::Group;
 use plugin_api::{ErrorKind, KernelDemands, KernelIpsec, PluginError};
 
@@ -137,6 +137,9 @@ fn is_cleanup(op: &KernelOp) -> bool {
 
 fn describe(op: &KernelOp) -> String {
     match op {
+        KernelOp::AllocateSpi { src, dst, protocol } if *protocol == IPCOMP => {
+            format!("reserve a CPI for IPComp from {src} to {dst}")
+        }
         KernelOp::AllocateSpi { src, dst, protocol } => {
             format!("reserve an SPI for {protocol} from {src} to {dst}")
         }

@@ -34,11 +34,16 @@ pub(crate) struct TestKernel {
     pub(crate) usage: SaUsage,
     /// What it can.
     pub(crate) features: KernelFeatures,
+    /// Protocols besides ESP.
+    pub(crate) knows: Vec<Protocol>,
 }
 
 impl KernelIpsec for TestKernel {
     fn features(&self) -> KernelFeatures {
         self.features
+    }
+    fn knows(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::ESP || self.knows.contains(&protocol)
     }
     fn allocate_spi(&self, _: IpAddr, _: IpAddr, _: Protocol) -> Result<u32, PluginError> {
         Ok(1)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::identity::Identity;
 use control::vici::Message;
-use iana::{IpProtocol, TrafficSelector};
+use iana::{IpProtocol, Protocol, TrafficSelector};
 use ike::{ChildSaInfo, IkeSaInfo};
 
 use runs::Runs;
@@ -87,7 +87,12 @@ fn event(
     out.push_value("PLUTO_CONNECTION", &child.config.name);
     out.push_value("PLUTO_INTERFACE", interface);
     out.push_value("PLUTO_REQID", child.reqid);
-    out.push_value("PLUTO_PROTO", "esp");
+    let protocol = if child.protocol == Protocol::AH {
+        "ah"
+    } else {
+        "esp"
+    };
+    out.push_value("PLUTO_PROTO", protocol);
     out.push_value("PLUTO_UNIQUEID", sa.unique_id);
     let identity = |id: &Option<Identity>| id.as_ref().map_or_else(|| "%any".to_owned(), ToString::to_string);
     for (whose, ip, id, selector, icmp_type) in [
@@ -122,6 +127,9 @@ fn event(
         if if_id != 0 {
             out.push_value(&format!("PLUTO_IF_ID_{way}"), if_id);
         }
+    }
+    if child.cpis.is_some() {
+        out.push_value("PLUTO_IPCOMP", 1);
     }
     if sa.nat_local || sa.nat_remote || sa.nat_fake {
         out.push_value("PLUTO_UDP_ENC", sa.remote.port());

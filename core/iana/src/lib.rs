@@ -19,7 +19,7 @@ pub mod transform;
 pub use auth::{AuthMethod, CertificateEncoding, HashAlgorithm};
 pub use exchange::ExchangeType;
 pub use identity::IdType;
-pub use notify::NotifyType;
+pub use notify::{IpcompTransform, NotifyType};
 pub use payload::PayloadType;
 pub use profile::Profile;
 pub use selector::{IpProtocol, TrafficSelector, TrafficSelectorType};

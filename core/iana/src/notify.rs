@@ -3,6 +3,16 @@
 use crate::registry::registry;
 
 registry! {
+    /// How packets are compressed (RFC 7296, 3.10.1).
+    pub struct IpcompTransform(u8) {
+        OUI = 1 "IPCOMP_OUI",
+        DEFLATE = 2 "IPCOMP_DEFLATE",
+        LZS = 3 "IPCOMP_LZS",
+        LZJH = 4 "IPCOMP_LZJH",
+    }
+}
+
+registry! {
     /// What a Notify payload says; up to 16383 an error, from 16384 on a status.
     pub struct NotifyType(u16) {
         UNSUPPORTED_CRITICAL_PAYLOAD = 1 "UNSUPPORTED_CRITICAL_PAYLOAD",

@@ -41,6 +41,14 @@ pub enum Error {
     /// The peer could not prove who it is.
     #[error("authentication failed")]
     AuthenticationFailed,
+    /// Addresses are part of what AH authenticates, and only ESP goes in UDP (RFC 3948).
+    #[error(
+        "AH is not compatible with encapsulation: there is a NAT between the ends, or encap is set; use ESP proposals"
+    )]
+    AhInUdp,
+    /// The peer compresses though nothing was said of that.
+    #[error("received an IPCOMP_SUPPORTED notify without requesting one, no CHILD_SA built")]
+    IpcompUnasked,
     /// The IKE_SA would be childless where it may not be, or the other way round.
     #[error("childless IKE_SA")]
     Childless,
@@ -76,6 +84,8 @@ impl Error {
             Self::NoProposalChosen
             | Self::Unacceptable(_)
             | Self::WrongKeyExchange { .. }
+            | Self::AhInUdp
+            | Self::IpcompUnasked
             | Self::Unsupported(_) => Some(NotifyType::NO_PROPOSAL_CHOSEN),
             Self::Plugin(error) => match error.kind {
                 ErrorKind::InvalidPublicValue => Some(NotifyType::NO_PROPOSAL_CHOSEN),

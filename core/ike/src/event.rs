@@ -7,7 +7,7 @@ use std::time::Instant;
 use config::connection::{AuthClass, ChildConfig, Mode, PeerConfig};
 use config::identity::Identity;
 use crypto::proposal::Proposal;
-use iana::TrafficSelector;
+use iana::{Protocol, TrafficSelector};
 use plugin_api::kernel::SaId;
 
 use crate::alert::Alert;
@@ -119,6 +119,10 @@ pub struct IkeSaInfo {
 /// A CHILD_SA, from outside.
 #[derive(Clone, Debug)]
 pub struct ChildSaInfo {
+    /// ESP or AH.
+    pub protocol: Protocol,
+    /// CPIs, inbound and outbound, if packets are compressed.
+    pub cpis: Option<(u16, u16)>,
     /// Its number, unique as long as the daemon lives.
     pub unique_id: u32,
     /// Its configuration.

@@ -1,6 +1,7 @@
 //! Proposals between the codec and the algorithms.
 
 use config::connection::{ChildConfig, PeerConfig, ProposalList, VICI};
+use config::kernel::EspBeside;
 use config::spelling;
 use crypto::int_auth::Role;
 use crypto::proposal::{DefaultStyle, ListError, Proposal, ProposalError, Purpose};
@@ -28,12 +29,22 @@ pub(crate) fn to_wire(proposals: &[Proposal]) -> Payload {
     Payload::Sa(Sa { proposals })
 }
 
-/// What a payload offers; proposals with something unknown in them are left out (RFC 7296, 3.3.6).
-pub(crate) fn from_wire(sa: &Sa, protocol: Protocol, spi_len: usize) -> Vec<Proposal> {
+/// What a payload offers for an IKE_SA, with SPIs of this length; proposals with something unknown in them are left out
+/// (RFC 7296, 3.3.6).
+pub(crate) fn from_wire(sa: &Sa, spi_len: usize) -> Vec<Proposal> {
+    usable(sa, &[Protocol::IKE], spi_len)
+}
+
+/// The same for a CHILD_SA, of ESP and AH.
+pub(crate) fn of_child_from_wire(sa: &Sa) -> Vec<Proposal> {
+    usable(sa, &[Protocol::ESP, Protocol::AH], 4)
+}
+
+fn usable(sa: &Sa, protocols: &[Protocol], spi_len: usize) -> Vec<Proposal> {
     sa.proposals
         .iter()
         .filter(|proposal| {
-            !proposal.unusable && proposal.protocol == protocol && proposal.spi.len() == spi_len
+            !proposal.unusable && protocols.contains(&proposal.protocol) && proposal.spi.len() == spi_len
         })
         .map(|proposal| Proposal {
             number: proposal.number,
@@ -64,9 +75,9 @@ pub(crate) fn listed(shared: &Shared, config: &PeerConfig) -> Expanded {
     ike(shared, config, Purpose::List)
 }
 
-/// The ESP proposals as a configuration has them.
+/// The proposals of a CHILD_SA as a configuration has them.
 pub(crate) fn listed_of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
-    esp(shared, config, Purpose::List)
+    child(shared, config, Purpose::List)
 }
 
 fn ike(shared: &Shared, config: &PeerConfig, purpose: Purpose) -> Expanded {
@@ -96,20 +107,43 @@ fn names_private(shared: &Shared, list: &ProposalList) -> bool {
     named.any(Transform::is_private)
 }
 
-/// The ESP proposals that a configuration offers, and what is wrong with them.
+/// The proposals of a CHILD_SA that a configuration offers, and what is wrong with them.
 pub(crate) fn of_child(shared: &Shared, config: &ChildConfig) -> Expanded {
-    esp(shared, config, Purpose::Offer)
+    child(shared, config, Purpose::Offer)
 }
 
-/// The ESP proposals that a configuration accepts of a peer.
+/// The proposals of a CHILD_SA that a configuration accepts of a peer.
 pub(crate) fn accepted_by_child(shared: &Shared, config: &ChildConfig) -> Expanded {
-    esp(shared, config, Purpose::Accept)
+    child(shared, config, Purpose::Accept)
 }
 
-fn esp(shared: &Shared, config: &ChildConfig, purpose: Purpose) -> Expanded {
-    let (common, registry) = (&shared.common, &shared.registry);
-    let (list, style) = (&config.proposals, DefaultStyle::Draft);
-    common.expand(purpose, list, Protocol::ESP, style, registry)
+/// ESP and AH proposals are one list, of which a peer chooses one.
+fn child(shared: &Shared, config: &ChildConfig, purpose: Purpose) -> Expanded {
+    let expand = |list, protocol| {
+        let (common, registry) = (&shared.common, &shared.registry);
+        common.expand(purpose, list, protocol, DefaultStyle::Draft, registry)
+    };
+    let esp = || expand(&config.proposals, Protocol::ESP);
+    let Some(ah) = &config.kernel.ah else {
+        return esp();
+    };
+    let own = expand(&ah.proposals, Protocol::AH);
+    match ah.esp {
+        EspBeside::No => own,
+        EspBeside::First => joined(&esp(), &own),
+        EspBeside::Last => joined(&own, &esp()),
+    }
+}
+
+/// Two lists as one; the numbers go on.
+fn joined(first: &Expanded, second: &Expanded) -> Expanded {
+    let (mut proposals, mut messages) = (**first).clone();
+    proposals.extend(second.0.iter().cloned());
+    for (number, proposal) in (1..).zip(&mut proposals) {
+        proposal.number = number;
+    }
+    messages.extend(second.1.iter().cloned());
+    Expanded::new((proposals, messages))
 }
 
 /// Whether a connection offers private-use numbers that a plugin implements, for its IKE_SA or for a CHILD_SA.

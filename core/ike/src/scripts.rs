@@ -221,7 +221,7 @@ impl IkeSa {
 
     /// CHILD_SAs are about to go down: their scripts come before what follows.
     pub(crate) fn before_down(&mut self, shared: &mut Shared, ids: &[u32], then: Then) {
-        let replaces = |id: u32| self.children.iter().any(|old| old.successor == Some(id));
+        let replaces = |id: u32| self.children.iter().any(|old| old.is_succeeded_by(id));
         let going: Vec<u32> = ids.iter().copied().filter(|id| !replaces(*id)).collect();
         let mut infos = Vec::new();
         for child in self

@@ -10,12 +10,12 @@ use config::connection::{ChildConfig, PeerConfig};
 use config::identity::Identity;
 use config::secret::SecretStore;
 use crypto::registry::Registry;
-use iana::{HashAlgorithm, Protocol};
+use iana::HashAlgorithm;
 use plugin_api::Hasher;
-use plugin_api::kernel::SaId;
 
 use crate::admission::Topic;
 use crate::child::numbers::Chosen;
+use crate::child::reservation::Reservation;
 use crate::common::Common;
 use crate::connections::Connections;
 use crate::endpoint::{Initiate, Randomness};
@@ -79,8 +79,8 @@ pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     /// Who waits for which kernel operations.
     pub(crate) kernel_ops: BTreeMap<KernelId, SaKey>,
-    /// Addresses of the SPIs that are being reserved, to give them back if nobody waits any more.
-    pub(crate) reservations: BTreeMap<KernelId, (IpAddr, IpAddr)>,
+    /// What is being reserved, to give it back if nobody waits any more.
+    pub(crate) reservations: BTreeMap<KernelId, Reservation>,
     /// SPIs of CHILD_SAs that have gone, to be taken out of the Endpoint's tables.
     pub(crate) unlisted: Vec<u32>,
     /// What was counted, if anybody wants to know.
@@ -253,30 +253,6 @@ impl Shared {
     pub(crate) fn start_job_of(&mut self, owner: Owner, job: Job) {
         let id = self.out.job(job);
         self.jobs.add(id, owner);
-    }
-
-    /// Asks for an inbound SPI of packets from `src` to `dst`.
-    pub(crate) fn reserve_spi(&mut self, owner: SaKey, src: IpAddr, dst: IpAddr) -> KernelId {
-        let id = self.start_kernel(
-            owner,
-            vec![KernelOp::AllocateSpi {
-                src,
-                dst,
-                protocol: Protocol::ESP,
-            }],
-        );
-        self.reservations.insert(id, (src, dst));
-        id
-    }
-
-    /// Gives a reserved SPI back.
-    pub(crate) fn release_spi(&mut self, src: IpAddr, dst: IpAddr, spi: u32) {
-        self.out.kernel(vec![KernelOp::DeleteSa(SaId {
-            src,
-            dst,
-            spi,
-            protocol: Protocol::ESP,
-        })]);
     }
 
     pub(crate) fn start_kernel(&mut self, owner: SaKey, ops: Vec<KernelOp>) -> KernelId {

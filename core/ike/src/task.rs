@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use config::connection::{ChildConfig, Host};
+use iana::Protocol;
 
 use crate::output::CommandId;
 
@@ -20,7 +21,7 @@ pub(crate) enum Task {
     /// Make a CHILD_SA.
     CreateChild(Arc<ChildConfig>, Option<CommandId>),
     /// Delete a CHILD_SA, by its inbound SPI, that the peer installed and this end could not.
-    WithdrawChild(u32),
+    WithdrawChild(Protocol, u32),
     /// Send the peer to another gateway.
     Redirect(Box<Host>),
     /// See whether the peer lives.
@@ -45,7 +46,7 @@ impl Task {
             | Self::RekeyIke(command)
             | Self::CreateChild(_, command) => *command,
             Self::Report(command) => Some(*command),
-            Self::WithdrawChild(_)
+            Self::WithdrawChild(..)
             | Self::Redirect(_)
             | Self::Liveness
             | Self::UpdateAddresses
@@ -73,7 +74,7 @@ impl Task {
             Self::DeleteIke(_) => "IKE_DELETE",
             Self::Report(_) => "IKE_ESTABLISH",
             Self::Retire(_) => "IKE_REAUTH_COMPLETE",
-            Self::DeleteChild(..) | Self::WithdrawChild(_) => "CHILD_DELETE",
+            Self::DeleteChild(..) | Self::WithdrawChild(..) => "CHILD_DELETE",
             Self::RekeyChild(..) => "CHILD_REKEY",
             Self::RekeyIke(_) => "IKE_REKEY",
             Self::CreateChild(..) => "CHILD_CREATE",

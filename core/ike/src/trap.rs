@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use config::connection::{ChildConfig, Host, Mode, PeerConfig, SelectorSpec};
 use iana::TrafficSelector;
-use plugin_api::kernel::{Direction, PolicyAction, PolicyParameters, PolicyPriority, SaMode};
+use plugin_api::kernel::{Direction, PolicyAction, PolicyOptions, PolicyParameters, PolicyPriority, SaMode};
 
 use crate::child::{Numbers, Selectors};
 use crate::endpoint::{Initiate, is_of};
@@ -478,7 +478,10 @@ impl Template {
                 mode: self.mode,
                 mark: self.numbers.policy_mark(direction),
                 options: if self.action == PolicyAction::Protect {
-                    self.numbers.policy(&child.kernel, direction)
+                    PolicyOptions {
+                        ah: child.kernel.prefers_ah(),
+                        ..self.numbers.policy(&child.kernel, direction)
+                    }
                 } else {
                     self.numbers.shunt(&child.kernel, direction)
                 },

@@ -13,7 +13,7 @@ use super::algorithms::KernelAlgorithms1;
 use super::control::{ControlMaker1, ListenerMaker1};
 use super::demands::KernelDemands1;
 use super::host::Host1;
-use super::kernel::{KernelIpsecMaker1, KernelIpsecMaker2, KernelNetMaker1};
+use super::kernel::{KernelIpsecMaker1, KernelIpsecMaker2, KernelIpsecMaker3, KernelNetMaker1};
 use super::key_exchange::KeyExchange1;
 use super::migration::KernelMigration1;
 use super::object::Interface;
@@ -133,6 +133,7 @@ fn what_crosses_the_boundary_is_what_it_was() {
     now.interface::<KernelMigration1>();
     now.interface::<KernelAlgorithms1>();
     now.interface::<KernelDemands1>();
+    now.interface::<KernelIpsecMaker3>();
 
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/abi/frozen.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

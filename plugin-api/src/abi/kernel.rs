@@ -1,4 +1,4 @@
-//! `kernel-ipsec/2`, its first version, and `kernel-net/1`.
+//! `kernel-ipsec/3`, its versions before, and `kernel-net/1`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
@@ -9,6 +9,7 @@ use iana::Protocol;
 
 use super::kernel_types::{Address, Endpoint, Features, Hop, Id, Ip, Policy, Sa, Usage, Way};
 use super::kernel_types_2::{Features2, Policy2, Sa2};
+use super::kernel_types_3::Policy3;
 use super::object::interface;
 use super::offer::Checked;
 use super::types::option;
@@ -21,6 +22,58 @@ use crate::{ErrorKind, Host, KernelIpsec, KernelNet, PluginError};
 
 interface! {
     /// Makes a [`KernelIpsec`].
+    KernelIpsecMaker3("kernel-ipsec/3") holds (Constructor<dyn KernelIpsec>, Arc<dyn Host>) {
+        fn make(this) -> KernelIpsec3 {
+            let (make, host) = this;
+            make(Arc::clone(host)).map(KernelIpsec3::new)
+        }
+    }
+}
+
+interface! {
+    /// See [`KernelIpsec`].
+    KernelIpsec3("kernel-ipsec-object/3") holds Arc<dyn KernelIpsec> {
+        fn features(this) -> Features2 { Ok(this.features().into()) }
+        fn knows(this, protocol: u8) -> bool { Ok(this.knows(Protocol(protocol))) }
+        fn allocate_spi(this, src: Ip, dst: Ip, protocol: u8) -> u32 {
+            this.allocate_spi(src.into(), dst.into(), Protocol(protocol))
+        }
+        fn add_sa(this, sa: Sa2<'_>) -> () { this.add_sa(&sa.try_into()?) }
+        fn update_sa(this, id: Id, src: Endpoint, dst: Endpoint, encap: bool) -> () {
+            this.update_sa(&id.into(), src.into(), dst.into(), encap)
+        }
+        fn query_sa(this, id: Id) -> Usage { this.query_sa(&id.into()).map(Usage::from) }
+        fn delete_sa(this, id: Id) -> () { this.delete_sa(&id.into()) }
+        fn flush_sas(this) -> () { this.flush_sas() }
+        fn add_policy(this, policy: Policy3) -> () { this.add_policy(&policy.try_into()?) }
+        fn delete_policy(this, policy: Policy3) -> () { this.delete_policy(&policy.try_into()?) }
+        fn flush_policies(this) -> () { this.flush_policies() }
+        fn bypass_socket(this, socket: i32, ipv6: bool) -> () { this.bypass_socket(socket, ipv6) }
+        fn enable_udp_decap(this, socket: i32, ipv6: bool, port: u16) -> () {
+            this.enable_udp_decap(socket, ipv6, port)
+        }
+        fn receive_esp(
+            this,
+            local: Endpoint,
+            remote: Endpoint,
+            tos: u8,
+            segment: u32,
+            packets: RSliceMut<'_, u8>
+        ) -> () {
+            let received = ReceivedEsp {
+                local: local.into(),
+                remote: remote.into(),
+                tos,
+                segment: segment as usize,
+            };
+            this.receive_esp(&received, packets.into_mut_slice());
+            Ok(())
+        }
+    }
+}
+
+interface! {
+    /// Makes a [`KernelIpsec`], of plugins that were built before there was [`KernelIpsecMaker3`].
     KernelIpsecMaker2("kernel-ipsec/2") holds (Constructor<dyn KernelIpsec>, Arc<dyn Host>) {
         fn make(this) -> KernelIpsec2 {
             let (make, host) = this;
@@ -145,7 +198,16 @@ interface! {
 }
 
 /// The daemon's side; the host given is that of the plugin, which has its own way to it already.
-pub(super) fn ipsec(maker: Checked<KernelIpsecMaker2>) -> Constructor<dyn KernelIpsec> {
+pub(super) fn ipsec(maker: Checked<KernelIpsecMaker3>) -> Constructor<dyn KernelIpsec> {
+    Box::new(move |_host| {
+        let table = maker.make()?;
+        let features = table.features()?.into();
+        Ok(Arc::new(RemoteIpsec { table, features }))
+    })
+}
+
+/// See [`ipsec`].
+pub(super) fn ipsec_2(maker: Checked<KernelIpsecMaker2>) -> Constructor<dyn KernelIpsec> {
     Box::new(move |_host| {
         let table = maker.make()?;
         let features = table.features()?.into();
@@ -175,7 +237,7 @@ struct RemoteIpsec<T> {
     features: KernelFeatures,
 }
 
-/// What both versions have in common, and the few functions that they do not.
+/// What all versions have in common, and the few functions that they do not.
 macro_rules! remote_ipsec {
     ($table:ident { $($own:item)* }) => {
         impl KernelIpsec for RemoteIpsec<$table> {
@@ -226,7 +288,12 @@ macro_rules! remote_ipsec {
     };
 }
 
-remote_ipsec! { KernelIpsec2 {
+remote_ipsec! { KernelIpsec3 {
+    fn knows(&self, protocol: Protocol) -> bool {
+        // Of one that panics nothing is asked that needs it.
+        self.table.knows(protocol.0).unwrap_or(false)
+    }
+
     fn add_sa(&self, sa: &SaParameters) -> Result<(), PluginError> {
         self.table.add_sa(sa.into())
     }
@@ -254,10 +321,42 @@ remote_ipsec! { KernelIpsec2 {
     }
 } }
 
+remote_ipsec! { KernelIpsec2 {
+    fn add_sa(&self, sa: &SaParameters) -> Result<(), PluginError> {
+        self.table.add_sa(sa.into())
+    }
+
+    fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
+        if policy.options.ah || policy.options.cpi != 0 {
+            return Err(older(2, "ah_proposals and ipcomp"));
+        }
+        self.table.add_policy(policy.into())
+    }
+
+    fn delete_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
+        self.table.delete_policy(policy.into())
+    }
+
+    fn receive_esp(&self, received: &ReceivedEsp, packets: &mut [u8]) {
+        let ReceivedEsp {
+            local,
+            remote,
+            tos,
+            segment,
+        } = *received;
+        let segment = segment.try_into().unwrap_or(u32::MAX);
+        // A packet that makes the back end panic is lost, as any packet may be.
+        let _ = self
+            .table
+            .receive_esp(local.into(), remote.into(), tos, segment, packets.into());
+    }
+} }
+
 remote_ipsec! { KernelIpsec1 {
     fn add_sa(&self, sa: &SaParameters) -> Result<(), PluginError> {
         if sa.options != SaOptions::default() {
             return Err(older(
+                1,
                 "if_id_in, if_id_out, set_mark_in, set_mark_out, hw_offload, copy_df, copy_ecn and copy_dscp",
             ));
         }
@@ -266,7 +365,10 @@ remote_ipsec! { KernelIpsec1 {
 
     fn add_policy(&self, policy: &PolicyParameters) -> Result<(), PluginError> {
         if policy.options != PolicyOptions::default() {
-            return Err(older("if_id_in, if_id_out, priority, interface and hw_offload"));
+            return Err(older(
+                1,
+                "if_id_in, if_id_out, priority, interface, hw_offload, ah_proposals and ipcomp",
+            ));
         }
         self.table.add_policy(policy.into())
     }
@@ -285,12 +387,12 @@ remote_ipsec! { KernelIpsec1 {
     }
 } }
 
-/// Something is asked for that the first version cannot carry.
-fn older(keys: &str) -> PluginError {
+/// Something is asked for that an older version cannot carry.
+fn older(version: u8, keys: &str) -> PluginError {
     PluginError::new(
         ErrorKind::NotSupported,
         format!(
-            "the kernel back end was built for kernel-ipsec/1, which has no {keys}; build it again or remove them"
+            "the kernel back end was built for kernel-ipsec/{version}, which has no {keys}; build it again or remove them"
         ),
     )
 }

@@ -113,6 +113,8 @@ impl From<&PolicyParameters> for Policy2 {
             priority,
             interface,
             hw_offload,
+            ah: _,
+            cpi: _,
         } = &policy.options;
         Self {
             base: policy.into(),
@@ -134,6 +136,7 @@ impl TryFrom<Policy2> for PolicyParameters {
                 priority: policy.priority,
                 interface: policy.interface.into(),
                 hw_offload: HwOffload::from_number(policy.hw_offload)?,
+                ..PolicyOptions::default()
             },
             ..policy.base.try_into()?
         })

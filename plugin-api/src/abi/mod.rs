@@ -23,6 +23,7 @@ mod host;
 mod kernel;
 mod kernel_types;
 mod kernel_types_2;
+mod kernel_types_3;
 mod key_exchange;
 mod migration;
 mod object;

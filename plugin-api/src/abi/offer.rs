@@ -13,7 +13,7 @@ use iana::{EncryptionAlgorithm, HashAlgorithm, IntegrityAlgorithm, KeyExchangeMe
 use super::algorithms::{self, KernelAlgorithms1};
 use super::control::{self, ControlMaker1, ListenerMaker1};
 use super::demands::{self, KernelDemands1};
-use super::kernel::{self, KernelIpsecMaker1, KernelIpsecMaker2, KernelNetMaker1};
+use super::kernel::{self, KernelIpsecMaker1, KernelIpsecMaker2, KernelIpsecMaker3, KernelNetMaker1};
 use super::key_exchange::{self, KeyExchange1};
 use super::object::{Interface, Layout, Object};
 use super::random::{self, Nonce1, Random1};
@@ -126,7 +126,7 @@ impl FeatureOffer {
             }
             Implementation::Random(random) => offer(Random1::new(random)),
             Implementation::NonceGenerator(generator) => offer(Nonce1::new(generator)),
-            Implementation::KernelIpsec(make) => offer(KernelIpsecMaker2::new((make, Arc::clone(host)))),
+            Implementation::KernelIpsec(make) => offer(KernelIpsecMaker3::new((make, Arc::clone(host)))),
             Implementation::KernelAlgorithms(algorithms) => offer(KernelAlgorithms1::new(algorithms)),
             Implementation::KernelDemands(demands) => offer(KernelDemands1::new(demands)),
             Implementation::KernelNet(make) => offer(KernelNetMaker1::new((make, Arc::clone(host)))),
@@ -202,9 +202,12 @@ impl FeatureOffer {
             Nonce1::NAME => found
                 .check::<Nonce1>()
                 .map(|t| Implementation::NonceGenerator(Arc::new(random::Remote(t)))),
-            KernelIpsecMaker2::NAME => found
+            KernelIpsecMaker3::NAME => found
                 .check()
                 .map(|t| Implementation::KernelIpsec(kernel::ipsec(t))),
+            KernelIpsecMaker2::NAME => found
+                .check()
+                .map(|t| Implementation::KernelIpsec(kernel::ipsec_2(t))),
             KernelIpsecMaker1::NAME => found
                 .check()
                 .map(|t| Implementation::KernelIpsec(kernel::ipsec_1(t))),

@@ -198,7 +198,7 @@ fn a_kernel_back_end_of_the_first_version_goes_on_working() {
     // So plugins offered themselves before there was another version.
     let change = Change(
         "plugin-api/src/abi/offer.rs",
-        "offer(KernelIpsecMaker2::new(",
+        "offer(KernelIpsecMaker3::new(",
         "offer(KernelIpsecMaker1::new(",
     );
     let old = back_end(&plugin_against("quotes", "kernel-ipsec", &[change]));

@@ -67,9 +67,10 @@ fn rereadsecrets_shows_mistakes_and_loads_the_rest() {
 
 #[test]
 fn what_cannot_be_enforced_is_refused_in_both_files_with_its_line() {
-    let conns = "conn v1\n    keyexchange=ikev1\n    auto=add\nconn ah\n    ah=sha256!\n    auto=add\n\
+    let conns = "conn v1\n    keyexchange=ikev1\n    auto=add\nconn ah\n    esp=\n    ah=sha256!\n    auto=add\n\
                  conn typo\n    rightgroup=admins\n    auto=add\n\
-                 conn good\n    compress=yes\n    right=192.168.0.2\n    auto=add\n";
+                 conn compressed\n    compress=yes\n    auto=add\n\
+                 conn good\n    tfc=%mtu\n    right=192.168.0.2\n    auto=add\n";
     let Some(pair) = hosts_of("", conns, "") else {
         return;
     };
@@ -78,13 +79,28 @@ fn what_cannot_be_enforced_is_refused_in_both_files_with_its_line() {
         let conf = format!("{BOTH}{conns}");
         conf.lines().position(|line| line.trim() == text).expect(text) + 1
     };
-    for (text, why) in [
-        ("keyexchange=ikev1", "IKEv1 is not supported"),
-        ("ah=sha256!", "AH is not supported"),
-    ] {
-        let start = format!("# unsupported: {text} (ipsec.conf:{}: {why}", line(text));
-        pair.expect(&said, &start);
-    }
+    let text = "keyexchange=ikev1";
+    let start = format!(
+        "# unsupported: {text} (ipsec.conf:{}: IKEv1 is not supported",
+        line(text)
+    );
+    pair.expect(&said, &start);
+    // What a back end of user space cannot do.
+    let (ah, conn) = (line("ah=sha256!"), line("conn ah"));
+    let why = "AH is not supported by the kernel back end";
+    pair.expect_logged(
+        &pair.carol,
+        0,
+        &format!("connection 'ah' of ipsec.conf:{conn} refused: ah=sha256!: {why}"),
+    );
+    pair.expect_logged(&pair.carol, 0, &format!("(ipsec.conf:{ah})"));
+    // What it does without.
+    let compress = line("compress=yes");
+    pair.expect_logged(
+        &pair.carol,
+        0,
+        &format!("connection 'compressed': compress (ipsec.conf:{compress}): IPComp is not supported"),
+    );
     let typo = line("rightgroup=admins");
     pair.expect(
         &said,
@@ -92,16 +108,18 @@ fn what_cannot_be_enforced_is_refused_in_both_files_with_its_line() {
     );
     pair.expect(&said, "# ignored conn 'typo' due to 1 parsing error(s)");
     let status = ask(&pair.carol, "ipsec statusall");
-    pair.expect(&status, "good:");
+    for loaded in ["good:", "compressed:"] {
+        pair.expect(&status, loaded);
+    }
     for refused in ["v1:", "ah:", "typo:"] {
         assert!(!status.contains(refused), "{status}");
     }
-    let compress = line("compress=yes");
-    let text = format!("connection 'good': compress (ipsec.conf:{compress}) has no effect yet");
+    let tfc = line("tfc=%mtu");
+    let text = format!("connection 'good': tfc (ipsec.conf:{tfc}) has no effect yet");
     pair.expect_logged(&pair.carol, 0, &text);
 
     let conf = "connections {\n v1 {\n  version = 0x1\n }\n ah {\n  children {\n   net {\n    ah_proposals = sha256\n   }\n  }\n \
-                }\n any-case {\n  version = 2\n  unique = REPLACE\n  children {\n   net {\n    mode = Transport\n   }\n  }\n }\n}\n";
+                }\n any-case {\n  version = 2\n  unique = REPLACE\n  children {\n   net {\n    mode = TUNNEL\n   }\n  }\n }\n}\n";
     pair.carol.write("swanctl.conf", conf).unwrap();
     let file = pair.carol.path("swanctl.conf").display().to_string();
     let said = pair

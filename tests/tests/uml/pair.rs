@@ -3,6 +3,7 @@
 use super::host::{Machine, Who};
 use super::net::{cable, command};
 use super::setup::{CAROL, MOON, conf};
+use super::tables::states;
 use super::wire::Wire;
 
 /// Who runs on moon, and who on carol. strongSwan on both is no test of ours, but of the scenario.
@@ -85,6 +86,21 @@ impl Pair {
             assert_eq!(moon[0][one].spi, carol[0][other].spi, "{}", self.carol.log());
         }
     }
+}
+
+/// The SPIs of the CHILD_SA that a host did not have before, once the kernel has its SAs. Ours has no other then; strongSwan
+/// keeps what was replaced.
+pub(super) fn new_pair(host: &Machine, kind: Who, before: &[[String; 2]]) -> Option<[String; 2]> {
+    let now = host.believed();
+    let known = |spi: &String| before.iter().flatten().any(|old| old == spi);
+    let new = now.iter().find(|pair| !pair.iter().any(known))?;
+    let installed = states(host.namespace());
+    let there = |spi: &String| {
+        let spi = spi.split('/').next().unwrap_or_default();
+        installed.iter().any(|state| state.spi == spi)
+    };
+    let alone = kind == Who::Them || now.len() == 1;
+    (alone && new.iter().all(there)).then(|| new.clone())
 }
 
 /// Fails unless the packets are that many of ESP. The daemons may talk meanwhile, of a new address, say.

@@ -13,7 +13,7 @@ use crate::connection::{
     PeerConfig, ProposalList, SelectorSpec, UniquePolicy,
 };
 use crate::demand::{self, Demand};
-use crate::kernel::{KernelOptions, Mark, Number};
+use crate::kernel::{Ah, EspBeside, KernelOptions, Mark, Number};
 use crate::words::{dscp, kyber_generation, pinned, profile};
 use crate::{octets, selector, time};
 
@@ -146,7 +146,6 @@ fn demands(settings: &BTreeMap<String, String>) -> Vec<(String, Demand)> {
     }
     let demand = |key: &str, value: &str| match key {
         "keyexchange" if value == "ikev1" => Some(Demand::Ikev1),
-        "ah" => Some(Demand::Ah),
         "mediation" if value == "no" => None,
         "mediation" | "mediated_by" | "me_peerid" => Some(Demand::Mediation),
         _ => None,
@@ -215,7 +214,6 @@ pub fn without_effect(
 ) -> Vec<String> {
     let (local, remote) = sides(settings, is_local, allow_swap, &mut Vec::new());
     let is_idle = |key: &str, value: &str| match key {
-        "compress" => value == "yes",
         "tfc" => value == "%mtu",
         "aaa_identity" => true,
         _ => match (key.strip_prefix(local), key.strip_prefix(remote)) {
@@ -548,6 +546,11 @@ impl Reader<'_> {
         let kernel = KernelOptions {
             marks: ["mark_in", "mark_out"].map(|key| mark(key).or(mark("mark"))),
             sha256_96: self.yes("sha256_96", false),
+            ah: self.get("ah").map(|_| Ah {
+                proposals: proposals(self.get("ah")),
+                esp: EspBeside::No,
+            }),
+            ipcomp: self.yes("compress", false),
             ..KernelOptions::default()
         };
         Ok(ChildConfig {

@@ -70,7 +70,7 @@ fn check_measure(key: &str, value: &str) -> Result<(), String> {
     let number = || value.parse::<u64>().is_ok();
     let small = || value.parse::<u32>().is_ok();
     match key {
-        "ike" | "esp" => expected(!is_strict_about_nothing(value), "proposals before '!'"),
+        "ike" | "esp" | "ah" => expected(!is_strict_about_nothing(value), "proposals before '!'"),
         "ikelifetime" | "lifetime" | "keylife" | "rekeymargin" | "margintime" | "dpddelay" | "dpdtimeout"
         | "inactivity" => expected(time::parse(value).is_some(), "a time like 30s, 20m, 3h or 1d"),
         "rekeyfuzz" => expected(percent(value).is_some(), "a percentage like 100%"),

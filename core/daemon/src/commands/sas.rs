@@ -9,9 +9,9 @@ use control::vici::Message;
 use crypto::proposal::Proposal;
 use crypto::registry::Registry;
 use iana::{
-    EncryptionAlgorithm, ExtendedSequenceNumbers, IntegrityAlgorithm, KeyExchangeMethod, TransformType,
+    EncryptionAlgorithm, ExtendedSequenceNumbers, IntegrityAlgorithm, KeyExchangeMethod,
+    PseudoRandomFunction, TransformType,
 };
-use iana::{Protocol, PseudoRandomFunction};
 use ike::{ChildSaInfo, ChildState, IkeSaInfo, IkeSaState};
 use plugin_api::{KernelIpsec, Reply};
 
@@ -138,14 +138,14 @@ impl Describe<'_> {
         out.push_value("state", child.state);
         out.push_value("mode", child.mode);
         if !matches!(child.state, ChildState::Created | ChildState::Installing) {
-            let protocol = child
-                .kernel
-                .as_ref()
-                .map_or(Protocol::ESP, |(inbound, _)| inbound.protocol);
-            out.push_value("protocol", protocol);
+            out.push_value("protocol", child.protocol);
             out.push_flag("encap", child.encap);
             out.push_value("spi-in", format_args!("{:08x}", child.spi_in));
             out.push_value("spi-out", format_args!("{:08x}", child.spi_out));
+            if let Some((cpi_in, cpi_out)) = child.cpis {
+                out.push_value("cpi-in", format_args!("{cpi_in:04x}"));
+                out.push_value("cpi-out", format_args!("{cpi_out:04x}"));
+            }
             for (suffix, mark) in ["in", "out"].into_iter().zip(child.numbers.marks) {
                 if let Some((value, mask)) = mark {
                     out.push_value(&format!("mark-{suffix}"), format_args!("{value:08x}"));

@@ -5,13 +5,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::connection::{PeerConfig, VICI};
+use config::demand::Demand;
 use config::ipsec_conf::conn;
 use control::vici::Message;
+use iana::Protocol;
 use ike::AddOutcome;
 use plugin_api::Host;
 use plugin_api::log::Group;
 
 use super::Answer;
+use super::load::asked;
 use crate::log::targets;
 use crate::run::Daemon;
 
@@ -65,9 +68,25 @@ impl Daemon {
             let text = format!("connection '{name}': {key} ({}) has no effect yet", place(&key));
             self.logger.log(Group::Cfg, 1, text);
         }
+        let backend = &**self.kernel.backend();
+        if asked::without_ipcomp(&converted.peer, backend).is_some() {
+            let (place, why) = (place("compress"), asked::NO_IPCOMP);
+            let text = format!("connection '{name}': compress ({place}): {why}");
+            self.logger.log(Group::Cfg, 1, text);
+        }
+        if asked::without_ah(&converted.peer, backend).is_some() {
+            let (value, place, why) = (&settings["ah"], place("ah"), Demand::Ah.reason());
+            let text = format!("connection '{name}' of {source} refused: ah={value}: {why} ({place})");
+            self.logger.log(Group::Cfg, 1, text.clone());
+            return Err(text);
+        }
         let checked = self.endpoint.check_proposals(&converted.peer);
         let notes = checked.map_err(|bad| {
-            let key = if bad.of_child { "esp" } else { "ike" };
+            let key = match bad.protocol {
+                Protocol::ESP => "esp",
+                Protocol::AH => "ah",
+                _ => "ike",
+            };
             let place = place(key);
             let text = format!(
                 "connection '{name}' of {source} refused: {key}= ({place}): {}",

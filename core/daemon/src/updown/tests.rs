@@ -14,6 +14,8 @@ fn pair() -> (IkeSaInfo, ChildSaInfo) {
     config.host_access = true;
     let subnet = |a, b| TrafficSelector::subnet(IpAddr::from([a, b, 0, 0]), 16);
     let child = ChildSaInfo {
+        protocol: Protocol::ESP,
+        cpis: None,
         unique_id: 3,
         config: Arc::new(config),
         reqid: 9,
@@ -144,4 +146,17 @@ fn ports_are_numbers_ranges_or_types_and_codes() {
     assert_eq!(port(&selector(17, 1000, 2000), true), "1000:2000");
     assert_eq!(port(&selector(1, 0x0803, 0x0803), true), "8");
     assert_eq!(port(&selector(1, 0x0803, 0x0803), false), "3");
+}
+
+#[test]
+fn a_script_learns_of_ah_and_compression() {
+    let (sa, mut child) = pair();
+    let told = |child: &ChildSaInfo| {
+        let (local, remote) = (&child.local_ts[0], &child.remote_ts[0]);
+        let event = event(&sa, child, true, "eth0", (local, remote));
+        ["PLUTO_PROTO", "PLUTO_IPCOMP"].map(|key| event.get_str(key).map(str::to_owned))
+    };
+    assert_eq!(told(&child), [Some("esp".to_owned()), None]);
+    (child.protocol, child.cpis) = (Protocol::AH, Some((1, 2)));
+    assert_eq!(told(&child), [Some("ah".to_owned()), Some("1".to_owned())]);
 }

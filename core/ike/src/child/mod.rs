@@ -1,14 +1,18 @@
-//! CHILD_SAs: a pair of ESP SAs with their policies.
+//! CHILD_SAs: a pair of SAs of ESP or AH, and of IPComp within them, with their policies.
 
 mod inactivity;
 mod integrity;
+mod ipcomp;
 pub(crate) mod negotiate;
 pub(crate) mod numbers;
 mod overlap;
+pub(crate) mod reservation;
+mod sas;
 mod state;
 pub(crate) mod transport;
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +23,7 @@ use crypto::proposal::Proposal;
 use crypto::suite::ChildSuite;
 use iana::{NotifyType, Protocol, TrafficSelector};
 use plugin_api::kernel::{
-    Direction, PolicyAction, PolicyParameters, PolicyPriority, SaId, SaLifetime, SaMode, SaParameters,
+    Direction, IPCOMP, PolicyAction, PolicyOptions, PolicyParameters, PolicyPriority, SaLifetime, SaMode,
     UdpEncap,
 };
 
@@ -27,6 +31,8 @@ pub use numbers::Numbers;
 pub use state::ChildState;
 
 use inactivity::Use;
+use ipcomp::Cpis;
+use reservation::Reserved;
 
 use crate::event::ChildSaInfo;
 use crate::output::{KernelOp, KernelResult};
@@ -42,8 +48,11 @@ pub(crate) struct ChildSa {
     pub(crate) unique_id: u32,
     pub(crate) config: Arc<ChildConfig>,
     pub(crate) state: ChildState,
+    /// ESP or AH.
+    pub(crate) protocol: Protocol,
     pub(crate) spi_in: u32,
     pub(crate) spi_out: u32,
+    cpis: Cpis,
     pub(crate) selectors: Arc<Selectors>,
     pub(crate) mode: Mode,
     reqid: u32,
@@ -65,7 +74,7 @@ pub(crate) struct ChildSa {
     /// Whether its script for going down was asked for.
     pub(crate) told_down: bool,
     /// The CHILD_SA that takes over when this one goes.
-    pub(crate) successor: Option<u32>,
+    pub(crate) successor: Option<NonZeroU32>,
     /// When to try again to rekey it, or when a deleted one has taken its last packet.
     pub(crate) timer: Timer,
     /// Of one that is closed when it is idle for long.
@@ -123,11 +132,11 @@ impl Selectors {
 }
 
 impl ChildSa {
-    /// A CHILD_SA to be negotiated, with the SPI reserved for it.
+    /// A CHILD_SA to be negotiated, with what is reserved for it.
     pub(crate) fn new(
         unique_id: u32,
         config: Arc<ChildConfig>,
-        spi_in: u32,
+        reserved: Reserved,
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Self {
@@ -136,8 +145,10 @@ impl ChildSa {
             mode: config.mode,
             config,
             state: ChildState::Created,
-            spi_in,
+            protocol: reserved.protocol,
+            spi_in: reserved.spi,
             spi_out: 0,
+            cpis: Cpis::of(reserved),
             selectors: Arc::default(),
             reqid: 0,
             first_selectors: Arc::default(),
@@ -187,60 +198,20 @@ impl ChildSa {
         self.rekey_at = after(shared.now, lifetime.soft_time);
         self.expires_at = after(shared.now, lifetime.hard_time);
 
-        let (mut from_initiator, mut from_responder) = (
-            (agreed.keys.encryption_i, agreed.keys.integrity_i),
-            (agreed.keys.encryption_r, agreed.keys.integrity_r),
-        );
-        if agreed.role == Role::Responder {
-            std::mem::swap(&mut from_initiator, &mut from_responder);
+        if agreed.suite.protocol != self.protocol {
+            // The peer has chosen the other protocol of those offered with this SPI.
+            shared.out.kernel(vec![KernelOp::DeleteSa(self.inbound())]);
+            self.protocol = agreed.suite.protocol;
         }
-        let (outbound_keys, inbound_keys) = (from_initiator, from_responder);
-        let integrity = integrity::installed(agreed.suite.integrity, self.config.kernel.sha256_96);
+        let Agreed {
+            proposal,
+            suite,
+            keys,
+            role,
+            ..
+        } = agreed;
         let replay_window = self.config.replay_window.unwrap_or(shared.settings.replay_window);
-        let (src_port, dst_port) = self.encap.unwrap_or_default();
-        let sa = |inbound: bool, id: SaId, keys: (plugin_api::Secret, plugin_api::Secret)| SaParameters {
-            id,
-            inbound,
-            reqid: self.reqid,
-            mode: self.sa_mode(),
-            src_ts: self.selectors.from(inbound).to_vec(),
-            dst_ts: self.selectors.from(!inbound).to_vec(),
-            encryption: agreed.suite.encryption,
-            encryption_key: keys.0,
-            integrity,
-            integrity_key: keys.1,
-            encap: self.encap.map(|_| {
-                if inbound {
-                    UdpEncap {
-                        src_port: dst_port,
-                        dst_port: src_port,
-                    }
-                } else {
-                    UdpEncap { src_port, dst_port }
-                }
-            }),
-            esn: agreed.suite.esn,
-            replay_window: if inbound { replay_window } else { 0 },
-            // The inbound SA keeps the time for both.
-            lifetime: if inbound {
-                lifetime
-            } else {
-                SaLifetime {
-                    soft_time: Duration::ZERO,
-                    hard_time: Duration::ZERO,
-                    ..lifetime
-                }
-            },
-            tfc: if inbound { 0 } else { self.config.tfc },
-            mark: numbers.sa_mark(&self.config.kernel, inbound),
-            options: numbers.sa(&self.config.kernel, inbound),
-        };
-        let mut ops = vec![KernelOp::AddSa(Box::new(sa(true, self.inbound(), inbound_keys)))];
-        let mut sending = vec![KernelOp::AddSa(Box::new(sa(
-            false,
-            self.outbound(),
-            outbound_keys,
-        )))];
+        let [mut ops, mut sending] = self.sas(&suite, keys, role, lifetime, replay_window);
         let (outbound, inbound): (Vec<_>, Vec<_>) = self
             .policies()
             .into_iter()
@@ -257,7 +228,7 @@ impl ChildSa {
             self.timer = Timer::after(shared.now, OVERLAP);
         }
         ops.extend(inbound.into_iter().map(KernelOp::AddPolicy));
-        self.proposal = Some(shared.common.child_proposal(agreed.proposal));
+        self.proposal = Some(shared.common.child_proposal(proposal));
         ops
     }
 
@@ -306,7 +277,7 @@ impl ChildSa {
             .rev()
             .map(KernelOp::DeletePolicy)
             .collect();
-        ops.push(KernelOp::DeleteSa(self.outbound()));
+        ops.extend(self.sa_removal(false));
         ops
     }
 
@@ -328,14 +299,16 @@ impl ChildSa {
     /// What asks for the usage of the SAs that the kernel has.
     fn query_installed(&self) -> Vec<KernelOp> {
         let mut ops = self.query();
-        ops.truncate(self.sa_count());
+        if !matches!(self.outbound, Outbound::Installed) {
+            ops.truncate(1);
+        }
         ops
     }
 
     /// What the kernel has to do so that nothing of it remains.
     pub(crate) fn remove(&self) -> Vec<KernelOp> {
         if matches!(self.state, ChildState::Created) {
-            return vec![KernelOp::DeleteSa(self.inbound())];
+            return self.sa_removal(true);
         }
         let mut ops = self.remove_outbound();
         ops.extend(
@@ -345,7 +318,7 @@ impl ChildSa {
                 .rev()
                 .map(KernelOp::DeletePolicy),
         );
-        ops.push(KernelOp::DeleteSa(self.inbound()));
+        ops.extend(self.sa_removal(true));
         ops
     }
 
@@ -404,19 +377,9 @@ impl ChildSa {
             return Vec::new();
         }
         let sends = matches!(self.outbound, Outbound::Installed);
-        let mut ops = vec![KernelOp::UpdateSa {
-            id: self.inbound(),
-            src: remote,
-            dst: local,
-            encap,
-        }];
+        let mut ops = self.sa_moves(true, remote, local, encap);
         if sends {
-            ops.push(KernelOp::UpdateSa {
-                id: self.outbound(),
-                src: local,
-                dst: remote,
-                encap,
-            });
+            ops.extend(self.sa_moves(false, local, remote, encap));
         }
         let installed = |child: &Self| {
             let mut policies = child.policies();
@@ -450,9 +413,13 @@ impl ChildSa {
             match op {
                 KernelOp::AddSa(sa) => {
                     (sa.id.src, sa.id.dst) = self.ends;
-                    sa.src_ts = self.selectors.local.to_vec();
-                    sa.dst_ts = self.selectors.remote.to_vec();
-                    sa.encap = encap;
+                    if !sa.src_ts.is_empty() {
+                        sa.src_ts = self.selectors.local.to_vec();
+                        sa.dst_ts = self.selectors.remote.to_vec();
+                    }
+                    if sa.id.protocol != IPCOMP {
+                        sa.encap = encap;
+                    }
                 }
                 KernelOp::AddPolicy(policy) => {
                     if let Some(moved) = policies.next() {
@@ -466,10 +433,11 @@ impl ChildSa {
 
     /// How many SAs come before the policies when it is installed.
     pub(crate) fn sa_count(&self) -> usize {
-        match self.outbound {
+        let directions = match self.outbound {
             Outbound::Installed => 2,
             Outbound::Waiting(_) | Outbound::Gone => 1,
-        }
+        };
+        directions * self.sas_of_direction()
     }
 
     /// Whether the kernel had SAs of it when it refused the rest, its policies.
@@ -485,6 +453,11 @@ impl ChildSa {
         } else {
             NotifyType::NO_PROPOSAL_CHOSEN
         }
+    }
+
+    /// Whether the CHILD_SA of this unique number takes over when this one goes.
+    pub(crate) fn is_succeeded_by(&self, id: u32) -> bool {
+        self.successor.is_some_and(|successor| successor.get() == id)
     }
 
     /// Whether it is what carries the traffic; those that were rekeyed are not.
@@ -543,6 +516,8 @@ impl ChildSa {
             state: self.state,
             mode: self.mode,
             encap: self.encap.is_some(),
+            protocol: self.protocol,
+            cpis: self.cpis.both(),
             spi_in: self.spi_in,
             spi_out: self.spi_out,
             proposal: self.proposal.as_deref().map(|proposal| Proposal {
@@ -556,24 +531,6 @@ impl ChildSa {
             expires_at: self.expires_at,
             kernel: self.is_in_kernel().then(|| (self.inbound(), self.outbound())),
             sends: matches!(self.outbound, Outbound::Installed),
-        }
-    }
-
-    fn inbound(&self) -> SaId {
-        SaId {
-            src: self.ends.1,
-            dst: self.ends.0,
-            spi: self.spi_in,
-            protocol: Protocol::ESP,
-        }
-    }
-
-    fn outbound(&self) -> SaId {
-        SaId {
-            src: self.ends.0,
-            dst: self.ends.1,
-            spi: self.spi_out,
-            protocol: Protocol::ESP,
         }
     }
 
@@ -601,7 +558,11 @@ impl ChildSa {
                 spi: if outbound { self.spi_out } else { self.spi_in },
                 mode: self.sa_mode(),
                 mark: self.selectors.numbers.policy_mark(direction),
-                options: self.selectors.numbers.policy(&self.config.kernel, direction),
+                options: PolicyOptions {
+                    ah: self.protocol == Protocol::AH,
+                    cpi: self.cpis.agreed(!outbound),
+                    ..self.selectors.numbers.policy(&self.config.kernel, direction)
+                },
             }
         };
         // It lets forwarded packets past a policy that drops them, and asks for no SA. So it has no reqid, and a lower rank

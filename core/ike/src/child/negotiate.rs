@@ -1,6 +1,7 @@
 //! What two ends may agree on for a CHILD_SA: algorithms and selectors.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
@@ -12,7 +13,7 @@ use crate::child::transport::Transport;
 use crate::selectors;
 use crate::shared::Shared;
 
-/// The ESP proposals of a configuration, with the SPI that the peer shall use. The CHILD_SA of IKE_AUTH has no key
+/// The proposals of a configuration, with the SPI that the peer shall use. The CHILD_SA of IKE_AUTH has no key
 /// exchange of its own, so its proposals name none (RFC 7296, 1.2).
 pub(crate) fn proposals(
     shared: &Shared,
@@ -51,6 +52,8 @@ pub(crate) struct Choice {
     pub(crate) local_ts: Vec<TrafficSelector>,
     pub(crate) remote_ts: Vec<TrafficSelector>,
     pub(crate) transport: Transport,
+    /// By which the peer takes compressed packets, if both ends want to compress.
+    pub(crate) cpi: Option<NonZeroU16>,
 }
 
 /// Why a responder agrees to nothing.
@@ -117,6 +120,7 @@ pub(crate) fn choose_for(
             local_ts,
             remote_ts,
             transport: Transport::default(),
+            cpi: None,
         }),
         Err(reasons) => Err(Refusal::Proposals { configured, reasons }),
     }

@@ -111,6 +111,7 @@ impl Numbers {
                 Direction::Forward => HwOffload::No,
                 _ => offload(config.hw_offload),
             },
+            ..PolicyOptions::default()
         }
     }
 

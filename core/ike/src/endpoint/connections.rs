@@ -25,8 +25,8 @@ pub enum AddOutcome {
 /// Why the proposals of a connection are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadProposals {
-    /// Whether they are those of a CHILD_SA.
-    pub of_child: bool,
+    /// What they are for.
+    pub protocol: Protocol,
     /// What is wrong with which of them, and the nearest word that is known.
     pub text: String,
 }
@@ -53,20 +53,23 @@ impl Endpoint {
         let check = |list: &ProposalList, protocol| {
             Proposal::check_for(peer.profile, &list.entries, protocol, registry).map_err(|error| {
                 BadProposals {
-                    of_child: protocol == Protocol::ESP,
+                    protocol,
                     text: proposals::explained(&error, registry, &peer.source),
                 }
             })
         };
         let mut notes = check(&peer.proposals, Protocol::IKE)?;
-        self.check_generation(peer, &peer.proposals, false)?;
+        self.check_generation(peer, &peer.proposals, Protocol::IKE)?;
         for child in &peer.children {
-            for note in check(&child.proposals, Protocol::ESP)? {
-                if !notes.contains(&note) {
-                    notes.push(note);
+            let ah = child.kernel.ah.as_ref().map(|ah| (&ah.proposals, Protocol::AH));
+            for (list, protocol) in [(&child.proposals, Protocol::ESP)].into_iter().chain(ah) {
+                for note in check(list, protocol)? {
+                    if !notes.contains(&note) {
+                        notes.push(note);
+                    }
                 }
+                self.check_generation(peer, list, protocol)?;
             }
-            self.check_generation(peer, &child.proposals, true)?;
         }
         Ok(notes)
     }
@@ -76,7 +79,7 @@ impl Endpoint {
         &self,
         peer: &PeerConfig,
         list: &ProposalList,
-        of_child: bool,
+        protocol: Protocol,
     ) -> Result<(), BadProposals> {
         let words = list
             .entries
@@ -88,7 +91,7 @@ impl Endpoint {
             .map(|transform| KeyExchangeMethod(transform.id));
         match generation::missing(&self.shared, peer, methods) {
             None => Ok(()),
-            Some(text) => Err(BadProposals { of_child, text }),
+            Some(text) => Err(BadProposals { protocol, text }),
         }
     }
 

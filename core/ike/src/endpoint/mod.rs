@@ -37,9 +37,7 @@ use crate::event::IkeSaInfo;
 use crate::exchange::creation::Side;
 use crate::jobs::{Beneficiary, Owner};
 use crate::lookup::{Lookup, SaKey};
-use crate::output::{
-    CommandError, CommandId, JobId, JobResult, KernelAnswer, KernelId, KernelResult, Output,
-};
+use crate::output::{CommandError, CommandId, JobId, JobResult, KernelId, KernelResult, Output};
 use crate::pool::Pools;
 use crate::proposals;
 use crate::sa::IkeSa;
@@ -265,27 +263,31 @@ impl Endpoint {
             return;
         }
         let reservation = self.shared.reservations.remove(&id);
-        let Some(key) = self.shared.kernel_ops.remove(&id) else {
-            if let (Some((src, dst)), Ok([KernelAnswer::Spi(spi)])) = (reservation, result.as_deref()) {
-                self.shared.release_spi(src, dst, *spi);
+        let owner = self.shared.kernel_ops.remove(&id);
+        match (owner, reservation) {
+            (Some(key), Some(reservation)) => {
+                self.with_sa(key, |sa, shared| sa.on_reserved(shared, id, reservation, &result));
             }
-            return;
-        };
-        self.with_sa(key, |sa, shared| {
-            if let Some(work) = sa.kernel_work.remove(&id) {
-                sa.on_kernel_done(shared, work, &result);
-            }
-        });
+            (Some(key), None) => self.with_sa(key, |sa, shared| {
+                if let Some(work) = sa.kernel_work.remove(&id) {
+                    sa.on_kernel_done(shared, work, &result);
+                }
+            }),
+            (None, Some(reservation)) => self.shared.abandon(reservation, &result),
+            (None, None) => {}
+        }
     }
 
     /// The kernel did something by itself.
     pub fn handle_kernel_event(&mut self, now: Instant, event: KernelEvent) {
         self.shared.now = now;
         match event {
-            KernelEvent::Expire { spi, hard, .. } => {
-                if let Some(key) = self.find_by_spi(spi, |child| child.spi_in == spi || child.spi_out == spi)
-                {
-                    self.with_sa(key, |sa, shared| sa.on_expire(shared, spi, hard));
+            KernelEvent::Expire {
+                protocol, spi, hard, ..
+            } => {
+                let owns = |child: &crate::child::ChildSa| child.has_sa(protocol, spi);
+                if let Some(key) = self.find_by_spi(spi, owns) {
+                    self.with_sa(key, |sa, shared| sa.on_expire(shared, protocol, spi, hard));
                 }
             }
             KernelEvent::Mapping { spi, endpoint, .. } => {

@@ -58,23 +58,21 @@ impl IkeSa {
             return;
         };
         self.log_closing(shared, index, usages(result));
-        let spi = self.children[index].spi_in;
-        self.send_child_delete(shared, spi);
+        let child = &self.children[index];
+        let (protocol, spi) = (child.protocol, child.spi_in);
+        self.send_child_delete(shared, protocol, spi);
     }
 
-    pub(crate) fn send_child_delete(&mut self, shared: &mut Shared, spi: u32) {
+    pub(crate) fn send_child_delete(&mut self, shared: &mut Shared, protocol: Protocol, spi: u32) {
         log!(
             shared,
             self,
             Ike,
             1,
-            "sending DELETE for ESP CHILD_SA with SPI {spi:08x}"
+            "sending DELETE for {protocol} CHILD_SA with SPI {spi:08x}"
         );
         let spis = vec![spi.to_be_bytes().to_vec()];
-        let delete = Payload::Delete(Delete {
-            protocol: Protocol::ESP,
-            spis,
-        });
+        let delete = Payload::Delete(Delete { protocol, spis });
         self.request(shared, ExchangeType::INFORMATIONAL, vec![delete]);
     }
 
@@ -148,7 +146,7 @@ impl IkeSa {
 
     /// The peer takes a rekeying back: the old CHILD_SA is the one again.
     fn take_back(&mut self, new: u32) -> bool {
-        let old = self.children.iter_mut().find(|old| old.successor == Some(new));
+        let old = self.children.iter_mut().find(|old| old.is_succeeded_by(new));
         let going = [ChildState::Deleting, ChildState::Deleted];
         let Some(old) = old.filter(|old| !going.contains(&old.state)) else {
             return false;
@@ -178,18 +176,17 @@ impl IkeSa {
     /// Which CHILD_SAs the peer deletes: it names its inbound SPIs, our outbound ones.
     pub(crate) fn closing_by_peer(&mut self, shared: &mut Shared, payloads: &[Payload]) -> Vec<u32> {
         let mut closing = Vec::new();
-        for spi in deleted_spis(payloads) {
-            let child = self
-                .children
-                .iter_mut()
-                .find(|child| child.spi_out == spi && child.state != ChildState::Deleted);
+        for (protocol, spi) in deleted_spis(payloads) {
+            let child = self.children.iter_mut().find(|child| {
+                (child.protocol, child.spi_out) == (protocol, spi) && child.state != ChildState::Deleted
+            });
             let Some(child) = child else {
                 log!(
                     shared,
                     self,
                     Ike,
                     1,
-                    "received DELETE for unknown ESP CHILD_SA with SPI {spi:08x}"
+                    "received DELETE for unknown {protocol} CHILD_SA with SPI {spi:08x}"
                 );
                 continue;
             };
@@ -202,7 +199,7 @@ impl IkeSa {
                 self,
                 Ike,
                 1,
-                "received DELETE for ESP CHILD_SA with SPI {spi:08x}"
+                "received DELETE for {protocol} CHILD_SA with SPI {spi:08x}"
             );
         }
         closing
@@ -235,7 +232,7 @@ impl IkeSa {
     }
 
     pub(crate) fn on_closed_by_peer(&mut self, shared: &mut Shared, ids: &[u32], result: &KernelResult) {
-        let mut spis = Vec::new();
+        let mut deleted: Vec<(Protocol, Vec<u8>)> = Vec::new();
         let answers = result.as_deref().unwrap_or_default();
         for (place, id) in ids.iter().enumerate() {
             let Some(index) = self.children.iter().position(|child| child.unique_id == *id) else {
@@ -244,15 +241,16 @@ impl IkeSa {
             // Two answers each come first.
             let own = answers.get(2 * place..2 * place + 2).unwrap_or_default();
             self.log_closing(shared, index, usages(&Ok(own.to_vec())));
-            let spi = self.children[index].spi_in;
+            let child = &self.children[index];
+            let (protocol, spi) = (child.protocol, child.spi_in);
             log!(
                 shared,
                 self,
                 Ike,
                 1,
-                "sending DELETE for ESP CHILD_SA with SPI {spi:08x}"
+                "sending DELETE for {protocol} CHILD_SA with SPI {spi:08x}"
             );
-            spis.push(spi.to_be_bytes().to_vec());
+            deleted.push((protocol, spi.to_be_bytes().to_vec()));
         }
         let mut lost = Vec::new();
         for id in ids {
@@ -264,11 +262,7 @@ impl IkeSa {
             }
             self.let_go(shared, *id);
         }
-        let delete = Payload::Delete(Delete {
-            protocol: Protocol::ESP,
-            spis,
-        });
-        self.respond(shared, ExchangeType::INFORMATIONAL, vec![delete]);
+        self.respond(shared, ExchangeType::INFORMATIONAL, deletes(deleted));
         for config in lost {
             self.after_deletion(shared, &config);
         }
@@ -276,12 +270,8 @@ impl IkeSa {
     }
 
     /// A limit of a CHILD_SA was reached.
-    pub(crate) fn on_expire(&mut self, shared: &mut Shared, spi: u32, hard: bool) {
-        let Some(child) = self
-            .children
-            .iter()
-            .find(|child| child.spi_in == spi || child.spi_out == spi)
-        else {
+    pub(crate) fn on_expire(&mut self, shared: &mut Shared, protocol: Protocol, spi: u32, hard: bool) {
+        let Some(child) = self.children.iter().find(|child| child.has_sa(protocol, spi)) else {
             return;
         };
         let (id, state) = (child.unique_id, child.state);
@@ -295,7 +285,7 @@ impl IkeSa {
             self,
             Knl,
             1,
-            "creating {job} job for CHILD_SA ESP/0x{spi:08x}/{}",
+            "creating {job} job for CHILD_SA {protocol}/0x{spi:08x}/{}",
             self.local.ip()
         );
         if !hard {
@@ -315,16 +305,36 @@ impl IkeSa {
     }
 }
 
-pub(crate) fn deleted_spis(payloads: &[Payload]) -> Vec<u32> {
+/// The payloads that delete CHILD_SAs: one of ESP, unless all are of AH, and one of AH if some are.
+fn deletes(spis: Vec<(Protocol, Vec<u8>)>) -> Vec<Payload> {
+    let (ah, esp): (Vec<_>, Vec<_>) = spis
+        .into_iter()
+        .partition(|(protocol, _)| *protocol == Protocol::AH);
+    let payload = |protocol, spis: Vec<(Protocol, Vec<u8>)>| {
+        let spis = spis.into_iter().map(|(_, spi)| spi).collect();
+        Payload::Delete(Delete { protocol, spis })
+    };
+    let mut payloads = Vec::new();
+    if !esp.is_empty() || ah.is_empty() {
+        payloads.push(payload(Protocol::ESP, esp));
+    }
+    if !ah.is_empty() {
+        payloads.push(payload(Protocol::AH, ah));
+    }
     payloads
-        .iter()
-        .filter_map(|payload| match payload {
-            Payload::Delete(delete) if delete.protocol == Protocol::ESP => Some(&delete.spis),
-            _ => None,
-        })
-        .flatten()
-        .filter_map(|spi| spi.as_slice().try_into().ok().map(u32::from_be_bytes))
-        .collect()
+}
+
+pub(crate) fn deleted_spis(payloads: &[Payload]) -> Vec<(Protocol, u32)> {
+    let deletes = payloads.iter().filter_map(|payload| match payload {
+        Payload::Delete(delete) if matches!(delete.protocol, Protocol::ESP | Protocol::AH) => Some(delete),
+        _ => None,
+    });
+    let spis = deletes.flat_map(|delete| delete.spis.iter().map(|spi| (delete.protocol, spi)));
+    spis.filter_map(|(protocol, spi)| {
+        let spi = spi.as_slice().try_into().ok().map(u32::from_be_bytes)?;
+        Some((protocol, spi))
+    })
+    .collect()
 }
 
 /// What both SAs carried: the first two answers of a removal.
@@ -334,4 +344,20 @@ pub(crate) fn usages(result: &KernelResult) -> (SaUsage, SaUsage) {
         _ => SaUsage::default(),
     };
     (usage(0), usage(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_protocol_has_a_payload_of_its_own() {
+        let spi = |protocol, octet: u8| (protocol, vec![0, 0, 0, octet]);
+        let (esp, ah) = (Protocol::ESP, Protocol::AH);
+        let both = deletes(vec![spi(esp, 1), spi(ah, 2), spi(esp, 3)]);
+        assert_eq!(both.len(), 2);
+        assert_eq!(deleted_spis(&both), [(esp, 1), (esp, 3), (ah, 2)]);
+        assert_eq!(deletes(vec![spi(ah, 2)]).len(), 1);
+        assert_eq!(deletes(Vec::new()).len(), 1, "an answer that names none");
+    }
 }

@@ -13,6 +13,7 @@ use wire::payload::{Auth, Id, IdKind, Payload};
 
 use crate::alert::Alert;
 use crate::auth::{self, Proof};
+use crate::child::reservation::{Reserved, Wanted};
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::ike_sa_init::{other, status};
@@ -29,17 +30,18 @@ const MAX_IDENTITY: usize = 4096;
 
 impl IkeSa {
     /// The initiator's request, once the SPI for the first CHILD_SA is there.
-    pub(crate) fn send_auth(&mut self, shared: &mut Shared, spi: Option<u32>) {
-        if let Err(error) = self.try_send_auth(shared, spi) {
+    pub(crate) fn send_auth(&mut self, shared: &mut Shared, reserved: Option<Reserved>) {
+        if let Err(error) = self.try_send_auth(shared, reserved) {
             log!(shared, self, Ike, 1, "IKE_AUTH request failed: {error}");
-            if let Some(spi) = spi {
-                shared.release_spi(self.remote.ip(), self.local.ip(), spi);
+            if let Some(reserved) = reserved {
+                let ops = reserved.removal(self.remote.ip(), self.local.ip());
+                shared.out.kernel(ops);
             }
             self.destroy();
         }
     }
 
-    fn try_send_auth(&mut self, shared: &mut Shared, spi: Option<u32>) -> Result<(), Error> {
+    fn try_send_auth(&mut self, shared: &mut Shared, reserved: Option<Reserved>) -> Result<(), Error> {
         let Some(config) = self.config.clone() else {
             return Err(Error::AuthenticationFailed);
         };
@@ -71,7 +73,7 @@ impl IkeSa {
         self.offer_ppk(shared, &config, ends, &id, &mut payloads)?;
         payloads.push(self.own_auth(shared, &config, &local_id, &other_id, &id)?);
         self.request_configuration(shared, &config, &mut payloads);
-        let child = self.offer_child(shared, spi, &mut payloads);
+        let child = self.offer_child(shared, reserved, &mut payloads);
         self.push_mobike(shared, &config, &mut payloads);
         payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
         payloads.push(status(NotifyType::EAP_ONLY_AUTHENTICATION, Vec::new()));
@@ -774,8 +776,9 @@ impl IkeSa {
             Err(_) => return self.destroy(),
         }
         self.phase = Phase::ReserveSpi;
-        let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
-        self.kernel_work.insert(id, KernelWork::ReserveSpi);
+        let child = self.initiate.as_ref().and_then(|what| what.child.as_deref());
+        let wanted = child.map_or(Wanted::ESP, Wanted::of);
+        self.reserve(shared, wanted, KernelWork::ReserveSpi);
     }
 }
 

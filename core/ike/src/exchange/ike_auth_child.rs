@@ -9,6 +9,7 @@ use wire::payload::{Payload, TsKind};
 
 use crate::alert::Alert;
 use crate::child::negotiate::{self, Choice, Refusal};
+use crate::child::reservation::{Reserved, Wanted};
 use crate::child::{Agreed, ChildSa, SendFrom, transport};
 use crate::error::Error;
 use crate::event::Event;
@@ -27,15 +28,15 @@ impl IkeSa {
     pub(crate) fn offer_child(
         &mut self,
         shared: &mut Shared,
-        spi: Option<u32>,
+        reserved: Option<Reserved>,
         payloads: &mut Vec<Payload>,
     ) -> Option<Box<OfferedChild>> {
         let config = Arc::clone(self.initiate.as_ref()?.child.as_ref()?);
-        let spi = spi?;
+        let reserved = reserved?;
         let child = ChildSa::new(
             shared.next_child_id(),
             Arc::clone(&config),
-            spi,
+            reserved,
             self.local,
             self.remote,
         );
@@ -45,7 +46,7 @@ impl IkeSa {
             None => child.label(),
         };
         log!(shared, self, Ike, 0, "establishing CHILD_SA {label}");
-        let (proposals, messages) = negotiate::proposals(shared, &config, spi, true);
+        let (proposals, messages) = negotiate::proposals(shared, &config, reserved.spi, true);
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
@@ -53,6 +54,7 @@ impl IkeSa {
         let mut remote_ts = selectors::resolve(&config.remote_ts, &self.peer_hosts());
         let policies = &shared.policies;
         policies.put_packet_first(&config, peer, &mut local_ts, &mut remote_ts);
+        payloads.extend(child.ipcomp_notify());
         if child.mode == config::connection::Mode::Transport {
             payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
@@ -95,6 +97,11 @@ impl IkeSa {
         let config = Arc::clone(&child.config);
         let agreed = self.agree(shared, (&config, &proposals), (&local_ts, &remote_ts), inbound);
         let agreed = agreed.and_then(|agreed| self.within_own_hosts(&child.config, agreed));
+        let peers_cpi = self.peers_cpi(shared, &inbound.payloads);
+        let agreed = agreed.and_then(|agreed| {
+            self.settle_ipcomp(shared, &mut child, peers_cpi)?;
+            Ok(agreed)
+        });
         let mut agreed = match agreed {
             Ok(agreed) => agreed,
             Err(error) => {
@@ -138,7 +145,7 @@ impl IkeSa {
             .ok_or(Error::Missing("TSi"))?;
         let tsr = find!(inbound.payloads, Payload::Ts(TsKind::Responder, ts) => selectors::from_wire(ts))
             .ok_or(Error::Missing("TSr"))?;
-        let [proposal] = &proposals::from_wire(sa, Protocol::ESP, 4)[..] else {
+        let [proposal] = &proposals::of_child_from_wire(sa)[..] else {
             return Err(Error::NoProposalChosen);
         };
         let how = proposals::selection(shared, self.pinned_profile(), self.peer.strongswan, true, true);
@@ -221,7 +228,7 @@ impl IkeSa {
             return self.send_auth_response(shared, answer);
         };
         let Some(config) = self.config.clone() else { return };
-        let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
+        let supplied = proposals::of_child_from_wire(sa);
         let how = proposals::selection(shared, config.profile, self.peer.strongswan, true, true);
         let (own, peers) = (self.own_hosts(), self.peer_hosts());
         let (ours, theirs) = ((&tsr[..], &own[..]), (&tsi[..], &peers[..]));
@@ -229,13 +236,17 @@ impl IkeSa {
             negotiate::choose(shared, &config, &how, &supplied, ours, theirs)
         });
         match choice {
-            Ok(choice) => {
+            Ok(mut choice) => {
+                choice.cpi = self.wanted_cpi(shared, &choice.config, &inbound.payloads);
+                let wanted = Wanted {
+                    protocol: choice.proposal.protocol,
+                    ipcomp: choice.cpi.is_some(),
+                };
                 self.phase = Phase::AnswerReserveSpi {
                     answer,
                     choice: Box::new(choice),
                 };
-                let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
-                self.kernel_work.insert(id, KernelWork::ReserveSpi);
+                self.reserve(shared, wanted, KernelWork::ReserveSpi);
             }
             Err(refusal) => {
                 let kind = self.log_refusal(shared, refusal, &supplied, (&tsr, &tsi));
@@ -298,17 +309,17 @@ impl IkeSa {
         }
     }
 
-    /// The kernel reserved an SPI for the first CHILD_SA, or could not.
-    pub(crate) fn on_spi_reserved(&mut self, shared: &mut Shared, spi: Option<u32>) {
+    /// The kernel reserved what the first CHILD_SA needs, or could not.
+    pub(crate) fn on_spi_reserved(&mut self, shared: &mut Shared, reserved: Option<Reserved>) {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::ReserveSpi => {
-                if spi.is_none() {
+                if reserved.is_none() {
                     return self.destroy();
                 }
-                self.send_auth(shared, spi);
+                self.send_auth(shared, reserved);
             }
-            Phase::AnswerReserveSpi { mut answer, choice } => match spi {
-                Some(spi) => self.install_answer(shared, answer, *choice, spi),
+            Phase::AnswerReserveSpi { mut answer, choice } => match reserved {
+                Some(reserved) => self.install_answer(shared, answer, *choice, reserved),
                 None => {
                     answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
                     log!(
@@ -325,16 +336,24 @@ impl IkeSa {
         }
     }
 
-    fn install_answer(&mut self, shared: &mut Shared, mut answer: Vec<Payload>, choice: Choice, spi: u32) {
+    fn install_answer(
+        &mut self,
+        shared: &mut Shared,
+        mut answer: Vec<Payload>,
+        choice: Choice,
+        reserved: Reserved,
+    ) {
         let Choice {
             config,
             proposal,
             local_ts,
             remote_ts,
             transport,
+            cpi,
         } = choice;
-        let mut child = ChildSa::new(shared.next_child_id(), config, spi, self.local, self.remote);
+        let mut child = ChildSa::new(shared.next_child_id(), config, reserved, self.local, self.remote);
         child.mode = transport.mode(&child.config);
+        child.agree_to_compress(cpi);
         let (tsr, tsi) = transport.as_written(&local_ts, &remote_ts);
         let ts = (selectors::to_wire(&tsi), selectors::to_wire(&tsr));
         let config = Arc::clone(&child.config);
@@ -342,6 +361,13 @@ impl IkeSa {
             Ok(agreed) => agreed,
             Err(error) => {
                 log!(shared, self, Ike, 1, "CHILD_SA {} failed: {error}", child.label());
+                log!(
+                    shared,
+                    self,
+                    Ike,
+                    1,
+                    "failed to establish CHILD_SA, keeping IKE_SA"
+                );
                 shared.out.kernel(child.remove());
                 answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
                 return self.send_auth_response(shared, answer);
@@ -350,11 +376,12 @@ impl IkeSa {
         let numbers = self.numbers(shared, &child.config, None);
         let send = self.send_from(shared, &agreed, numbers);
         let ops = child.install(shared, agreed, numbers, self.local, self.remote, send);
+        answer.extend(child.ipcomp_notify());
         if transport.agreed {
             answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
         answer.push(proposals::to_wire(&[Proposal {
-            spi: spi.to_be_bytes().to_vec(),
+            spi: reserved.spi.to_be_bytes().to_vec(),
             ..proposal
         }]));
         answer.push(Payload::Ts(TsKind::Initiator, ts.0));
@@ -370,12 +397,12 @@ impl IkeSa {
     pub(crate) fn on_child_installed(&mut self, shared: &mut Shared, result: &KernelResult) {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::InstallChild { child, then } => {
-                let spi = child.spi_in;
+                let (protocol, spi) = (child.protocol, child.spi_in);
                 let installed = self.finish_install(shared, *child, result);
                 self.after_up(shared, installed, Then::Establish(then));
                 if installed.is_none() {
                     // The responder has it installed, so it has to be told.
-                    self.enqueue(shared, Task::WithdrawChild(spi));
+                    self.enqueue(shared, Task::WithdrawChild(protocol, spi));
                 }
             }
             Phase::AnswerInstallChild { mut answer, child } => {

@@ -7,7 +7,7 @@ use crypto::int_auth::{IntAuth, Role};
 use crypto::keymat;
 use crypto::proposal::Proposal;
 use crypto::suite::Suite;
-use iana::{ExchangeType, HashAlgorithm, KeyExchangeMethod, NotifyType, Protocol};
+use iana::{ExchangeType, HashAlgorithm, KeyExchangeMethod, NotifyType};
 use plugin_api::{PendingKeyExchange, Secret};
 use wire::payload::{Ke, Nonce, Notify, Payload, VendorId};
 
@@ -296,7 +296,7 @@ impl IkeSa {
         }
         self.learn(shared, &inbound.payloads);
         let sa = find!(inbound.payloads, Payload::Sa(sa) => sa).ok_or(Error::Missing("SA"))?;
-        let [proposal] = &proposals::from_wire(sa, Protocol::IKE, 0)[..] else {
+        let [proposal] = &proposals::from_wire(sa, 0)[..] else {
             return Err(Error::NoProposalChosen);
         };
         let config = self.config.clone().ok_or(Error::NoProposalChosen)?;

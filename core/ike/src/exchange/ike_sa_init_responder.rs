@@ -60,7 +60,7 @@ impl IkeSa {
         let sa = find!(inbound.payloads, Payload::Sa(sa) => sa).ok_or(Error::Missing("SA"))?;
         let ke = find!(inbound.payloads, Payload::Ke(ke) => ke).ok_or(Error::Missing("KE"))?;
         let nonce = find!(inbound.payloads, Payload::Nonce(nonce) => nonce).ok_or(Error::Missing("Nonce"))?;
-        let supplied = proposals::from_wire(sa, Protocol::IKE, 0);
+        let supplied = proposals::from_wire(sa, 0);
         let (config, proposal) = self.choose_config(shared, &supplied)?;
         self.use_init_config(config);
         let Some(method) = proposal.key_exchange() else {

@@ -8,7 +8,7 @@ use crate::alert::Alert;
 use crate::exchange::Phase;
 use crate::exchange::child_delete::deleted_spis;
 use crate::exchange::creation::Side;
-use crate::output::{CommandId, KernelAnswer, KernelResult};
+use crate::output::{CommandId, KernelResult};
 use crate::sa::restart::Gone;
 use crate::sa::{IkeSa, IkeSaState, Inbound, KernelWork};
 use crate::shared::{Shared, Wish, log};
@@ -35,7 +35,7 @@ impl IkeSa {
             match task {
                 Task::DeleteIke(_) => self.send_ike_delete(shared),
                 Task::DeleteChild(id, command) => self.close_child(shared, id, command),
-                Task::WithdrawChild(spi) => self.send_child_delete(shared, spi),
+                Task::WithdrawChild(protocol, spi) => self.send_child_delete(shared, protocol, spi),
                 Task::RekeyChild(id, command) => self.rekey_child(shared, id, command),
                 Task::RekeyIke(command) => self.rekey_ike(shared, command),
                 // A trap may need one with other selectors.
@@ -90,21 +90,10 @@ impl IkeSa {
     /// The kernel is done with something.
     pub(crate) fn on_kernel_done(&mut self, shared: &mut Shared, work: KernelWork, result: &KernelResult) {
         match work {
-            KernelWork::ReserveSpi => {
-                let spi = self.reserved(shared, result);
-                self.on_spi_reserved(shared, spi);
-            }
             KernelWork::Install => self.on_child_installed(shared, result),
             KernelWork::CloseByUs(id) => self.on_closed_by_us(shared, id, result),
             KernelWork::FindUse(id) => self.on_use_found(shared, id, result),
             KernelWork::CloseByPeer(ids) => self.on_closed_by_peer(shared, &ids, result),
-            KernelWork::ReserveCreated(side) => {
-                let spi = self.reserved(shared, result);
-                match side {
-                    Side::Active => self.on_creation_spi(shared, spi),
-                    Side::Passive => self.on_answer_spi(shared, spi),
-                }
-            }
             KernelWork::InstallCreated(Side::Active) => self.on_created_installed(shared, result),
             KernelWork::InstallCreated(Side::Passive) => self.on_answer_installed(shared, result),
             KernelWork::Unattended => {
@@ -132,26 +121,11 @@ impl IkeSa {
                 }
             }
             KernelWork::Relocate(child, from) => self.on_child_moved(shared, child, from, result),
-            // Answered by on_sources and after_scripts.
-            KernelWork::FindSources(_) | KernelWork::Scripts(_) => {}
-        }
-    }
-
-    fn reserved(&self, shared: &mut Shared, result: &KernelResult) -> Option<u32> {
-        match result.as_ref().map(|answers| answers.first()) {
-            Ok(Some(KernelAnswer::Spi(spi))) => Some(*spi),
-            Ok(_) => None,
-            Err(failure) => {
-                log!(
-                    shared,
-                    self,
-                    Ike,
-                    1,
-                    "unable to allocate SPI from kernel: {}",
-                    failure.error
-                );
-                None
-            }
+            // Answered by on_reserved, on_sources and after_scripts.
+            KernelWork::ReserveSpi
+            | KernelWork::ReserveCreated(_)
+            | KernelWork::FindSources(_)
+            | KernelWork::Scripts(_) => {}
         }
     }
 
@@ -159,13 +133,13 @@ impl IkeSa {
         match self.active.take().map(|task| *task) {
             Some(Task::DeleteIke(command)) => self.on_deleted(shared, command),
             Some(Task::DeleteChild(id, command)) => {
-                for spi in deleted_spis(&inbound.payloads) {
+                for (protocol, spi) in deleted_spis(&inbound.payloads) {
                     log!(
                         shared,
                         self,
                         Ike,
                         1,
-                        "received DELETE for ESP CHILD_SA with SPI {spi:08x}"
+                        "received DELETE for {protocol} CHILD_SA with SPI {spi:08x}"
                     );
                 }
                 self.let_go(shared, id);
@@ -180,7 +154,7 @@ impl IkeSa {
             Some(Task::Liveness) => self.on_liveness_response(shared, &inbound.payloads),
             Some(Task::UpdateAddresses) => self.on_addresses_updated(shared, &inbound),
             Some(Task::ReturnRoutability) => self.on_return_routability(shared, &inbound.payloads),
-            Some(Task::WithdrawChild(_) | Task::Report(_) | Task::Retire(_)) | None => {}
+            Some(Task::WithdrawChild(..) | Task::Report(_) | Task::Retire(_)) | None => {}
         }
     }
 

@@ -37,7 +37,7 @@ impl IkeSa {
         }
         // The peer has replaced it already.
         let successor = self.child_mut(id).and_then(|child| child.successor);
-        if let Some(successor) = successor.and_then(|id| self.child_mut(id)) {
+        if let Some(successor) = successor.and_then(|id| self.child_mut(id.get())) {
             successor.unwanted = true;
         }
         self.enqueue(shared, Task::DeleteChild(id, command));

@@ -36,6 +36,9 @@ impl KernelIpsec for Recorder {
             hw_offload: true,
         }
     }
+    fn knows(&self, protocol: Protocol) -> bool {
+        protocol != Protocol::IKE
+    }
     fn allocate_spi(&self, _: IpAddr, _: IpAddr, _: Protocol) -> Result<u32, PluginError> {
         Ok(7)
     }
@@ -104,8 +107,8 @@ impl Host for Nobody {
     }
 }
 
-/// A back end as a daemon meets it that was built with, or before, the second version.
-fn both() -> [(Arc<Recorder>, Arc<dyn KernelIpsec>); 2] {
+/// A back end as a daemon meets it that was built with the third version, the second, or the first.
+fn all() -> [(Arc<Recorder>, Arc<dyn KernelIpsec>); 3] {
     let made = |version: u8| {
         let own = Arc::<Recorder>::default();
         let backend = Arc::clone(&own);
@@ -116,12 +119,13 @@ fn both() -> [(Arc<Recorder>, Arc<dyn KernelIpsec>); 2] {
         let remote = unsafe {
             match version {
                 1 => ipsec_1(Checked::new(Object::new(KernelIpsecMaker1::new(held)))),
-                _ => ipsec(Checked::new(Object::new(KernelIpsecMaker2::new(held)))),
+                2 => ipsec_2(Checked::new(Object::new(KernelIpsecMaker2::new(held)))),
+                _ => ipsec(Checked::new(Object::new(KernelIpsecMaker3::new(held)))),
             }
         };
         (own, remote(host).expect("it is made"))
     };
-    [made(2), made(1)]
+    [made(3), made(2), made(1)]
 }
 
 fn sa() -> SaParameters {
@@ -189,6 +193,7 @@ fn demanding() -> (SaParameters, PolicyParameters) {
             priority: 1000,
             interface: "eth0".into(),
             hw_offload: HwOffload::Packet,
+            ..PolicyOptions::default()
         },
         ..policy()
     };
@@ -196,8 +201,8 @@ fn demanding() -> (SaParameters, PolicyParameters) {
 }
 
 #[test]
-fn what_both_versions_have_crosses_in_both() {
-    for (own, remote) in both() {
+fn what_all_versions_have_crosses_in_all() {
+    for (own, remote) in all() {
         remote.add_sa(&sa()).expect("added");
         remote.add_policy(&policy()).expect("added");
         remote.delete_policy(&policy()).expect("removed");
@@ -212,7 +217,7 @@ fn what_both_versions_have_crosses_in_both() {
 
 #[test]
 fn options_cross_in_the_second_version() {
-    let [(own, remote), _] = both();
+    let [_, (own, remote), _] = all();
     assert_eq!(remote.features(), own.features());
     let (sa, policy) = demanding();
     remote.add_sa(&sa).expect("added");
@@ -225,7 +230,7 @@ fn options_cross_in_the_second_version() {
 
 #[test]
 fn a_back_end_of_the_first_version_is_asked_for_nothing_that_it_has_not() {
-    let [_, (own, remote)] = both();
+    let [_, _, (own, remote)] = all();
     assert_eq!(
         remote.features(),
         KernelFeatures {
@@ -241,4 +246,27 @@ fn a_back_end_of_the_first_version_is_asked_for_nothing_that_it_has_not() {
         assert!(error.message.contains("if_id_in, if_id_out"), "{error}");
     }
     assert!(own.said().is_empty());
+}
+
+#[test]
+fn ah_and_compression_cross_in_the_third_version() {
+    let [(own, remote), (older, second), _] = all();
+    let (_, mut policy) = demanding();
+    (policy.options.ah, policy.options.cpi) = (true, 0x4321);
+    remote.add_policy(&policy).expect("added");
+    assert_eq!(own.said(), [format!("{policy:?}")]);
+    let known = |backend: &Arc<dyn KernelIpsec>| {
+        [Protocol::IKE, Protocol::ESP, Protocol::AH, crate::kernel::IPCOMP].map(|it| backend.knows(it))
+    };
+    assert_eq!(known(&remote), [false, true, true, true]);
+    assert_eq!(known(&second), [false, true, false, false]);
+    let error = second.add_policy(&policy).expect_err("refused");
+    assert_eq!(error.kind, ErrorKind::NotSupported);
+    assert!(
+        error
+            .message
+            .contains("kernel-ipsec/2, which has no ah_proposals"),
+        "{error}"
+    );
+    assert!(older.said().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use iana::{EncryptionAlgorithm as Encryption, IntegrityAlgorithm as Integrity, Protocol};
 use netlink_packet_xfrm::{Alg, AlgAead, AlgAuth, XfrmAttrs};
-use plugin_api::kernel::SaParameters;
+use plugin_api::kernel::{IPCOMP, SaParameters};
 use plugin_api::{ErrorKind, PluginError, Secret};
 
 /// The attributes of an SA with its algorithms and keys.
@@ -12,6 +12,14 @@ use plugin_api::{ErrorKind, PluginError, Secret};
 /// [`ErrorKind::NotSupported`] if Linux has no name for an algorithm.
 pub(super) fn attributes(sa: &SaParameters) -> Result<Vec<XfrmAttrs>, PluginError> {
     let mut attributes = Vec::new();
+    if sa.id.protocol == IPCOMP {
+        attributes.push(XfrmAttrs::CompressionAlg(Alg {
+            alg_name: padded("deflate"),
+            alg_key_len: 0,
+            alg_key: Vec::new(),
+        }));
+        return Ok(attributes);
+    }
     if let Some((name, icv_octets)) = aead(sa.encryption) {
         attributes.push(XfrmAttrs::EncryptionAlgAead(AlgAead {
             alg_name: padded(name),

@@ -39,7 +39,7 @@ use netlink_packet_xfrm::policy::{
 use netlink_packet_xfrm::state::{FlushMessage as FlushSas, ModifyMessage};
 use netlink_sys::protocols::NETLINK_XFRM;
 use plugin_api::kernel::{
-    KernelFeatures, PolicyAction, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage,
+    IPCOMP, KernelFeatures, PolicyAction, PolicyParameters, ReceivedEsp, SaId, SaParameters, SaUsage,
 };
 use plugin_api::log::{CONTROL, DIAGNOSE, Group};
 use plugin_api::{ErrorKind, Host, KernelIpsec, PluginError};
@@ -298,13 +298,27 @@ impl KernelIpsec for Xfrm {
         }
     }
 
+    fn knows(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::AH | IPCOMP => tried::knows(&self.connection, self.settings.spi_range.1, protocol),
+            _ => protocol == Protocol::ESP,
+        }
+    }
+
     fn allocate_spi(&self, src: IpAddr, dst: IpAddr, protocol: Protocol) -> Result<u32, PluginError> {
-        let (min, max) = self.settings.spi_range;
+        let (min, max) = match protocol {
+            IPCOMP => sa::CPIS,
+            _ => self.settings.spi_range,
+        };
         let message = sa::allocate(src, dst, protocol, (min, max));
         let answer = self
             .connection
             .ask(Message::AllocSpi(message), 0)
             .map_err(|refusal| match refusal.error.raw_os_error() {
+                Some(libc::ENOENT) if protocol == IPCOMP => PluginError::new(
+                    ErrorKind::System,
+                    format!("no CPI is free between {min:#x} and {max:#x}"),
+                ),
                 Some(libc::ENOENT) => PluginError::new(
                     ErrorKind::System,
                     format!(
@@ -364,8 +378,10 @@ impl KernelIpsec for Xfrm {
         let flags = NLM_F_CREATE | NLM_F_EXCL;
         let remove = || self.ask(&attempt, Message::DeleteSa(sa::named(at, installed.mark)), 0);
         let (side, ends) = (Side::of_sa(installed.inbound), (id.src, id.dst));
+        // That of IPComp goes ahead of the one around it, which the policies follow. They hold packets until then.
+        let goes_ahead = id.protocol == IPCOMP;
         let move_policies = || {
-            if ends != (new_id.src, new_id.dst) {
+            if ends != (new_id.src, new_id.dst) && !goes_ahead {
                 self.move_policies(installed.reqid, ends, (new_id.src, new_id.dst), side);
             }
         };
@@ -373,6 +389,9 @@ impl KernelIpsec for Xfrm {
             // Both fit into the kernel, so that a packet always finds an SA for the policy that it meets.
             connection::Protocol::wipe(&mut old);
             self.ask(&attempt, Message::AddSa(moved), flags)?;
+            if goes_ahead && !installed.inbound {
+                self.hold_policies(installed.reqid, ends, true);
+            }
             sad.relocate(id, &new_id);
             drop(sad);
             move_policies();
@@ -397,7 +416,8 @@ impl KernelIpsec for Xfrm {
             drop(sad);
             move_policies();
         }
-        if !installed.inbound && (outcome.is_err() || ends == (new_id.src, new_id.dst)) {
+        let holds_on = goes_ahead || ends != (new_id.src, new_id.dst);
+        if !installed.inbound && (outcome.is_err() || !holds_on) {
             self.hold_policies(installed.reqid, ends, false);
         }
         outcome

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use iana::Protocol;
 use netlink_packet_xfrm::constants::{
-    AF_INET, AF_INET6, IPPROTO_AH, IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF, XFRM_MODE_TRANSPORT,
-    XFRM_MODE_TUNNEL, XFRM_SA_XFLAG_DONT_ENCAP_DSCP, XFRM_STATE_AF_UNSPEC, XFRM_STATE_DECAP_DSCP,
-    XFRM_STATE_ESN, XFRM_STATE_NOECN, XFRM_STATE_NOPMTUDISC,
+    AF_INET, AF_INET6, IPPROTO_AH, IPPROTO_COMP, IPPROTO_ESP, UDP_ENCAP_ESPINUDP, XFRM_INF,
+    XFRM_MODE_TRANSPORT, XFRM_MODE_TUNNEL, XFRM_SA_XFLAG_DONT_ENCAP_DSCP, XFRM_STATE_AF_UNSPEC,
+    XFRM_STATE_ALIGN4, XFRM_STATE_DECAP_DSCP, XFRM_STATE_ESN, XFRM_STATE_NOECN, XFRM_STATE_NOPMTUDISC,
 };
 use netlink_packet_xfrm::state::{AllocSpiMessage, DelGetMessage, ModifyMessage};
 use netlink_packet_xfrm::{
     Address, EncapTmpl, Id, LifetimeConfig, Mark, ReplayEsn, UserSaId, UserSaInfo, UserSpiInfo, XfrmAttrs,
 };
-use plugin_api::kernel::{SaId, SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap};
+use plugin_api::kernel::{IPCOMP, SaId, SaLifetime, SaMode, SaOptions, SaParameters, SaUsage, UdpEncap};
 use plugin_api::{ErrorKind, PluginError};
 
 use super::algorithms;
@@ -26,7 +26,10 @@ const DEFAULT_WINDOW: u32 = 32;
 /// Sequence numbers left out when an SA that sends is made anew, more than what it may send in between.
 const SEQUENCE_GAP: u32 = 4096;
 
-/// Reserves an SPI.
+/// The CPIs that are negotiated: those below are well-known, those above for private use (RFC 3173, 3.3).
+pub(super) const CPIS: (u32, u32) = (0x100, 0xefff);
+
+/// Reserves an SPI, or a CPI.
 pub(super) fn allocate(src: IpAddr, dst: IpAddr, protocol: Protocol, range: (u32, u32)) -> AllocSpiMessage {
     let info = UserSaInfo {
         saddr: Address::from_ip(&src),
@@ -94,8 +97,12 @@ pub(super) fn install(sa: &SaParameters, transport_ports: bool) -> Result<Modify
     if sa.mode == SaMode::Tunnel && !sa.inbound && !sa.options.copy_dscp.out() {
         nlas.push(XfrmAttrs::ExtraFlags(XFRM_SA_XFLAG_DONT_ENCAP_DSCP));
     }
-    if sa.tfc > 0 && sa.mode == SaMode::Tunnel {
+    if sa.tfc > 0 && sa.mode == SaMode::Tunnel && sa.id.protocol == Protocol::ESP {
         nlas.push(XfrmAttrs::TfcPadding(sa.tfc));
+    }
+    if sa.id.protocol == Protocol::AH && sa.id.dst.is_ipv4() {
+        // Only IPv6 aligns its headers to eight octets, and Linux would do so for both (RFC 4302, 3.3.3.2.1).
+        info.flags |= XFRM_STATE_ALIGN4;
     }
     if sa.esn {
         info.flags |= XFRM_STATE_ESN;
@@ -345,10 +352,10 @@ pub(super) fn address(address: &Address, family: u16) -> IpAddr {
 
 /// The number of the IP header.
 pub(super) fn protocol_number(protocol: Protocol) -> u8 {
-    if protocol == Protocol::AH {
-        IPPROTO_AH
-    } else {
-        IPPROTO_ESP
+    match protocol {
+        Protocol::AH => IPPROTO_AH,
+        IPCOMP => IPPROTO_COMP,
+        _ => IPPROTO_ESP,
     }
 }
 
@@ -357,6 +364,7 @@ pub(super) fn protocol(number: u8) -> Option<Protocol> {
     match number {
         IPPROTO_ESP => Some(Protocol::ESP),
         IPPROTO_AH => Some(Protocol::AH),
+        IPPROTO_COMP => Some(IPCOMP),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use iana::{Protocol, TrafficSelector};
 use netlink_packet_xfrm::constants::XFRM_INF;
 use netlink_packet_xfrm::{AcquireMessage, MappingMessage, UserSaInfo, XfrmAttrs};
-use plugin_api::kernel::{KernelEvent, SaId, SaParameters};
+use plugin_api::kernel::{IPCOMP, KernelEvent, SaId, SaParameters};
 
 use super::sa::{address, protocol};
 use super::selector;
@@ -136,6 +136,8 @@ impl Sad {
         keys.sort_by_key(|(key, _)| **key);
         for (key, installed) in keys {
             match there.get(key) {
+                // It has no limits, and goes with the SA around it.
+                None if protocol(key.protocol) == Some(IPCOMP) => {}
                 None => events.extend(installed.expire(*key, true)),
                 Some(info) if is_due(info, now) => events.extend(installed.expire(*key, false)),
                 Some(_) => {}

@@ -276,21 +276,23 @@ struct Content {
     spi: u32,
     mode: SaMode,
     hw_offload: HwOffload,
+    ah: bool,
+    cpi: u16,
 }
 
 fn content(user: &User) -> Content {
     let own = &user.parameters;
+    let outbound = own.direction == Direction::Out;
+    let cpi = own.options.cpi;
     Content {
         action: own.action,
         rank: own.rank(),
         ends: (own.src, own.dst),
         reqid: own.reqid,
-        // What comes in is not asked for its SPI.
-        spi: if own.direction == Direction::Out {
-            own.spi
-        } else {
-            0
-        },
+        // What comes in is not asked for its SPI and CPI.
+        spi: if outbound { own.spi } else { 0 },
+        cpi: if outbound { cpi } else { cpi.min(1) },
+        ah: own.options.ah,
         mode: own.mode,
         hw_offload: own.options.hw_offload,
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use iana::{EncryptionAlgorithm, IntegrityAlgorithm, Protocol};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_xfrm::XfrmMessage;
-use plugin_api::kernel::SaId;
+use plugin_api::kernel::{IPCOMP, SaId};
 use plugin_api::{ErrorKind, Host, KernelAlgorithms, PluginError};
 
 use super::refusal::refused;
@@ -95,6 +95,22 @@ fn tried(
     // It would expire anyway.
     let _ = connection.ask(XfrmMessage::DeleteSa(sa::named(&parameters.id, None)), 0);
     Ok(())
+}
+
+/// Whether the kernel has AH, or IPComp with DEFLATE, at all: without it, no SA can be installed, though SPIs are reserved.
+pub(super) fn knows(connection: &Connection<XfrmMessage>, spi: u32, protocol: Protocol) -> bool {
+    let (spi, integrity) = match protocol {
+        IPCOMP => (sa::CPIS.1, None),
+        _ => (spi, Some(IntegrityAlgorithm::HMAC_SHA2_256_128)),
+    };
+    let combination = Combination {
+        protocol,
+        encryption: EncryptionAlgorithm::NULL,
+        key_len: 0,
+        integrity,
+    };
+    // Another reason says nothing of the protocol, and what comes of it is told by the SA itself.
+    tried(connection, spi, combination).map_or_else(|error| error.kind != ErrorKind::NotSupported, |()| true)
 }
 
 impl KernelAlgorithms for Tried {

@@ -1,6 +1,8 @@
 //! What costs a connection, and what is only said.
 
 use super::*;
+use crate::connection::ProposalList;
+use crate::kernel::{Ah, EspBeside};
 
 /// What is said about a conn with these settings, and whether it loads.
 fn said(settings: &str) -> (Vec<String>, bool) {
@@ -14,7 +16,6 @@ fn said(settings: &str) -> (Vec<String>, bool) {
 fn what_demands_protection_that_is_not_there_costs_the_connection() {
     for (settings, why) in [
         ("keyexchange=ikev1", "IKEv1 is not supported"),
-        ("ah=sha256!", "AH is not supported"),
         ("mediation=yes", "mediation is not supported"),
         ("mediated_by=m", "mediation is not supported"),
     ] {
@@ -31,7 +32,7 @@ fn what_demands_protection_that_is_not_there_costs_the_connection() {
         assert!(error.to_string().contains(why), "{error}");
     }
     for shunt in ["passthrough", "drop"] {
-        let (messages, loads) = said(&format!("type={shunt}\nkeyexchange=ikev1\nah=sha256"));
+        let (messages, loads) = said(&format!("type={shunt}\nkeyexchange=ikev1\nmediation=yes"));
         assert!(loads, "a shunt negotiates nothing: {messages:?}");
     }
 }
@@ -175,13 +176,10 @@ fn keywords_without_effect_are_named() {
         let conf = IpsecConf::parse(&format!("conn x\n{lines}"), "ipsec.conf").expect("it parses");
         conn::without_effect(&conf.conns[0].settings, &|_| false, true)
     };
-    let all = "compress=yes\nleftcert=a.pem\nrightcert=b.pem\nleftsendcert=always\nrightsendcert=never\ntfc=%mtu\n\
+    let all = "leftcert=a.pem\nrightcert=b.pem\nleftsendcert=always\nrightsendcert=never\ntfc=%mtu\n\
         aggressive=no\nsha256_96=yes";
-    assert_eq!(
-        idle(all),
-        ["compress", "leftcert", "leftsendcert", "rightsendcert", "tfc"]
-    );
-    assert!(idle("compress=no\nrightsendcert=ifasked").is_empty());
+    assert_eq!(idle(all), ["leftcert", "leftsendcert", "rightsendcert", "tfc"]);
+    assert!(idle("compress=yes\nah=sha256!\nrightsendcert=ifasked").is_empty());
     let child = &one("sha256_96=yes").peer.children[0];
     assert!(child.kernel.sha256_96, "this one has an effect");
 }
@@ -216,4 +214,46 @@ fn numbers_that_are_too_large_are_mistakes() {
     ] {
         assert!(!said(setting).1, "{setting}");
     }
+}
+
+#[test]
+fn ah_takes_the_place_of_esp_and_is_not_beside_it() {
+    let options = |settings: &str| one(settings).peer.children[0].kernel.clone();
+    let list = |entries: &[&str], append_defaults| {
+        let entries = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        let proposals = ProposalList {
+            entries,
+            append_defaults,
+        };
+        Some(Ah {
+            proposals,
+            esp: EspBeside::No,
+        })
+    };
+    assert_eq!(
+        options("ah=sha256,sha1-x25519!").ah,
+        list(&["sha256", "sha1-x25519"], false)
+    );
+    assert_eq!(options("ah=sha512").ah, list(&["sha512"], true));
+    assert_eq!(options("esp=aes128gcm16!").ah, None);
+    let (messages, loads) = said("ah=sha256!\nesp=aes128gcm16!");
+    assert!(!loads);
+    assert!(
+        messages[0].contains("can't have both 'ah' and 'esp' options (ipsec.conf:1)"),
+        "{messages:?}"
+    );
+    let (messages, loads) = said("ah=!");
+    assert!(!loads, "{messages:?}");
+}
+
+#[test]
+fn compression_is_asked_for() {
+    for (settings, ipcomp) in [
+        ("compress=yes", true),
+        ("compress=no", false),
+        ("left=10.0.0.1", false),
+    ] {
+        assert_eq!(one(settings).peer.children[0].kernel.ipcomp, ipcomp, "{settings}");
+    }
+    assert!(!said("compress=maybe").1);
 }

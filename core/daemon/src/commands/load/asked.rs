@@ -2,7 +2,40 @@
 
 use config::connection::{ChildConfig, Mode, PeerConfig, SelectorSpec};
 use config::kernel::HwOffload;
-use plugin_api::kernel::KernelDemand;
+use iana::Protocol;
+use plugin_api::KernelIpsec;
+use plugin_api::kernel::{IPCOMP, KernelDemand};
+
+/// The CHILD_SAs of a connection that are negotiated. A shunt negotiates nothing.
+fn negotiated(peer: &PeerConfig) -> impl Iterator<Item = &ChildConfig> {
+    let children = peer.children.iter().map(|child| &**child);
+    children.filter(|child| !matches!(child.mode, Mode::Pass | Mode::Drop))
+}
+
+/// The first CHILD_SA that is to have AH, which the back end cannot do.
+pub(in crate::commands) fn without_ah<'a>(
+    peer: &'a PeerConfig,
+    backend: &dyn KernelIpsec,
+) -> Option<&'a str> {
+    let mut wanting = negotiated(peer).filter(|child| child.kernel.ah.is_some());
+    let child = wanting.next().filter(|_| !backend.knows(Protocol::AH));
+    child.map(|child| child.name.as_str())
+}
+
+/// The first CHILD_SA that is to be compressed, which the back end cannot do. Compression protects nothing, so that the
+/// CHILD_SA does without, as in strongSwan.
+pub(in crate::commands) fn without_ipcomp<'a>(
+    peer: &'a PeerConfig,
+    backend: &dyn KernelIpsec,
+) -> Option<&'a str> {
+    let mut wanting = negotiated(peer).filter(|child| child.kernel.ipcomp);
+    let child = wanting.next().filter(|_| !backend.knows(IPCOMP));
+    child.map(|child| child.name.as_str())
+}
+
+/// What is said of it.
+pub(in crate::commands) const NO_IPCOMP: &str =
+    "IPComp is not supported by the kernel back end, packets are not compressed";
 
 /// Something that a connection asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use config::connection::{Action, ChildConfig, ChildLifetime, Limit, Mode, ProposalList, SelectorSpec};
-use config::demand::Demand;
-use config::kernel::{CopyDscp, HwOffload, KernelOptions, Mark, Number, SetMark};
+use config::kernel::{Ah, CopyDscp, EspBeside, HwOffload, KernelOptions, Mark, Number, SetMark};
 use config::selector;
 use control::vici::Element;
 
@@ -68,15 +67,22 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
         kernel: KernelOptions::default(),
     };
     let (mut time, mut octets, mut packets) = (Said::default(), Said::default(), Said::default());
-    let mut ah = false;
+    let mut ah: Option<Ah> = None;
+    let mut says_esp = false;
     for given in values::given(elements) {
         let seconds = || given.time().map(|time| Some(time.as_secs()));
         match given.key() {
             "esp_proposals" => {
-                child.proposals = ProposalList {
-                    entries: given.list(|text| Some(text.to_owned()))?,
-                    append_defaults: false,
+                child.proposals = proposals(&given)?;
+                says_esp = !child.proposals.entries.is_empty();
+                if let Some(ah) = ah.as_mut().filter(|_| says_esp) {
+                    ah.esp = EspBeside::Last;
                 }
+            }
+            "ah_proposals" => {
+                let proposals = proposals(&given)?;
+                let esp = if says_esp { EspBeside::First } else { EspBeside::No };
+                ah = (!proposals.entries.is_empty()).then_some(Ah { proposals, esp });
             }
             "local_ts" => child.local_ts = given.list_or(|text| selector::one(text).map_err(Some))?,
             "remote_ts" => child.remote_ts = given.list_or(|text| selector::one(text).map_err(Some))?,
@@ -106,8 +112,8 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
                 notes.add("tfc_padding = mtu", false);
             }
             "tfc_padding" => child.tfc = given.number()?,
-            "ah_proposals" => ah = !given.list(Some)?.is_empty(),
-            "ipcomp" | "per_cpu_sas" | "icmp" => notes.add(given.key(), !given.yes()?),
+            "ipcomp" => child.kernel.ipcomp = given.yes()?,
+            "per_cpu_sas" | "icmp" => notes.add(given.key(), !given.yes()?),
             // Without SELinux what the system has is simple.
             "label_mode" => given.word(|text| ["system", "simple"].contains(&text).then_some(()))?,
             // Nobody who restricts a tunnel to what has a label wants one for all.
@@ -118,10 +124,7 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
             _ => ask_of_kernel(&mut child.kernel, &given)?,
         }
     }
-    // A shunt negotiates nothing.
-    if ah && !matches!(child.mode, Mode::Pass | Mode::Drop) {
-        notes.demand("ah_proposals", Demand::Ah);
-    }
+    child.kernel.ah = ah;
     let limit = time.limit(HOUR);
     child.lifetime = ChildLifetime {
         time: Limit {
@@ -133,6 +136,13 @@ pub(super) fn child(name: &str, elements: &[Element], notes: &mut Notes) -> Resu
         packets: packets.limit(0),
     };
     Ok(child)
+}
+
+fn proposals(given: &Given<'_>) -> Result<ProposalList, String> {
+    Ok(ProposalList {
+        entries: given.list(|text| Some(text.to_owned()))?,
+        append_defaults: false,
+    })
 }
 
 /// The keys of what the kernel is asked for.

@@ -1,6 +1,6 @@
 //! `load-conn`, `unload-conn` and `get-conns`: connections of swanctl.conf, and what is done when they come and go.
 
-mod asked;
+pub(super) mod asked;
 mod auth;
 mod child;
 mod connection;
@@ -14,7 +14,7 @@ use config::connection::{PeerConfig, VICI};
 use config::demand::{self, Demand};
 use control::vici::{Element, Message};
 use credentials::Item;
-use iana::Profile;
+use iana::{Profile, Protocol};
 use ike::{How, Loaded, PutOutcome, Start};
 use plugin_api::log::Group;
 
@@ -78,6 +78,7 @@ impl Daemon {
             .iter()
             .any(|element| values::Given(element).key() == "kyber_generation");
         self.mean_same_kyber(&mut peer, says_kyber);
+        self.check_protocols(&peer)?;
         self.check_proposals(&peer)?;
         self.check_demands(&peer)?;
         for item in notes.credentials {
@@ -110,6 +111,26 @@ impl Daemon {
             self.start(start);
         }
         Ok(())
+    }
+
+    /// Refuses AH where the back end has none, and says what is done without.
+    fn check_protocols(&self, peer: &PeerConfig) -> Result<(), String> {
+        let backend = &**self.kernel.backend();
+        let name = &peer.name;
+        if let Some(child) = asked::without_ipcomp(peer, backend) {
+            let text = format!(
+                "connection '{name}': children.{child}.ipcomp: {}",
+                asked::NO_IPCOMP
+            );
+            self.logger.log(Group::Cfg, 1, text);
+        }
+        let Some(child) = asked::without_ah(peer, backend) else {
+            return Ok(());
+        };
+        let why = Demand::Ah.reason();
+        let text = format!("connection '{name}': children.{child}.ah_proposals: {why}");
+        self.logger.log(Group::Cfg, 1, text);
+        Err(format!("{why}: ah_proposals, config discarded"))
     }
 
     /// Says that a connection demands what no end can prove yet: it is loaded, but establishes nothing.
@@ -156,10 +177,10 @@ impl Daemon {
     /// A proposal that cannot be used makes the connection none.
     fn check_proposals(&self, peer: &PeerConfig) -> Result<(), String> {
         let notes = self.endpoint.check_proposals(peer).map_err(|bad| {
-            let key = if bad.of_child {
-                "esp_proposals"
-            } else {
-                "proposals"
+            let key = match bad.protocol {
+                Protocol::ESP => "esp_proposals",
+                Protocol::AH => "ah_proposals",
+                _ => "proposals",
             };
             let (name, why) = (&peer.name, bad.text);
             self.logger

@@ -201,8 +201,8 @@ fn what_cannot_be_is_refused_and_leaves_what_was() {
         ),
         (
             "full { children { net { ah_proposals = [ sha256 ] } } }",
-            "AH is not supported, and ESP would be negotiated in its place; use ESP proposals on both ends: \
-             ah_proposals, config discarded",
+            "AH is not supported by the kernel back end, and ESP would be negotiated in its place; load kernel-netlink on \
+             a kernel with AH, or use ESP proposals on both ends: ah_proposals, config discarded",
         ),
         (
             "full { remote { id = @#xyz } }",

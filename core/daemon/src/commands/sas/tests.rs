@@ -38,6 +38,8 @@ pub(crate) fn tunnel1(now: Instant) -> IkeSaInfo {
         protocol: Protocol::ESP,
     };
     let child = ChildSaInfo {
+        protocol: Protocol::ESP,
+        cpis: None,
         unique_id: 1,
         config: Arc::new(config),
         reqid: 1,
@@ -237,4 +239,20 @@ fn the_kernel_is_asked_for_usage_only_by_its_own_ids() {
     }
     .ike_sa_with(&sa, &sa.children);
     assert!(lines(&section).contains(&"child-sas.Tunnel1-1.bytes-in = 0".to_owned()));
+}
+
+#[test]
+fn protocol_and_cpis_are_listed() {
+    let now = Instant::now();
+    let mut sa = tunnel1(now);
+    let plain = described(&sa, now).join("\n");
+    assert!(
+        plain.contains("protocol = ESP") && !plain.contains("cpi-"),
+        "{plain}"
+    );
+    (sa.children[0].protocol, sa.children[0].cpis) = (Protocol::AH, Some((0x12, 0xabcd)));
+    let compressed = described(&sa, now).join("\n");
+    for field in ["protocol = AH", "cpi-in = 0012", "cpi-out = abcd"] {
+        assert!(compressed.contains(field), "{compressed}");
+    }
 }

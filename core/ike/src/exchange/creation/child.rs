@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use config::connection::ChildConfig;
-use iana::{NotifyType, Protocol};
+use iana::NotifyType;
 use wire::payload::{Notify, Payload, TsKind};
 
 use super::{ChildDraft, Creation, Side, Subject, retry_delay};
+use crate::child::reservation::{Reserved, Wanted};
 use crate::child::{ChildSa, ChildState, negotiate, transport};
 use crate::error::Error;
 use crate::exchange::find;
@@ -65,22 +66,24 @@ impl IkeSa {
     }
 
     fn start_child(&mut self, shared: &mut Shared, creation: Creation) {
+        let wanted = match &creation.subject {
+            Subject::Child(draft) => Wanted::of(&draft.config),
+            Subject::Ike(_) => Wanted::ESP,
+        };
         self.creating = Some(Box::new(creation));
-        let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
-        self.kernel_work
-            .insert(id, KernelWork::ReserveCreated(Side::Active));
+        self.reserve(shared, wanted, KernelWork::ReserveCreated(Side::Active));
     }
 
-    pub(crate) fn on_creation_spi(&mut self, shared: &mut Shared, spi: Option<u32>) {
+    pub(crate) fn on_creation_spi(&mut self, shared: &mut Shared, reserved: Option<Reserved>) {
         let Some(mut creation) = self.creating.take() else {
             return;
         };
-        let (Some(spi), Subject::Child(draft)) = (spi, &mut creation.subject) else {
+        let (Some(reserved), Subject::Child(draft)) = (reserved, &mut creation.subject) else {
             return self.creation_failed(shared, *creation);
         };
         let config = Arc::clone(&draft.config);
         let id = shared.next_child_id();
-        let child = ChildSa::new(id, Arc::clone(&config), spi, self.local, self.remote);
+        let child = ChildSa::new(id, Arc::clone(&config), reserved, self.local, self.remote);
         let peer = self.remote.ip();
         let old = draft.rekeys.and_then(|id| self.child_mut(id));
         let awaited = shared.policies.awaited(&config, peer).map(|(_, reqid)| reqid);
@@ -89,7 +92,7 @@ impl IkeSa {
             None => child.label(),
         };
         log!(shared, self, Ike, 0, "establishing CHILD_SA {label}");
-        let (offered, messages) = negotiate::proposals(shared, &config, spi, false);
+        let (offered, messages) = negotiate::proposals(shared, &config, reserved.spi, false);
         for message in messages {
             log!(shared, self, Cfg, 1, "{message}");
         }
@@ -110,13 +113,15 @@ impl IkeSa {
     pub(super) fn child_request(&mut self, draft: &ChildDraft) -> Option<Vec<Payload>> {
         let mut payloads = Vec::new();
         if let Some(id) = draft.rekeys {
+            let old = self.child_mut(id)?;
             payloads.push(Payload::Notify(Notify {
-                protocol: Protocol::ESP.0,
-                spi: self.child_mut(id)?.spi_in.to_be_bytes().to_vec(),
+                protocol: old.protocol.0,
+                spi: old.spi_in.to_be_bytes().to_vec(),
                 kind: NotifyType::REKEY_SA,
                 data: Vec::new(),
             }));
         }
+        payloads.extend(draft.child.as_ref().and_then(ChildSa::ipcomp_notify));
         if draft.config.mode == config::connection::Mode::Transport {
             payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
@@ -168,10 +173,11 @@ impl IkeSa {
     /// The peer made something of it that this end cannot or will not use.
     pub(crate) fn withdraw(&mut self, shared: &mut Shared, mut creation: Creation) {
         let spi = creation.child_mut().map(|child| child.spi_in);
-        let complete = creation.plan.is_empty() && creation.selected.is_some();
+        let selected = creation.selected.as_ref().map(|proposal| proposal.protocol);
+        let made = selected.filter(|_| creation.plan.is_empty());
         self.creation_failed(shared, creation);
-        if let Some(spi) = spi.filter(|_| complete) {
-            self.enqueue(shared, Task::WithdrawChild(spi));
+        if let (Some(protocol), Some(spi)) = (made, spi) {
+            self.enqueue(shared, Task::WithdrawChild(protocol, spi));
         }
     }
 

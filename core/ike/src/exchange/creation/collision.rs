@@ -75,15 +75,16 @@ impl IkeSa {
             shared.out.command_done(command, Ok(()));
         }
         let spi = creation.child_mut().map(|child| child.spi_in);
-        let complete = creation.plan.is_empty();
+        let selected = creation.selected.as_ref().map(|proposal| proposal.protocol);
+        let made = selected.filter(|_| creation.plan.is_empty());
         self.active = None;
         self.discard(shared, &mut creation);
         let old = creation.rekeys().and_then(|id| self.child_mut(id));
         if let Some(old) = old.filter(|old| old.successor.is_some() && old.state.succeed().is_ok()) {
             old.transition_to(ChildState::succeed);
         }
-        if let Some(spi) = spi.filter(|_| complete) {
-            self.tasks.push_front(Task::WithdrawChild(spi));
+        if let (Some(protocol), Some(spi)) = (made, spi) {
+            self.tasks.push_front(Task::WithdrawChild(protocol, spi));
         }
         self.start_next_task(shared);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crypto::int_auth::Role;
 use crypto::keymat::{self, RekeyPrf, Rekeyed};
 use crypto::proposal::Proposal;
-use iana::{ExchangeType, NotifyType, Profile, Protocol};
+use iana::{ExchangeType, NotifyType, Profile};
 use wire::payload::{Payload, Sa};
 
 use super::responder::Refusal;
@@ -101,7 +101,7 @@ impl IkeSa {
         let settled = |child: &ChildSa| matches!(child.state, ChildState::Installed | ChildState::Deleted);
         let deletes = matches!(
             self.active.as_deref(),
-            Some(Task::DeleteChild(..) | Task::WithdrawChild(_))
+            Some(Task::DeleteChild(..) | Task::WithdrawChild(..))
         );
         deletes
             || self.awaits_scripts()
@@ -138,7 +138,7 @@ impl IkeSa {
         let Some(config) = self.config.clone() else {
             return Err(Refusal::of(NotifyType::TEMPORARY_FAILURE));
         };
-        let mut supplied = proposals::from_wire(sa, Protocol::IKE, 8);
+        let mut supplied = proposals::from_wire(sa, 8);
         supplied.retain(|proposal| proposal.spi.iter().any(|octet| *octet != 0));
         let configured = match self.chooses_as(Role::Responder) {
             Role::Initiator => proposals::verified_for(shared, &config),

@@ -165,7 +165,11 @@ impl IkeSa {
         let payloads = &inbound.payloads;
         let sa = find!(payloads, Payload::Sa(sa) => sa).ok_or(Error::Missing("SA"))?;
         let nonce = find!(payloads, Payload::Nonce(nonce) => nonce).ok_or(Error::Missing("Nr"))?;
-        let [proposal] = &proposals::from_wire(sa, creation.protocol(), creation.spi_len())[..] else {
+        let chosen = match &creation.subject {
+            Subject::Child(_) => proposals::of_child_from_wire(sa),
+            Subject::Ike(_) => proposals::from_wire(sa, 8),
+        };
+        let [proposal] = &chosen[..] else {
             return Err(Error::NoProposalChosen);
         };
         let how = proposals::selection(shared, self.pinned_profile(), self.peer.strongswan, true, false);
@@ -176,7 +180,10 @@ impl IkeSa {
             _ => crypto::select::acceptable(&creation.offered, proposal, &how)?,
         }
         match &mut creation.subject {
-            Subject::Child(draft) => draft.accept_selectors(payloads)?,
+            Subject::Child(draft) => {
+                draft.accept_selectors(payloads)?;
+                draft.cpi = self.peers_cpi(shared, payloads);
+            }
             Subject::Ike(_) if proposal.spi.iter().all(|octet| *octet == 0) => {
                 return Err(Error::NoProposalChosen);
             }

@@ -1,5 +1,6 @@
 //! From the last secret to a CHILD_SA that takes its place among the others.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use config::connection::ChildConfig;
@@ -7,7 +8,7 @@ use crypto::int_auth::Role;
 use crypto::keymat;
 use crypto::proposal::Proposal;
 use crypto::suite::ChildSuite;
-use iana::TrafficSelector;
+use iana::{Protocol, TrafficSelector};
 use plugin_api::Secret;
 
 use super::{Creation, Side, Subject};
@@ -75,6 +76,9 @@ impl IkeSa {
             return Err(Error::NoProposalChosen);
         }
         let suite = ChildSuite::new(proposal).map_err(|_| Error::NoProposalChosen)?;
+        if suite.protocol == Protocol::AH && self.natt.encap() {
+            return Err(Error::AhInUdp);
+        }
         let spi = proposal.spi.as_slice().try_into();
         let spi_out = spi.map(u32::from_be_bytes).map_err(|_| Error::NoProposalChosen)?;
         let (Some(ike), Some(sk)) = (&self.suite, self.sk()) else {
@@ -119,6 +123,7 @@ impl IkeSa {
         if side == Side::Active {
             let agreed = draft.transport.agreed;
             self.settle_mode(shared, child, &mut selectors.0, &mut selectors.1, agreed);
+            self.settle_ipcomp(shared, child, draft.cpi)?;
         }
         let config = Arc::clone(&child.config);
         let agreed = self.keyed(
@@ -176,14 +181,14 @@ impl IkeSa {
             Some(old) => {
                 let old_info = old.info();
                 // Both ends have made one. Ours is finished only if it is the one that stays.
-                let other = old.successor;
+                let other = old.successor.map(NonZeroU32::get);
                 let (stays, redundant) = match (other, side) {
                     (Some(other), Side::Passive) => (other, Some(id)),
                     (_, _) => (id, other),
                 };
-                old.successor = Some(stays);
+                old.successor = NonZeroU32::new(stays);
                 if let Some(redundant) = redundant.and_then(|id| self.child_mut(id)) {
-                    redundant.successor = Some(stays);
+                    redundant.successor = NonZeroU32::new(stays);
                 }
                 if redundant == Some(id) {
                     return None;
@@ -219,7 +224,7 @@ impl IkeSa {
     /// The successor of a CHILD_SA sends from now on, if it does not yet.
     pub(crate) fn switch_to_successor(&mut self, shared: &mut Shared, old: u32) {
         let successor = self.child_mut(old).and_then(|child| child.successor);
-        let Some(child) = successor.and_then(|id| self.child_mut(id)) else {
+        let Some(child) = successor.and_then(|id| self.child_mut(id.get())) else {
             return;
         };
         let ops = child.start_sending();

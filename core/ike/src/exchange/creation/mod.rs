@@ -9,12 +9,13 @@ mod install;
 mod responder;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::connection::ChildConfig;
 use crypto::proposal::Proposal;
-use iana::{ExchangeType, KeyExchangeMethod, NotifyType, Protocol, TrafficSelector};
+use iana::{ExchangeType, KeyExchangeMethod, NotifyType, TrafficSelector};
 use plugin_api::{PendingKeyExchange, Secret};
 use wire::payload::{Notify, Payload};
 
@@ -78,6 +79,8 @@ pub(crate) struct ChildDraft {
     pub(crate) remote_ts: Vec<TrafficSelector>,
     /// Whether it is transport mode that both ends want.
     pub(crate) transport: Transport,
+    /// By which the peer takes compressed packets, if it offers that or agrees to it.
+    pub(crate) cpi: Option<NonZeroU16>,
 }
 
 /// The successor of an IKE_SA in the making.
@@ -148,6 +151,7 @@ impl Creation {
             local_ts: Vec::new(),
             remote_ts: Vec::new(),
             transport: Transport::default(),
+            cpi: None,
         };
         Self::new(Subject::Child(Box::new(draft)), command)
     }
@@ -205,20 +209,6 @@ impl Creation {
                 own.rekeys.is_some() && own.rekeys == other.rekeys
             }
             _ => false,
-        }
-    }
-
-    fn protocol(&self) -> Protocol {
-        match self.subject {
-            Subject::Child(_) => Protocol::ESP,
-            Subject::Ike(_) => Protocol::IKE,
-        }
-    }
-
-    fn spi_len(&self) -> usize {
-        match self.subject {
-            Subject::Child(_) => 4,
-            Subject::Ike(_) => 8,
         }
     }
 

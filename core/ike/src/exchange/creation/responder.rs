@@ -10,6 +10,7 @@ use wire::payload::{Ke, Nonce, Notify, Payload, Sa, TsKind};
 
 use super::{Creation, PATIENCE, Side, Step, Subject, link, link_of};
 use crate::child::negotiate::{self, Choice};
+use crate::child::reservation::{Reserved, Wanted};
 use crate::child::{ChildSa, ChildState};
 use crate::error::Error;
 use crate::exchange::find;
@@ -33,20 +34,26 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Why a request is refused.
 pub(super) struct Refusal {
     kind: NotifyType,
+    /// Of what the data is an SPI, if it is one.
+    protocol: Protocol,
     data: Vec<u8>,
 }
 
 impl Refusal {
     pub(super) fn of(kind: NotifyType) -> Self {
-        let data = Vec::new();
-        Self { kind, data }
+        Self::with(kind, Vec::new())
+    }
+
+    fn with(kind: NotifyType, data: Vec<u8>) -> Self {
+        let protocol = Protocol::ESP;
+        Self { kind, protocol, data }
     }
 
     fn notify(self) -> Notify {
-        let Self { kind, data } = self;
+        let Self { kind, protocol, data } = self;
         match kind {
             NotifyType::CHILD_SA_NOT_FOUND => Notify {
-                protocol: Protocol::ESP.0,
+                protocol: protocol.0,
                 spi: data,
                 kind,
                 data: Vec::new(),
@@ -108,10 +115,8 @@ impl IkeSa {
                     1,
                     "key exchange method unacceptable, requesting {name}"
                 );
-                return Err(Refusal {
-                    kind: NotifyType::INVALID_KE_PAYLOAD,
-                    data: method.0.to_be_bytes().to_vec(),
-                });
+                let data = method.0.to_be_bytes().to_vec();
+                return Err(Refusal::with(NotifyType::INVALID_KE_PAYLOAD, data));
             };
             creation.step = Step::Answer(None, method, ke.data.clone());
         }
@@ -123,10 +128,9 @@ impl IkeSa {
         if creation.is_ike() {
             self.answer_first(shared, Box::new(creation));
         } else {
+            let wanted = creation.wanted_by_responder();
             self.answering = Some(Box::new(creation));
-            let id = shared.reserve_spi(self.unique_id, self.remote.ip(), self.local.ip());
-            self.kernel_work
-                .insert(id, KernelWork::ReserveCreated(Side::Passive));
+            self.reserve(shared, wanted, KernelWork::ReserveCreated(Side::Passive));
         }
         Ok(())
     }
@@ -146,7 +150,7 @@ impl IkeSa {
         let Some(peer) = self.config.clone() else {
             return Err(Refusal::of(NotifyType::TEMPORARY_FAILURE));
         };
-        let supplied = proposals::from_wire(sa, Protocol::ESP, 4);
+        let supplied = proposals::of_child_from_wire(sa);
         let how = proposals::selection(shared, peer.profile, self.peer.strongswan, true, false);
         let (own, peers) = (self.own_hosts(), self.peer_hosts());
         let (ours, theirs) = ((tsr, &own[..]), (tsi, &peers[..]));
@@ -164,12 +168,14 @@ impl IkeSa {
             local_ts,
             remote_ts,
             transport,
+            cpi: _,
         } = choice
             .map_err(|refusal| Refusal::of(self.log_refusal(shared, refusal, &supplied, (tsr, tsi))))?;
+        let cpi = self.wanted_cpi(shared, &config, payloads);
         let mut creation = Creation::child(config, rekeys, None);
         if let Subject::Child(draft) = &mut creation.subject {
             (draft.local_ts, draft.remote_ts) = (local_ts, remote_ts);
-            draft.transport = transport;
+            (draft.transport, draft.cpi) = (transport, cpi);
         }
         creation.selected = Some(proposal);
         Ok(creation)
@@ -177,11 +183,19 @@ impl IkeSa {
 
     /// Which CHILD_SA the peer wants to rekey, if it may (RFC 7296, 2.25.1).
     fn to_be_rekeyed(&self, payloads: &[Payload]) -> Result<Option<u32>, Refusal> {
-        let spi = find!(payloads, Payload::Notify(notify) if notify.kind == NotifyType::REKEY_SA => notify.spi.clone());
-        let Some(spi) = spi else { return Ok(None) };
+        let asked = find!(payloads, Payload::Notify(notify) if notify.kind == NotifyType::REKEY_SA => (notify.protocol, notify.spi.clone()));
+        let Some((protocol, spi)) = asked else {
+            return Ok(None);
+        };
+        let protocol = match Protocol(protocol) {
+            Protocol::AH => Protocol::AH,
+            _ => Protocol::ESP,
+        };
         let number = spi.as_slice().try_into().map(u32::from_be_bytes);
         let old = number.ok().and_then(|spi| {
-            let live = |child: &&ChildSa| child.spi_out == spi && child.state != ChildState::Deleted;
+            let live = |child: &&ChildSa| {
+                (child.protocol, child.spi_out) == (protocol, spi) && child.state != ChildState::Deleted
+            };
             self.children.iter().find(live)
         });
         let Some(old) = old else {
@@ -191,6 +205,7 @@ impl IkeSa {
             } else {
                 Refusal {
                     kind: NotifyType::CHILD_SA_NOT_FOUND,
+                    protocol,
                     data: spi,
                 }
             });
@@ -208,11 +223,11 @@ impl IkeSa {
         }
     }
 
-    pub(crate) fn on_answer_spi(&mut self, shared: &mut Shared, spi: Option<u32>) {
+    pub(crate) fn on_answer_spi(&mut self, shared: &mut Shared, reserved: Option<Reserved>) {
         let Some(mut creation) = self.answering.take() else {
             return;
         };
-        let (Some(spi), Subject::Child(draft)) = (spi, &mut creation.subject) else {
+        let (Some(reserved), Subject::Child(draft)) = (reserved, &mut creation.subject) else {
             return self.respond_notify(
                 shared,
                 ExchangeType::CREATE_CHILD_SA,
@@ -221,8 +236,9 @@ impl IkeSa {
             );
         };
         let (id, config) = (shared.next_child_id(), Arc::clone(&draft.config));
-        let mut child = ChildSa::new(id, config, spi, self.local, self.remote);
+        let mut child = ChildSa::new(id, config, reserved, self.local, self.remote);
         child.mode = draft.transport.mode(&child.config);
+        child.agree_to_compress(draft.cpi);
         draft.child = Some(child);
         self.answer_first(shared, creation);
     }
@@ -413,6 +429,17 @@ impl IkeSa {
     }
 }
 
+impl Creation {
+    /// What a responder needs for what it has agreed to.
+    fn wanted_by_responder(&self) -> Wanted {
+        let protocol = self.selected.as_ref().map(|proposal| proposal.protocol);
+        Wanted {
+            protocol: protocol.unwrap_or(Protocol::ESP),
+            ipcomp: matches!(&self.subject, Subject::Child(draft) if draft.cpi.is_some()),
+        }
+    }
+}
+
 /// What the response to CREATE_CHILD_SA says besides the public value.
 fn creation_answer(creation: &Creation) -> Vec<Payload> {
     let own_spi = match &creation.subject {
@@ -436,6 +463,7 @@ fn creation_answer(creation: &Creation) -> Vec<Payload> {
         let (tsr, tsi) = draft.transport.as_written(&draft.local_ts, &draft.remote_ts);
         payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(&tsi)));
         payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(&tsr)));
+        payloads.extend(draft.child.as_ref().and_then(ChildSa::ipcomp_notify));
         if draft.transport.agreed {
             payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }

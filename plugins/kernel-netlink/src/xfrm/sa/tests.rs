@@ -61,6 +61,74 @@ fn word(octets: &[u8]) -> u32 {
     u32::from_ne_bytes(octets.try_into().unwrap())
 }
 
+#[test]
+fn ah_has_integrity_alone_and_four_octets_of_alignment() {
+    let mut sa = parameters();
+    sa.id.protocol = Protocol::AH;
+    sa.encryption = Encryption::NULL;
+    sa.encryption_key = Secret::default();
+    (sa.integrity, sa.integrity_key) = (Some(Integrity::HMAC_SHA2_256_128), Secret::new(vec![9; 32]));
+    sa.tfc = 1400;
+    let v4 = octets(&sa);
+    assert_eq!(v4[76], 51, "id.proto");
+    assert_eq!(v4[216], 32 | 64, "AF_UNSPEC, ALIGN4");
+    let auth = attribute(&v4, 20).expect("XFRMA_ALG_AUTH_TRUNC");
+    assert_eq!(name(auth), "hmac(sha256)");
+    assert_eq!((word(&auth[64..68]), word(&auth[68..72])), (256, 128));
+    for (kind, what) in [
+        (2, "XFRMA_ALG_CRYPT"),
+        (18, "XFRMA_ALG_AEAD"),
+        (22, "XFRMA_TFCPAD"),
+    ] {
+        assert_eq!(attribute(&v4, kind), None, "{what}");
+    }
+    (sa.id.src, sa.id.dst) = ("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap());
+    assert_eq!(octets(&sa)[216], 32, "IPv6 aligns to eight octets");
+}
+
+fn compression(mode: SaMode) -> SaParameters {
+    let mut sa = parameters();
+    (sa.id.protocol, sa.id.spi, sa.mode) = (IPCOMP, 0x1234, mode);
+    sa.encryption = Encryption::NULL;
+    sa.encryption_key = Secret::default();
+    sa.replay_window = 0;
+    sa
+}
+
+#[test]
+fn ipcomp_has_a_cpi_and_deflate() {
+    let tunnel = octets(&compression(SaMode::Tunnel));
+    assert_eq!(tunnel[72..76], [0, 0, 0x12, 0x34], "id.spi");
+    assert_eq!(tunnel[76], 108, "id.proto");
+    assert_eq!(tunnel[214..217], [1, 0, 32], "tunnel, no window, AF_UNSPEC");
+    let alg = attribute(&tunnel, 3).expect("XFRMA_ALG_COMP");
+    assert_eq!((name(alg), word(&alg[64..68]), alg.len()), ("deflate", 0, 68));
+    for (kind, what) in [
+        (1, "XFRMA_ALG_AUTH"),
+        (2, "XFRMA_ALG_CRYPT"),
+        (18, "XFRMA_ALG_AEAD"),
+        (20, "trunc"),
+    ] {
+        assert_eq!(attribute(&tunnel, kind), None, "{what}");
+    }
+    let transport = octets(&compression(SaMode::Transport));
+    assert_eq!(transport[214..217], [0, 0, 0], "transport");
+    assert_eq!(transport[..4], [10, 1, 0, 0], "its selector");
+}
+
+#[test]
+fn a_cpi_is_reserved_within_sixteen_bits() {
+    let (src, dst) = ([192, 0, 2, 1].into(), [192, 0, 2, 9].into());
+    let message = allocate(src, dst, IPCOMP, CPIS);
+    let mut octets = vec![0; message.buffer_len()];
+    message.emit(&mut octets);
+    assert_eq!(octets[76], 108, "info.id.proto");
+    assert_eq!(
+        (word(&octets[224..228]), word(&octets[228..232])),
+        (0x100, 0xefff)
+    );
+}
+
 /// Offsets are those of linux/xfrm.h on 64 bits.
 #[test]
 fn an_sa_has_the_octets_of_the_kernels_structures() {

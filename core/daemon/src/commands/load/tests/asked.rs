@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use config::kernel::{CopyDscp, HwOffload, KernelOptions, Mark, Number, SetMark};
+use config::kernel::{CopyDscp, EspBeside, HwOffload, KernelOptions, Mark, Number, SetMark};
+use iana::Protocol;
 use plugin_api::KernelDemands;
-use plugin_api::kernel::{KernelDemand, KernelFeatures};
+use plugin_api::kernel::{IPCOMP, KernelDemand, KernelFeatures};
 
+use super::super::asked::{without_ah, without_ipcomp};
 use super::{Notes, connection, listed, load, section};
 use crate::testing::{TestKernel, daemon};
 
@@ -44,6 +46,7 @@ fn what_the_kernel_is_asked_for_is_read() {
         copy_ecn: false,
         copy_dscp: CopyDscp::Yes,
         sha256_96: true,
+        ..KernelOptions::default()
     };
     assert_eq!(peer.children[0].kernel, expected);
     assert_eq!(peer.children[1].kernel, KernelOptions::default());
@@ -133,4 +136,68 @@ fn interface_and_priority_are_listed_if_they_are_set() {
     for field in ["plain.interface", "plain.priority"] {
         assert!(!listed.contains(field), "{listed}");
     }
+}
+
+#[test]
+fn ah_is_offered_alone_or_beside_esp_in_the_order_of_the_keys() {
+    let ah = |text: &str| {
+        let text = format!("children {{ net {{ {text} }} }}");
+        let peer = connection::connection("c", &section(&text).elements, &mut Notes::default()).unwrap();
+        let child = &peer.children[0];
+        let ah = child.kernel.ah.clone();
+        ah.map(|ah| (ah.proposals.entries.join(","), ah.esp, child.kernel.prefers_ah()))
+    };
+    let list = "sha256-x25519,sha1".to_owned();
+    for (text, expected) in [
+        (
+            "ah_proposals = [ sha256-x25519 sha1 ]",
+            Some((list.clone(), EspBeside::No, true)),
+        ),
+        (
+            "ah_proposals = [ sha256-x25519 sha1 ] esp_proposals = [ aes128gcm16 ]",
+            Some((list.clone(), EspBeside::Last, true)),
+        ),
+        (
+            "esp_proposals = [ aes128gcm16 ] ah_proposals = [ sha256-x25519 sha1 ]",
+            Some((list, EspBeside::First, false)),
+        ),
+        ("esp_proposals = [ aes128gcm16 ]", None),
+        ("ah_proposals = [ ]", None),
+    ] {
+        assert_eq!(ah(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn ah_and_ipcomp_load_where_the_back_end_knows_them() {
+    let kernel = TestKernel {
+        knows: vec![Protocol::AH, IPCOMP],
+        ..TestKernel::default()
+    };
+    let mut daemon = daemon(Arc::new(kernel));
+    for (name, child) in [
+        ("ah", "ah_proposals = [ sha256 ]"),
+        ("default", "ah_proposals = [ default ]"),
+        ("comp", "ipcomp = yes"),
+    ] {
+        let text = format!("{name} {{ children {{ net {{ {child} }} }} }}");
+        assert_eq!(load(&mut daemon, &text), "success = yes");
+    }
+    let text = "bad { children { net { ah_proposals = [ aes128 ] } } }";
+    assert_eq!(
+        load(&mut daemon, text),
+        "success = no, errmsg = invalid value for: ah_proposals, config discarded (an integrity algorithm is mandatory in \
+         AH proposals in 'aes128')"
+    );
+}
+
+#[test]
+fn a_shunt_asks_for_neither_ah_nor_ipcomp() {
+    let text = "children { net { mode = drop ah_proposals = [ sha256 ] ipcomp = yes } }";
+    let peer = connection::connection("c", &section(text).elements, &mut Notes::default()).unwrap();
+    let backend = TestKernel::default();
+    assert_eq!(
+        (without_ah(&peer, &backend), without_ipcomp(&peer, &backend)),
+        (None, None)
+    );
 }
