@@ -42,6 +42,9 @@ pub enum Error {
     /// What came is no vici.
     #[error("the daemon's answer is malformed: {0}")]
     Malformed(#[from] crate::Error),
+    /// The request cannot be sent: no packet can carry it.
+    #[error("the request cannot be sent: {0}")]
+    Unsendable(crate::Error),
     /// The daemon has no such command or event.
     #[error("the daemon does not know {0}")]
     Unknown(String),
@@ -185,9 +188,10 @@ impl Client {
     }
 
     fn send(&mut self, kind: PacketType, name: &str, message: &Message) -> Result<(), Error> {
-        let packet = Packet::new(kind, name, message.encode()?);
+        let packet = Packet::new(kind, name, message.encode().map_err(Error::Unsendable)?);
         self.show(Way::Sent, &packet);
-        let framed = frame::frame(&packet.encode()?)?;
+        let encoded = packet.encode().map_err(Error::Unsendable)?;
+        let framed = frame::frame(&encoded).map_err(Error::Unsendable)?;
         match &mut self.stream {
             Stream::Unix(stream) => stream.write_all(&framed)?,
             Stream::Tcp(stream) => stream.write_all(&framed)?,

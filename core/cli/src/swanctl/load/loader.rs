@@ -8,6 +8,7 @@ use config::octets;
 use config::settings::Settings;
 use config::spelling;
 use config::swanctl_conf::keys::{Kind, Section};
+use control::vici::client;
 use control::vici::{Element, Message};
 use zeroize::Zeroize;
 
@@ -53,7 +54,11 @@ impl Loader<'_> {
         command: &str,
         request: &Message,
     ) -> Result<Result<Message, String>, Failure> {
-        let answer = self.daemon.call(command, request)?;
+        let answer = match self.daemon.call(command, request) {
+            // It costs what the request is about; the next one may be sent.
+            Err(error @ client::Error::Unsendable(_)) => return Ok(Err(error.to_string())),
+            answer => answer?,
+        };
         let label = format!("{command} reply");
         match self.format {
             Format::Text => {}

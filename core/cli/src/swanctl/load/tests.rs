@@ -22,6 +22,7 @@ struct Fake {
 
 impl Daemon for Fake {
     fn call(&mut self, command: &str, request: &Message) -> Result<Message, client::Error> {
+        request.encode().map_err(client::Error::Unsendable)?;
         self.calls.push((command.to_owned(), request.clone()));
         let planned = self.answers.iter().position(|(of, _)| *of == command);
         let planned = planned.and_then(|index| self.answers.remove(index));

@@ -317,6 +317,10 @@ impl IkeSa {
         }
         let (kind, what) = (notify.kind, creation.what());
         log!(shared, self, Ike, 1, "received {kind} notify, no {what} built");
+        if !creation.is_ike() && creation.rekeys().is_none() {
+            let line = "failed to establish CHILD_SA, keeping IKE_SA";
+            log!(shared, self, Ike, 1, "{line}");
+        }
         if notify.kind == NotifyType::INVALID_SYNTAX {
             // Both ends have lost the thread (RFC 7296, 2.21.3).
             self.creating = Some(creation);

@@ -106,6 +106,21 @@ fn what_the_file_no_longer_has_is_unloaded() {
 }
 
 #[test]
+fn a_name_that_no_request_can_carry_costs_its_connection_alone() {
+    let long = "a".repeat(256);
+    let mut bench = Bench::new(&format!("connections {{\n {long} {{ }}\n b {{ }}\n}}\n"));
+    let (code, out, err) = bench.run(What::Conns);
+    assert_eq!(code, 22);
+    assert_eq!(out.lines().next(), Some("loaded connection 'b'"));
+    let why = "the request cannot be sent: name of 256 octets (swanctl.conf:2)";
+    assert!(
+        err.contains(&format!("loading connection '{long}' failed: {why}")),
+        "{err}"
+    );
+    assert_eq!(bench.calls("load-conn").len(), 1);
+}
+
+#[test]
 fn an_empty_file_unloads_everything() {
     let mut bench = Bench::new("");
     bench.answer("get-conns", Message::new().list("conns", ["a"]));
