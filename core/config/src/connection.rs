@@ -150,7 +150,8 @@ impl fmt::Display for Host {
             Self::Range(start, end) => {
                 let mut range = TrafficSelector::host(*start);
                 range.end = *end;
-                write!(f, "{range}")
+                // Selectors have dots between addresses, hosts a dash.
+                f.write_str(&range.to_string().replace("..", "-"))
             }
             Self::Name(name) => f.write_str(name),
         }

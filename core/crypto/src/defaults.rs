@@ -14,7 +14,7 @@ pub(crate) fn proposals(protocol: Protocol, registry: &Registry, style: DefaultS
     let lists = match (protocol, style) {
         (Protocol::IKE, DefaultStyle::Draft) => draft_ike(),
         (Protocol::IKE, DefaultStyle::Rfc) => rfc_ike(registry),
-        (Protocol::IKE, DefaultStyle::Either) => [draft_ike(), rfc_ike(registry)].concat(),
+        (Protocol::IKE, DefaultStyle::Either) => [rfc_ike(registry), draft_ike()].concat(),
         (Protocol::AH, _) => vec![ipsec(protocol, &[], IPSEC_INTEG, true, style, registry)],
         _ => {
             let aead_esn = style == DefaultStyle::Rfc;

@@ -164,7 +164,6 @@ fn a_connection_all_of_whose_proposals_need_a_plugin_is_refused_with_its_name() 
     }
 }
 
-/// The defaults of 6.0dr3 offer more than there is, to look like it.
 /// A connection for peers with strongSwan's prototype: its defaults list what those peers list.
 const PROTOTYPES: &str = "aes256gcm16-sha512-x25519-ke1_kyber3,default!";
 
@@ -188,6 +187,7 @@ fn a_connection_of_which_nothing_is_said_offers_and_accepts_what_plugins_have() 
     assert!(world.run_until(MINUTE, World::is_established));
 }
 
+/// The defaults of 6.0dr3 offer more than there is, to look like it.
 #[test]
 fn a_choice_that_no_plugin_implements_is_named_by_who_offered_it() {
     let able = with(with_xcbc);
@@ -397,4 +397,14 @@ fn a_responder_says_what_its_back_end_lacks() {
     ] {
         assert!(world.logged(host, line), "{line}: {:#?}", world.hosts[host].log);
     }
+    // Another attempt is a CREATE_CHILD_SA of the same IKE_SA.
+    let kept = |world: &World| {
+        let lines = world.hosts[1].log.iter();
+        let kept = lines.filter(|line| line.contains("failed to establish CHILD_SA, keeping IKE_SA"));
+        kept.count()
+    };
+    assert_eq!(kept(&world), 1);
+    world.initiate(1);
+    world.run_for(MINUTE);
+    assert_eq!((kept(&world), world.sas(1).len()), (2, 1));
 }
