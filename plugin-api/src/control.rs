@@ -26,7 +26,7 @@ pub trait Host: Send + Sync + 'static {
     /// Tells of something the kernel did.
     fn kernel_event(&self, event: KernelEvent);
 
-    /// Tells that SAs have been moved by somebody else. Daemons of before there was this hear nothing of it.
+    /// Reports that another program moved SAs. Older daemons ignore the call.
     fn kernel_migrated(&self, _migration: KernelMigration) {}
 
     /// The back end for addresses and routes, once it is loaded.

@@ -1,4 +1,4 @@
-//! What an author of a plugin reads: the traits to implement, and the macro that exports them.
+//! The API for writing pqswan plugins: the traits to implement, and the macro that exports them.
 //!
 //! A plugin is a `.so` that hands out [`Feature`]s: a name, what it depends on, and an implementation of one of the
 //! traits below. Everything that crosses the boundary is made from these by `abi`; authors never see it.

@@ -233,7 +233,7 @@ impl fmt::Display for AuthClass {
     }
 }
 
-/// Times of an IKE_SA; see wire.md on how stroke and vici options map to them.
+/// Times of an IKE_SA, from `ikelifetime` and `margintime` of ipsec.conf or `rekey_time` and the like of swanctl.conf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IkeLifetime {
     /// When to reauthenticate; zero never.

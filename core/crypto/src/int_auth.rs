@@ -14,6 +14,16 @@ pub enum Role {
     Responder,
 }
 
+impl Role {
+    /// The role of the other end.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Initiator => Self::Responder,
+            Self::Responder => Self::Initiator,
+        }
+    }
+}
+
 /// Collects what AUTH says about the IKE_INTERMEDIATE exchanges.
 #[derive(Clone, Debug)]
 pub struct IntAuth {

@@ -334,7 +334,7 @@ fn abort_on_panic(logger: Arc<Logger>) {
         let consequence = if in_loop {
             "the daemon aborts"
         } else {
-            "what it worked at fails"
+            "its current task fails"
         };
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");

@@ -1,4 +1,4 @@
-//! Datagrams as they come in: to their IKE_SA, or through limits and cookies to a new one (reliability.md, section 2).
+//! Datagrams as they come in: to their IKE_SA, or through limits and cookies to a new one.
 
 use std::net::SocketAddr;
 use std::time::Instant;

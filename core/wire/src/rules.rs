@@ -1,4 +1,4 @@
-//! Which payloads a message may and must have, by exchange and direction (RFC 7296, 1.2 to 1.5; wire.md 3.4).
+//! Which payloads a message may and must have, by exchange and direction (RFC 7296, 1.2 to 1.5).
 
 use iana::attribute::ConfigurationAttribute;
 use iana::{ExchangeType, NotifyType, PayloadType};

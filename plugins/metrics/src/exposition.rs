@@ -177,7 +177,7 @@ fn families() -> Vec<Family> {
                 }
             }
         }),
-        family("invalid_messages", Counter, "Messages that were not taken: malformed or not authentic, or of nobody's SPIs.", |from, put| {
+        family("invalid_messages", Counter, "Messages discarded because they were malformed, unauthentic, or had unknown SPIs.", |from, put| {
             for (reason, key) in [("invalid", "invalid"), ("unknown-spi", "invalid-spi")] {
                 put(&[("reason", reason)], counter(from, key));
             }

@@ -65,7 +65,7 @@ impl Resolvconf {
                 let _ = kill(pid, Signal::SIGKILL);
                 end.recv()
             });
-            let status = status.map_err(|_| io::Error::other("nobody knows how it ended"))??;
+            let status = status.map_err(|_| io::Error::other("its exit status is unknown"))??;
             if status.success() {
                 Ok(())
             } else {

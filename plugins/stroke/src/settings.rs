@@ -47,7 +47,7 @@ impl Settings {
             let number = text.trim().parse::<u32>().ok();
             if number.is_none() {
                 let problem =
-                    format!("charon.plugins.stroke.{key} = {text}: is no number, the default is taken");
+                    format!("charon.plugins.stroke.{key}: '{text}' is not a number; using the default");
                 host.log(Group::Cfg, CONTROL, &problem);
             }
             number

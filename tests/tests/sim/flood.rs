@@ -1,4 +1,4 @@
-//! What somebody without a key can do to a responder, and the bounds (reliability.md, section 2).
+//! What somebody without a key can do to a responder, and the bounds.
 
 use std::net::SocketAddr;
 use std::time::Duration;

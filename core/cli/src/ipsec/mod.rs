@@ -48,7 +48,8 @@ fn run(arguments: &[&str]) -> Result<u8, String> {
         "--copyright" => return Ok(say(version::COPYRIGHT)),
         _ => {}
     }
-    let paths = Paths::find().map_err(|error| format!("where am I? {error}"))?;
+    let paths =
+        Paths::find().map_err(|error| format!("cannot determine the path of this program: {error}"))?;
     match *command {
         "--directory" => return Ok(say(&paths.libexec.display().to_string())),
         "--confdir" => return Ok(say(&paths.sysconfdir.display().to_string())),

@@ -69,7 +69,12 @@ pub fn main(arguments: Vec<String>) -> ExitCode {
 }
 
 fn start(options: Options, arguments: &[String]) -> Result<u8, (u8, String)> {
-    let paths = Paths::find().map_err(|error| (exit::FAILED, format!("where am I? {error}")))?;
+    let paths = Paths::find().map_err(|error| {
+        (
+            exit::FAILED,
+            format!("cannot determine the path of this program: {error}"),
+        )
+    })?;
     let (paths, settings) = paths
         .with_settings()
         .map_err(|problem| (exit::INVALID, problem))?;

@@ -33,7 +33,7 @@ pub fn run(arguments: &[&str]) -> u8 {
         }
     };
     let client = Paths::find()
-        .map_err(|error| format!("where am I? {error}"))
+        .map_err(|error| format!("cannot determine the path of this program: {error}"))
         .and_then(Paths::with_settings)
         .and_then(|(paths, settings)| {
             Client::of_uri(&paths.stroke_uri(&settings)).map_err(|error| error.to_string())

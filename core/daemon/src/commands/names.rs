@@ -121,7 +121,7 @@ impl Daemon {
         }
         if addresses.is_empty() {
             let text = format!(
-                "unable to resolve '{name}': it stands for no peer until the resolver knows it, asked every {}s",
+                "unable to resolve '{name}': no peer matches it until it resolves; retrying every {} s",
                 RETRY.as_secs()
             );
             self.logger.log(Group::Cfg, 1, text);

@@ -153,7 +153,7 @@ impl Logger {
             self.lost.fetch_add(1, Relaxed);
         } else if self.lost.load(Relaxed) > 0 {
             let lost = self.lost.swap(0, Relaxed);
-            let text = format!("{lost} log lines are lost, whoever reads the log does not keep up");
+            let text = format!("dropped {lost} log lines: the reader of the log is too slow");
             self.write(LogLine {
                 group: Group::Dmn,
                 level: 0,

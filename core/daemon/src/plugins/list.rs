@@ -1,4 +1,4 @@
-//! Which plugins strongswan.conf wants, in which order (control.md, selecting plugins).
+//! Which plugins strongswan.conf wants, in which order.
 
 use config::settings::{Settings, truth};
 

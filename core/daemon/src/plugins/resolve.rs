@@ -1,4 +1,4 @@
-//! Which features can be had: those whose dependencies can (control.md, features).
+//! Which features can be had: those whose dependencies can.
 
 use plugin_api::{Dependency, Feature, FeatureName};
 

@@ -639,7 +639,7 @@ impl Endpoint {
         }
     }
 
-    /// The same for one that most likely has this inbound SPI.
+    /// Finds the IKE_SA that owns an inbound SPI, trying the index of SPIs first.
     fn find_by_spi(&self, spi: u32, matches: impl Fn(&crate::child::ChildSa) -> bool) -> Option<SaKey> {
         let has = |key: &SaKey| {
             self.sas

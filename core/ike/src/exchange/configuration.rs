@@ -13,7 +13,6 @@ use wire::payload::{Cp, Payload};
 use crate::alert::Alert;
 use crate::event::Event;
 use crate::exchange::find;
-use crate::exchange::ike_sa_init::status;
 use crate::output::KernelOp;
 use crate::pool::{Claim, HeldLease};
 use crate::rare::{Empty, Rare};
@@ -178,7 +177,7 @@ impl IkeSa {
                 }
                 // Masks of virtual addresses mean nothing (RFC 7296, 3.15.2).
                 ConfigurationAttribute::INTERNAL_IP4_NETMASK => {}
-                kind => log!(shared, self, Ike, 2, "nobody handles the attribute {kind}"),
+                kind => log!(shared, self, Ike, 2, "ignoring unsupported attribute {kind}"),
             }
         }
         self.given.before = Vec::new();
@@ -323,7 +322,7 @@ impl IkeSa {
 
     fn refuse_configuration(&self, shared: &mut Shared, kind: NotifyType, answer: &mut Vec<Payload>) -> bool {
         self.alert(shared, Alert::VipFailure);
-        answer.push(status(kind, Vec::new()));
+        answer.push(Payload::status(kind, Vec::new()));
         log!(
             shared,
             self,

@@ -16,7 +16,6 @@ use crate::auth::{self, Proof};
 use crate::child::reservation::{Reserved, Wanted};
 use crate::error::Error;
 use crate::event::Event;
-use crate::exchange::ike_sa_init::{other, status};
 use crate::exchange::{AfterAuth, OfferedChild, Phase, find};
 use crate::names::Fit;
 use crate::proposals;
@@ -62,7 +61,7 @@ impl IkeSa {
                 .next()
                 .is_none();
             if config.unique != UniquePolicy::Never && unknown {
-                payloads.push(status(NotifyType::INITIAL_CONTACT, Vec::new()));
+                payloads.push(Payload::status(NotifyType::INITIAL_CONTACT, Vec::new()));
             }
             if !config.remote_auth.first().is_some_and(|auth| auth.loose_id) {
                 payloads.push(Payload::Id(IdKind::Responder, id_payload(remote_id)));
@@ -75,9 +74,12 @@ impl IkeSa {
         self.request_configuration(shared, &config, &mut payloads);
         let child = self.offer_child(shared, reserved, &mut payloads);
         self.push_mobike(shared, &config, &mut payloads);
-        payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
-        payloads.push(status(NotifyType::EAP_ONLY_AUTHENTICATION, Vec::new()));
-        payloads.push(status(NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED, Vec::new()));
+        payloads.push(Payload::status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
+        payloads.push(Payload::status(NotifyType::EAP_ONLY_AUTHENTICATION, Vec::new()));
+        payloads.push(Payload::status(
+            NotifyType::IKEV2_MESSAGE_ID_SYNC_SUPPORTED,
+            Vec::new(),
+        ));
         self.phase = Phase::AwaitAuth { child };
         self.request(shared, ExchangeType::IKE_AUTH, payloads);
         Ok(())
@@ -378,7 +380,7 @@ impl IkeSa {
         }
         let received = Secret::copy_of(&auth.data);
         for key in &keys {
-            if self.auth_value(shared, other(self.role), id, key)? == received {
+            if self.auth_value(shared, self.role.other(), id, key)? == received {
                 self.log_unnamed(shared, &own, peer);
                 log!(
                     shared,
@@ -409,7 +411,7 @@ impl IkeSa {
 
     /// Tells a responder whose AUTH is refused; it believes the IKE_SA established (RFC 7296, 2.21.2).
     pub(crate) fn tell_failure(&mut self, shared: &mut Shared) {
-        let notify = status(NotifyType::AUTHENTICATION_FAILED, Vec::new());
+        let notify = Payload::status(NotifyType::AUTHENTICATION_FAILED, Vec::new());
         self.request(shared, ExchangeType::INFORMATIONAL, vec![notify]);
     }
 
@@ -719,7 +721,7 @@ impl IkeSa {
         self.learn_addresses(&inbound.payloads, inbound.remote.ip());
         let mut answer = vec![Payload::Id(IdKind::Responder, id), auth];
         if self.confirm_ppk(shared) {
-            answer.push(status(NotifyType::PPK_IDENTITY, Vec::new()));
+            answer.push(Payload::status(NotifyType::PPK_IDENTITY, Vec::new()));
         }
         Ok((answer, initial_contact))
     }
@@ -754,7 +756,10 @@ impl IkeSa {
     /// The responder's answer, once its CHILD_SA is installed or refused.
     pub(crate) fn send_auth_response(&mut self, shared: &mut Shared, mut answer: Vec<Payload>) {
         if let Some(seconds) = self.auth_lifetime(shared.now) {
-            answer.push(status(NotifyType::AUTH_LIFETIME, seconds.to_be_bytes().to_vec()));
+            answer.push(Payload::status(
+                NotifyType::AUTH_LIFETIME,
+                seconds.to_be_bytes().to_vec(),
+            ));
         }
         if self.peer.mobike
             && let Some(config) = self.config.clone()

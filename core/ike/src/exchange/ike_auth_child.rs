@@ -13,7 +13,6 @@ use crate::child::reservation::{Reserved, Wanted};
 use crate::child::{Agreed, ChildSa, SendFrom, transport};
 use crate::error::Error;
 use crate::event::Event;
-use crate::exchange::ike_sa_init::status;
 use crate::exchange::{AfterAuth, OfferedChild, Phase, error_notify, find};
 use crate::output::{KernelOp, KernelResult};
 use crate::proposals;
@@ -56,7 +55,7 @@ impl IkeSa {
         policies.put_packet_first(&config, peer, &mut local_ts, &mut remote_ts);
         payloads.extend(child.ipcomp_notify());
         if child.mode == config::connection::Mode::Transport {
-            payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+            payloads.push(Payload::status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
         payloads.push(proposals::to_wire(&proposals));
         payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(&local_ts)));
@@ -250,7 +249,7 @@ impl IkeSa {
             }
             Err(refusal) => {
                 let kind = self.log_refusal(shared, refusal, &supplied, (&tsr, &tsi));
-                answer.push(status(kind, Vec::new()));
+                answer.push(Payload::status(kind, Vec::new()));
                 log!(
                     shared,
                     self,
@@ -321,7 +320,7 @@ impl IkeSa {
             Phase::AnswerReserveSpi { mut answer, choice } => match reserved {
                 Some(reserved) => self.install_answer(shared, answer, *choice, reserved),
                 None => {
-                    answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
+                    answer.push(Payload::status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
                     log!(
                         shared,
                         self,
@@ -369,7 +368,7 @@ impl IkeSa {
                     "failed to establish CHILD_SA, keeping IKE_SA"
                 );
                 shared.out.kernel(child.remove());
-                answer.push(status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
+                answer.push(Payload::status(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()));
                 return self.send_auth_response(shared, answer);
             }
         };
@@ -378,7 +377,7 @@ impl IkeSa {
         let ops = child.install(shared, agreed, numbers, self.local, self.remote, send);
         answer.extend(child.ipcomp_notify());
         if transport.agreed {
-            answer.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+            answer.push(Payload::status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
         answer.push(proposals::to_wire(&[Proposal {
             spi: reserved.spi.to_be_bytes().to_vec(),
@@ -410,7 +409,7 @@ impl IkeSa {
                 let installed = self.finish_install(shared, *child, result);
                 if installed.is_none() {
                     answer.retain(|payload| matches!(payload, Payload::Id(..) | Payload::Auth(_)));
-                    answer.push(status(refusal, Vec::new()));
+                    answer.push(Payload::status(refusal, Vec::new()));
                 }
                 self.after_up(shared, installed, Then::AnswerAuth(answer));
             }

@@ -39,7 +39,7 @@ impl IkeSa {
         shared.start_job(self.unique_id, Job::Initiate(method, exchange));
     }
 
-    /// The own public value is there: the request can go out.
+    /// Sends the request, now that the own public value is ready.
     pub(crate) fn on_additional_made(
         &mut self,
         shared: &mut Shared,

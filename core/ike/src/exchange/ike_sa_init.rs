@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use config::connection::Fragmentation;
-use crypto::int_auth::{IntAuth, Role};
+use crypto::int_auth::IntAuth;
 use crypto::keymat;
 use crypto::proposal::Proposal;
 use crypto::suite::Suite;
 use iana::{ExchangeType, HashAlgorithm, KeyExchangeMethod, NotifyType};
 use plugin_api::{PendingKeyExchange, Secret};
-use wire::payload::{Ke, Nonce, Notify, Payload, VendorId};
+use wire::payload::{Ke, Nonce, Payload, VendorId};
 
 use crate::error::Error;
 use crate::exchange::{Offer, Phase, error_notify, find};
@@ -72,7 +72,7 @@ impl IkeSa {
         shared.start_job(self.unique_id, Job::Initiate(method, exchange));
     }
 
-    /// The own public value is there: the request can go out.
+    /// Sends the request, now that the own public value is ready.
     pub(crate) fn on_init_made(
         &mut self,
         shared: &mut Shared,
@@ -100,7 +100,7 @@ impl IkeSa {
         negotiation.init_tries += 1;
         let mut payloads = Vec::new();
         if !negotiation.cookie.is_empty() {
-            payloads.push(status(NotifyType::COOKIE, negotiation.cookie.clone()));
+            payloads.push(Payload::status(NotifyType::COOKIE, negotiation.cookie.clone()));
         }
         payloads.push(proposals::to_wire(&offer.proposals));
         payloads.push(Payload::Ke(Ke {
@@ -120,7 +120,10 @@ impl IkeSa {
         self.push_redirection(shared, &mut payloads);
         self.push_use_ppk(&mut payloads);
         if offer.proposals.iter().any(Proposal::has_additional) {
-            payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
+            payloads.push(Payload::status(
+                NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED,
+                Vec::new(),
+            ));
         }
         let private = self.config.as_ref();
         let private = private.is_some_and(|config| proposals::uses_private(shared, config));
@@ -172,7 +175,7 @@ impl IkeSa {
             .as_ref()
             .is_none_or(|config| config.fragmentation != Fragmentation::No)
         {
-            payloads.push(status(NotifyType::FRAGMENTATION_SUPPORTED, Vec::new()));
+            payloads.push(Payload::status(NotifyType::FRAGMENTATION_SUPPORTED, Vec::new()));
         }
     }
 
@@ -445,18 +448,6 @@ impl IkeSa {
     }
 }
 
-/// The role of this end in IntAuth.
-pub(crate) fn other(role: Role) -> Role {
-    match role {
-        Role::Initiator => Role::Responder,
-        Role::Responder => Role::Initiator,
-    }
-}
-
-pub(crate) fn status(kind: NotifyType, data: Vec<u8>) -> Payload {
-    Payload::Notify(Notify::status(kind, data))
-}
-
 /// SHA-2 as far as plugins provide it; "identity" is for schemes that hash by themselves (RFC 8420).
 pub(crate) fn signature_hashes(shared: &Shared) -> Payload {
     let hashes = [
@@ -470,7 +461,7 @@ pub(crate) fn signature_hashes(shared: &Shared) -> Payload {
         .chain([HashAlgorithm::IDENTITY])
         .flat_map(|hash| hash.0.to_be_bytes())
         .collect();
-    status(NotifyType::SIGNATURE_HASH_ALGORITHMS, data)
+    Payload::status(NotifyType::SIGNATURE_HASH_ALGORITHMS, data)
 }
 
 /// Adds the vendor ID if it is always sent, or if private-use numbers are of no use without it.

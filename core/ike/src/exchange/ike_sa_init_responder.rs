@@ -11,7 +11,7 @@ use wire::payload::{Ke, Nonce, Payload};
 use crate::alert::Alert;
 use crate::connections::{self, Refused};
 use crate::error::Error;
-use crate::exchange::ike_sa_init::{push_vendor_id, signature_hashes, status};
+use crate::exchange::ike_sa_init::{push_vendor_id, signature_hashes};
 use crate::exchange::{Phase, find};
 use crate::names::Fit;
 use crate::output::Job;
@@ -217,10 +217,10 @@ impl IkeSa {
         self.set_config(config);
     }
 
-    /// An answer that keeps no state: unprotected, without an SPI of ours (wire.md, error reactions).
+    /// An answer that keeps no state: unprotected, without an SPI of ours (RFC 7296, 1.5 and 2.21.1).
     fn refuse_init(&mut self, shared: &mut Shared, kind: NotifyType, data: Vec<u8>) {
         self.spi_r_in_error(|sa| {
-            sa.send_init_message(shared, true, vec![status(kind, data)]);
+            sa.send_init_message(shared, true, vec![Payload::status(kind, data)]);
         });
     }
 
@@ -230,7 +230,7 @@ impl IkeSa {
         self.spi_r = spi_r;
     }
 
-    /// The own public value is there: keys, and the response.
+    /// Derives keys and sends the response, now that the own public value is ready.
     pub(crate) fn on_init_answered(
         &mut self,
         shared: &mut Shared,
@@ -266,9 +266,12 @@ impl IkeSa {
         }
         self.push_childless(&mut payloads);
         if proposal.has_additional() {
-            payloads.push(status(NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED, Vec::new()));
+            payloads.push(Payload::status(
+                NotifyType::INTERMEDIATE_EXCHANGE_SUPPORTED,
+                Vec::new(),
+            ));
         }
-        payloads.push(status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
+        payloads.push(Payload::status(NotifyType::MULTIPLE_AUTH_SUPPORTED, Vec::new()));
         // Who sent it wants it: which connection that is for turns out later, and may be in a CHILD_SA of it.
         let private = self.peer.strongswan || proposal.transforms.iter().any(|it| it.is_private());
         push_vendor_id(shared, &mut payloads, private);

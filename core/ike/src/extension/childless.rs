@@ -7,7 +7,6 @@ use iana::NotifyType;
 use wire::payload::{Payload, TsKind};
 
 use crate::error::Error;
-use crate::exchange::ike_sa_init::status;
 use crate::sa::IkeSa;
 use crate::shared::{Shared, log};
 
@@ -26,7 +25,7 @@ impl IkeSa {
     /// The responder says that it accepts them.
     pub(crate) fn push_childless(&self, payloads: &mut Vec<Payload>) {
         if self.childless() != Childless::Never {
-            payloads.push(status(NotifyType::CHILDLESS_IKEV2_SUPPORTED, Vec::new()));
+            payloads.push(Payload::status(NotifyType::CHILDLESS_IKEV2_SUPPORTED, Vec::new()));
         }
     }
 

@@ -8,7 +8,6 @@ use crypto::int_auth::Role;
 use iana::{ExchangeType, NotifyType};
 use wire::payload::{Notify, Payload};
 
-use crate::exchange::ike_sa_init::status;
 use crate::extension::roaming::Path;
 use crate::rare::{Empty, Rare};
 use crate::sa::{IkeSa, IkeSaState, Inbound};
@@ -90,7 +89,7 @@ impl IkeSa {
     /// Announces MOBIKE and the further addresses of this host.
     pub(crate) fn push_mobike(&mut self, shared: &Shared, config: &PeerConfig, payloads: &mut Vec<Payload>) {
         if config.mobike && self.natt.supported {
-            payloads.push(status(NotifyType::MOBIKE_SUPPORTED, Vec::new()));
+            payloads.push(Payload::status(NotifyType::MOBIKE_SUPPORTED, Vec::new()));
             self.push_addresses(shared, payloads);
         }
     }
@@ -98,11 +97,11 @@ impl IkeSa {
     fn push_addresses(&mut self, shared: &Shared, payloads: &mut Vec<Payload>) {
         self.mobike.announced = Rare::from(self.additional_addresses(shared));
         payloads.extend(self.mobike.announced.iter().map(|address| match address {
-            IpAddr::V4(v4) => status(NotifyType::ADDITIONAL_IP4_ADDRESS, v4.octets().to_vec()),
-            IpAddr::V6(v6) => status(NotifyType::ADDITIONAL_IP6_ADDRESS, v6.octets().to_vec()),
+            IpAddr::V4(v4) => Payload::status(NotifyType::ADDITIONAL_IP4_ADDRESS, v4.octets().to_vec()),
+            IpAddr::V6(v6) => Payload::status(NotifyType::ADDITIONAL_IP6_ADDRESS, v6.octets().to_vec()),
         }));
         if self.mobike.announced.is_empty() {
-            payloads.push(status(NotifyType::NO_ADDITIONAL_ADDRESSES, Vec::new()));
+            payloads.push(Payload::status(NotifyType::NO_ADDITIONAL_ADDRESSES, Vec::new()));
         }
     }
 
@@ -155,7 +154,7 @@ impl IkeSa {
         let moves =
             has(NotifyType::UPDATE_SA_ADDRESSES) && self.peer.mobike && self.origin == Role::Responder;
         if moves && let Some(refusal) = self.refuse_path(shared, payloads, path) {
-            return vec![status(refusal, Vec::new())];
+            return vec![Payload::status(refusal, Vec::new())];
         }
         let detection =
             has(NotifyType::NAT_DETECTION_SOURCE_IP) && has(NotifyType::NAT_DETECTION_DESTINATION_IP);
@@ -175,7 +174,7 @@ impl IkeSa {
         }
         let mut answer: Vec<Payload> = notifies(payloads)
             .filter(|notify| notify.kind == NotifyType::COOKIE2)
-            .map(|notify| status(NotifyType::COOKIE2, notify.data.clone()))
+            .map(|notify| Payload::status(NotifyType::COOKIE2, notify.data.clone()))
             .collect();
         if detection && self.natt.supported {
             let fake = self.fakes_nat(shared);
@@ -240,7 +239,7 @@ impl IkeSa {
         let mut payloads = Vec::new();
         if moved {
             log!(shared, self, Ike, 1, "requesting address change using MOBIKE");
-            payloads.push(status(NotifyType::UPDATE_SA_ADDRESSES, Vec::new()));
+            payloads.push(Payload::status(NotifyType::UPDATE_SA_ADDRESSES, Vec::new()));
             payloads.extend(self.nat_detection(shared));
             payloads.push(self.cookie(shared));
             self.paths.told_by = Some((self.local, self.remote));
@@ -306,7 +305,7 @@ impl IkeSa {
     fn cookie(&mut self, shared: &mut Shared) -> Payload {
         let cookie = shared.random();
         self.paths.cookie = Some(cookie);
-        status(NotifyType::COOKIE2, cookie.to_vec())
+        Payload::status(NotifyType::COOKIE2, cookie.to_vec())
     }
 
     /// Whether the cookie came back; the IKE_SA has to go otherwise (RFC 4555, 4.2.5).

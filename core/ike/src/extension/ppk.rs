@@ -16,7 +16,6 @@ use wire::payload::{Auth, Id, Payload};
 use crate::alert::Alert;
 use crate::error::Error;
 use crate::exchange::find;
-use crate::exchange::ike_sa_init::status;
 use crate::sa::IkeSa;
 use crate::shared::{Shared, log};
 
@@ -54,7 +53,7 @@ impl IkeSa {
     pub(crate) fn push_use_ppk(&self, payloads: &mut Vec<Payload>) {
         let uses = |config: &Arc<PeerConfig>| config.ppk_id.is_some() || config.ppk_required;
         if self.config.as_ref().is_some_and(uses) {
-            payloads.push(status(NotifyType::USE_PPK, Vec::new()));
+            payloads.push(Payload::status(NotifyType::USE_PPK, Vec::new()));
         }
     }
 
@@ -63,7 +62,7 @@ impl IkeSa {
         let required = self.config.as_ref().is_some_and(|config| config.ppk_required);
         self.peer.ppk &= required || shared.secrets.has_ppk();
         if self.peer.ppk {
-            payloads.push(status(NotifyType::USE_PPK, Vec::new()));
+            payloads.push(Payload::status(NotifyType::USE_PPK, Vec::new()));
         }
     }
 
@@ -83,10 +82,10 @@ impl IkeSa {
                 };
                 if !config.ppk_required {
                     let plain = self.plain_auth(shared, config, (own, peer), id)?;
-                    payloads.push(status(NotifyType::NO_PPK_AUTH, plain));
+                    payloads.push(Payload::status(NotifyType::NO_PPK_AUTH, plain));
                 }
                 let data = [&[PPK_ID_FIXED], &ppk_id.data[..]].concat();
-                payloads.push(status(NotifyType::PPK_IDENTITY, data));
+                payloads.push(Payload::status(NotifyType::PPK_IDENTITY, data));
                 return self.mix_ppk(ppk_id.clone(), &key);
             }
             (_, false) => "peer does not support PPK",

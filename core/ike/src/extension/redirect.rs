@@ -12,7 +12,6 @@ use wire::Header;
 use wire::payload::Payload;
 
 use crate::endpoint::{Endpoint, Initiate};
-use crate::exchange::ike_sa_init::status;
 use crate::exchange::{OfferedChild, find};
 use crate::output::CommandError;
 use crate::rare::{Empty, Rare};
@@ -213,8 +212,8 @@ impl IkeSa {
         }
         let from = self.redirects.followed.from.map(Host::Address);
         payloads.push(match from.and_then(|from| encode(&from, &[])) {
-            Some(from) => status(NotifyType::REDIRECTED_FROM, from),
-            None => status(NotifyType::REDIRECT_SUPPORTED, Vec::new()),
+            Some(from) => Payload::status(NotifyType::REDIRECTED_FROM, from),
+            None => Payload::status(NotifyType::REDIRECT_SUPPORTED, Vec::new()),
         });
     }
 
@@ -500,7 +499,7 @@ impl IkeSa {
             return;
         };
         log!(shared, self, Ike, 0, "redirecting peer to {gateway}");
-        let notify = status(NotifyType::REDIRECT, data);
+        let notify = Payload::status(NotifyType::REDIRECT, data);
         self.request(shared, ExchangeType::INFORMATIONAL, vec![notify]);
     }
 
@@ -521,7 +520,7 @@ impl IkeSa {
         let data = encode(&to.gateway, &[]).filter(|_| self.peer.redirection)?;
         log!(shared, self, Ike, 0, "redirecting peer to {}", to.gateway);
         self.on_redirect_answered(shared);
-        Some(status(NotifyType::REDIRECT, data))
+        Some(Payload::status(NotifyType::REDIRECT, data))
     }
 }
 

@@ -1,4 +1,4 @@
-//! When an IKE_SA is reauthenticated, ends, or checks its peer's liveness (wire.md, scheduling; RFC 4478).
+//! When an IKE_SA is reauthenticated, ends, or checks its peer's liveness (RFC 7296, 2.8 and 2.4; RFC 4478).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

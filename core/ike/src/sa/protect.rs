@@ -12,8 +12,6 @@ use wire::{ProtectError, Protection};
 
 use crypto::int_auth::Role;
 
-use crate::exchange::ike_sa_init::other;
-
 /// One generation of keys, both directions.
 pub(crate) struct Keys {
     /// What they are made of.
@@ -58,7 +56,7 @@ impl Keys {
     }
 
     fn inbound(&self) -> Result<&ProtectionKey, PluginError> {
-        self.ready(&self.inbound, other(self.role))
+        self.ready(&self.inbound, self.role.other())
     }
 
     /// The key of what the end with the role `from` sends.

@@ -26,7 +26,7 @@ pub use sa::{Proposal, Sa};
 pub use ts::{Selector, Ts, TsKind};
 pub use vendor::VendorId;
 
-use iana::PayloadType;
+use iana::{NotifyType, PayloadType};
 
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -57,6 +57,11 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// A notify that reports no error and concerns no SA.
+    pub fn status(kind: NotifyType, data: Vec<u8>) -> Self {
+        Self::Notify(Notify::status(kind, data))
+    }
+
     /// Its type.
     pub fn kind(&self) -> PayloadType {
         match self {

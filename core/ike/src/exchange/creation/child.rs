@@ -11,7 +11,6 @@ use crate::child::reservation::{Reserved, Wanted};
 use crate::child::{ChildSa, ChildState, negotiate, transport};
 use crate::error::Error;
 use crate::exchange::find;
-use crate::exchange::ike_sa_init::status;
 use crate::output::{CommandError, CommandId, KernelResult};
 use crate::sa::{IkeSa, KernelWork};
 use crate::scripts::Then;
@@ -123,7 +122,7 @@ impl IkeSa {
         }
         payloads.extend(draft.child.as_ref().and_then(ChildSa::ipcomp_notify));
         if draft.config.mode == config::connection::Mode::Transport {
-            payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+            payloads.push(Payload::status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
         let (tsi, tsr) = (&draft.local_ts, &draft.remote_ts);
         payloads.push(Payload::Ts(TsKind::Initiator, selectors::to_wire(tsi)));

@@ -14,7 +14,6 @@ use crate::child::reservation::{Reserved, Wanted};
 use crate::child::{ChildSa, ChildState};
 use crate::error::Error;
 use crate::exchange::find;
-use crate::exchange::ike_sa_init::status;
 use crate::jobs::Owner;
 use crate::output::{Job, KernelResult};
 use crate::proposals;
@@ -465,7 +464,7 @@ fn creation_answer(creation: &Creation) -> Vec<Payload> {
         payloads.push(Payload::Ts(TsKind::Responder, selectors::to_wire(&tsr)));
         payloads.extend(draft.child.as_ref().and_then(ChildSa::ipcomp_notify));
         if draft.transport.agreed {
-            payloads.push(status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
+            payloads.push(Payload::status(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
     }
     payloads
