@@ -15,7 +15,7 @@ impl KernelDemands for Demands {
             KernelDemand::InterfaceId | KernelDemand::PolicyInterface => {
                 "ESP in user space knows no interface but its own device"
             }
-            KernelDemand::HwOffload => "ESP in user space is no work for network devices",
+            KernelDemand::HwOffload => "ESP in user space cannot be offloaded to a network device",
             KernelDemand::Transport => "ESP in user space has no transport mode, use tunnel mode",
             KernelDemand::Tfc => "ESP in user space does not pad packets",
             KernelDemand::ReplayWindow(packets) if packets <= ReplayWindow::MAX_SIZE => return None,
@@ -30,7 +30,7 @@ impl KernelDemands for Demands {
                 "ESP in user space passes and drops packets by addresses, not by protocol or port"
             }
         };
-        Some(format!("{reason}; kernel-netlink may do what is asked for"))
+        Some(format!("{reason}; load kernel-netlink on a kernel with ESP"))
     }
 }
 
