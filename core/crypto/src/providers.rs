@@ -134,6 +134,7 @@ const KEY_EXCHANGES: Table<Ke> = &[
     ("curve25519", &[Ke::CURVE_25519]),
     ("curve448", &[Ke::CURVE_448]),
     ("brainpool", &[Ke::ECP_256_BP, Ke::ECP_384_BP]),
+    ("ecp-low", &[Ke::ECP_192, Ke::ECP_224]),
     (
         "gmp",
         &[

@@ -6,10 +6,10 @@ use config::settings::{Settings, truth};
 /// so the fast ones of aws-lc come before the others (ml's ML-KEM takes five to ten times as long as its); FrodoKEM in
 /// Rust comes before liboqs's, which is faster, but C. The kernel's IPsec comes before that of user space, which serves where
 /// the kernel has none.
-pub const DEFAULT_LOAD: &str = "aws-lc aes des sha2 sha1 md5 random nonce gmp curve25519 curve448 brainpool ml \
-                                xcbc cmac hmac ctr ccm gcm chapoly blowfish camellia frodo oqs kyber-round2 \
-                                ntru saber kernel-netlink kernel-libipsec attr resolve socket-default stroke vici \
-                                updown counters";
+pub const DEFAULT_LOAD: &str = "aws-lc aes des sha2 sha1 md5 random nonce gmp curve25519 curve448 brainpool \
+                                ecp-low ml xcbc cmac hmac ctr ccm gcm chapoly blowfish camellia frodo oqs \
+                                kyber-round2 ntru saber kernel-netlink kernel-libipsec attr resolve \
+                                socket-default stroke vici updown counters";
 
 /// A plugin that is to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
