@@ -47,6 +47,7 @@ pub(crate) fn run(directory: &Path) -> Result<(), String> {
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "SECURITY.md",
         "LICENSE",
         "LICENSE-APACHE",
         "LICENSE-MIT",

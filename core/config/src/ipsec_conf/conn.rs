@@ -112,7 +112,7 @@ fn is_keyword(name: &str, key: &str, place: &str, problems: &mut Vec<Problem>) -
         }
         Known::No => match keywords::guard_like(key) {
             Some(guard) => problems.push(Problem::fatal(format!(
-                "# unknown keyword '{}' ({place}, did you mean '{guard}'? The connection may not be loaded without it)",
+                "# unknown keyword '{}' ({place}, did you mean '{guard}'? The connection is not loaded, because this keyword may restrict it)",
                 octets::shown(key)
             ))),
             None => problems.push(Problem::error(unknown(key, place, keywords::CONN))),

@@ -311,6 +311,28 @@ mod tests {
     }
 
     #[test]
+    fn all_settings_that_work_are_documented() {
+        let text = include_str!("../../../../etc/strongswan.d/charon.conf");
+        let elsewhere = |key: &str| {
+            // Groups of the log and names that the operator chooses stand for all of their kind.
+            key.contains('*') || key.contains(".spdh_thresh.") || key.starts_with("charon.journal.")
+        };
+        let is_documented = |key: &str| {
+            let setting = format!("{} = ", key.rsplit('.').next().unwrap_or(key));
+            let lines = text.lines().map(|line| line.trim_start_matches([' ', '#']));
+            lines.into_iter().any(|line| line.starts_with(setting.trim_end()))
+        };
+        let works = KEYS.iter().filter(|(.., effect)| matches!(effect, Effect::Works));
+        let keys = works
+            .map(|(key, ..)| *key)
+            .filter(|key| key.starts_with("charon."));
+        let missing: Vec<_> = keys
+            .filter(|key| !elsewhere(key) && !is_documented(key))
+            .collect();
+        assert_eq!(missing, [] as [&str; 0]);
+    }
+
+    #[test]
     fn unknown_keys_and_sections_are_named_with_place_and_nearest_word() {
         let text = "charon {\n prot = 500\n send_vendor_idd = yes\n filelgo { x { default = 1\n } }\n filelog {\n x {\n pth = /x\n } } }\nchraon { port = 1\n }\nport = 7";
         assert_eq!(

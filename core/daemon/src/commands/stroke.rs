@@ -25,7 +25,16 @@ impl Daemon {
             .get_str("name")
             .filter(|name| !name.is_empty())
             .ok_or("missing connection name")?;
-        let answer = self.put_connection(name, request);
+        let mut answer = self.put_connection(name, request);
+        if let Err(why) = &mut answer
+            && self
+                .endpoint
+                .connections()
+                .iter()
+                .any(|known| known.name == name && known.source != VICI)
+        {
+            why.push_str("; the one that was loaded before stays");
+        }
         // Who wants to establish it is told why there is none.
         match &answer {
             Ok(_) => self.operations.refused.remove(name),

@@ -402,22 +402,25 @@ fn connections_of_ipsec_conf_are_added_and_deleted_and_refused_with_their_place(
         refused.contains("'bad' of ipsec.conf:7") && refused.contains("ikelifetime"),
         "{refused}"
     );
-    for (key, value, why) in [
-        ("ah", "sha256!", "AH is not supported by the kernel back end"),
-        (
-            "compress",
-            "yes",
-            "IPComp is not supported by the kernel back end",
-        ),
-    ] {
-        let refused = add(&mut daemon, "demanding", &[good[0], good[1], (key, value)]);
-        let expected = format!("connection 'demanding' of ipsec.conf:7 refused: {key}={value}: {why}");
+    for name in ["demanding", "net"] {
+        let refused = add(&mut daemon, name, &[good[0], good[1], ("ah", "sha256!")]);
+        let expected = format!(
+            "connection '{name}' of ipsec.conf:7 refused: ah=sha256!: AH is not supported by the kernel back end"
+        );
         assert!(
             refused.contains(&expected) && refused.contains("(ipsec.conf:7)"),
             "{refused}"
         );
+        assert_eq!(
+            refused.contains("the one that was loaded before stays"),
+            name == "net",
+            "{refused}"
+        );
     }
     assert_eq!(daemon.endpoint.connections().len(), 1, "what was good stays");
+    // Compression protects nothing.
+    let compressed = add(&mut daemon, "net", &[good[0], good[1], ("compress", "yes")]);
+    assert_eq!(compressed, "success = yes");
     assert_eq!(
         ask(&mut daemon, "stroke-del-conn", &[("name", "net")]).1.unwrap(),
         ["success = yes"]
