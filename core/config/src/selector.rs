@@ -174,7 +174,9 @@ pub fn host(text: &str) -> Result<Host, String> {
 /// a name is never a number (RFC 1123, 2.1).
 fn looks_like_addresses(text: &str) -> bool {
     let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next();
-    text.contains([':', '/']) || last.is_some_and(is_numeric)
+    // One label like 0xc0a80003 is no typo of an address; resolvers read it as strongSwan has it read.
+    let is_hexadecimal = !text.contains('.') && text.starts_with("0x");
+    text.contains([':', '/']) || !is_hexadecimal && last.is_some_and(is_numeric)
 }
 
 /// A number as resolvers read parts of an address.
@@ -265,6 +267,7 @@ mod tests {
             "gw1",
             "10.0.0.1.example",
             "1.0x10.gw",
+            "0xc0a80003",
             "gw-7.",
             "a_b",
         ] {

@@ -1,6 +1,7 @@
 //! Hosts that were set up for strongSwan: its lists of plugins, its /etc, the lines of its service.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 
@@ -202,7 +203,9 @@ fn the_lines_of_a_service_start_load_reload_and_stop() {
     assert!(ready.starts_with("READY=1\n"), "{ready}");
     let conns = "connections {\n gw {\n remote_addrs = 192.168.0.2\n local { auth = psk\n }\n remote { auth = psk\n }\n children { net {\n } } \
                  } }\nsecrets { ike { secret = \"x\"\n } }\n";
-    fs::write(host.path("etc/swanctl/conf.d/gw.conf"), conns).unwrap();
+    let conf = host.path("etc/swanctl/conf.d/gw.conf");
+    fs::write(&conf, conns).unwrap();
+    fs::set_permissions(&conf, fs::Permissions::from_mode(0o600)).unwrap();
     let swanctl = |line: &str| {
         let mut command = host.command("swanctl");
         command.env("SWANCTL_DIR", host.path("etc/swanctl"));

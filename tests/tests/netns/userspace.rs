@@ -208,8 +208,16 @@ const BEYOND: &[(&str, &str, &str)] = &[
     ("", "if_id_in = 42", "knows no interface"),
     ("", "if_id_out = %unique", "knows no interface"),
     ("", "interface = eth0", "knows no interface"),
-    ("", "hw_offload = crypto", "no work for network devices"),
-    ("", "hw_offload = packet", "no work for network devices"),
+    (
+        "",
+        "hw_offload = crypto",
+        "cannot be offloaded to a network device",
+    ),
+    (
+        "",
+        "hw_offload = packet",
+        "cannot be offloaded to a network device",
+    ),
     ("type=transport", "mode = transport", "no transport mode"),
     ("tfc=512", "tfc_padding = 512", "does not pad"),
     (
