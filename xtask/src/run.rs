@@ -1,6 +1,8 @@
 //! Running cargo, and ending in order when somebody interrupts.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,6 +61,20 @@ pub(crate) fn build(release: bool) -> Result<PathBuf, String> {
     cargo(&arguments)?;
     let own = xtask::programs()?;
     Ok(own.with_file_name(if release { "release" } else { "debug" }))
+}
+
+/// Reads programs and plugins of a build once. Hundreds of megabytes that other builds have pushed out of memory would otherwise
+/// be read by the first daemons of a test, which have a few seconds to start.
+pub(crate) fn warm(built: &Path) -> Result<(), String> {
+    let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    let entries = fs::read_dir(built).map_err(|error| failed(built, error))?;
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.is_file() && path.extension().is_none_or(|extension| extension == "so") {
+            let read = fs::File::open(&path).and_then(|mut file| io::copy(&mut file, &mut io::sink()));
+            read.map_err(|error| failed(&path, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Builds plugins/sike, a workspace of its own, so that its library lies beside the others. The walk-through does

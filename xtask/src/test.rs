@@ -153,9 +153,11 @@ fn one(kind: Kind) -> Result<Outcome, String> {
                 return Ok(Outcome::Skipped("network namespaces need root".into()));
             }
             install::ensure(&[install::HOSTS])?;
-            run::build(false)?;
+            let built = run::build(false)?;
             run::build_sike(false)?;
             dist::run(&xtask::installed())?;
+            run::test_program(&["-p", "pqswan-tests"], "netns")?;
+            run::warm(&built)?;
             // Hosts wait most of the time, for each other and for timers.
             cargo(&[
                 "test",

@@ -102,9 +102,12 @@ fn a_stop_is_heard_while_thousands_of_connections_are_handed_over_and_peers_get_
     }
     pair.carol.write("ipsec.conf", &conf).unwrap();
     let skip = pair.moon.read("charon.log").len();
-    ask(&pair.carol, "ipsec reload");
+    // It returns when the daemon has all of them, or is stopped.
+    let mut reload = pair.carol.command("ipsec");
+    let mut reload = pair.carol.namespace.spawn(reload.arg("reload")).unwrap();
     pair.expect_logged(&pair.carol, 0, "added configuration 'many9'");
     let said = ask(&pair.carol, "ipsec stop");
+    reload.wait().unwrap();
     assert!(!said.contains("killing"), "{said}");
     pair.expect_logged(&pair.moon, skip, "received DELETE for IKE_SA Tunnel1[1]");
     let log = pair.carol.read("charon.log");

@@ -1,6 +1,6 @@
 //! What each command asks the daemon for.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use control::Verb;
 use control::vici::Message;
@@ -230,6 +230,7 @@ fn load(session: &mut Session<'_>, what: What) -> Result<(), Failure> {
         clear: set("clear"),
         noprompt: set("noprompt"),
         file: session.value("file").map(Into::into),
+        warn: std::io::stderr().is_terminal(),
     };
     load::run(session, what, &options)
 }

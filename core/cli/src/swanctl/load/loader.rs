@@ -113,6 +113,9 @@ impl Loader<'_> {
 
     /// Says that every user can read or write a file with secrets.
     pub(super) fn warn_if_exposed(&mut self, file: &Path) -> io::Result<()> {
+        if !self.options.warn {
+            return Ok(());
+        }
         let metadata = file.metadata().ok();
         match metadata.and_then(|metadata| exposed::warning(file, &metadata)) {
             Some(warning) => self.warn(&warning),

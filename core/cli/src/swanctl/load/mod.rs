@@ -54,6 +54,8 @@ pub(super) struct Options {
     pub(super) noprompt: bool,
     /// Another file than swanctl.conf.
     pub(super) file: Option<PathBuf>,
+    /// Warn of what is loaded all the same. On a terminal only: scripts compare the output with that of strongSwan's swanctl.
+    pub(super) warn: bool,
 }
 
 /// Asks somebody for a password; none if nobody can be asked.

@@ -79,6 +79,8 @@ fn files_with_secrets_that_every_user_can_read_are_named() {
     ["swanctl.conf", "more.conf", "private/a.der", "private/locked.pem"]
         .into_iter()
         .for_each(open);
+    assert!(!bench.run(What::Creds).2.contains("every user"), "no terminal");
+    bench.options.warn = true;
     let said = bench.run(What::Creds).2;
     for file in ["more.conf", "private/a.der"] {
         let warning =
