@@ -252,7 +252,7 @@ fn guests() -> Result<(), String> {
             .collect::<Vec<_>>()
     };
     // Either takes half of the time.
-    let first = ["esp::", "scenarios::"];
+    let first = ["esp::", "scenarios::", "ipcomp::", "kills::", "roaming::"];
     let rest: Vec<&str> = first.iter().flat_map(|module| ["--skip", *module]).collect();
     let works = [
         ("1| ", vec![test(&esp, &[]), test(&uml, &first)]),
