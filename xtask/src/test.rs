@@ -158,7 +158,6 @@ fn one(kind: Kind) -> Result<Outcome, String> {
             dist::run(&xtask::installed())?;
             run::test_program(&["-p", "pqswan-tests"], "netns")?;
             run::warm(&built)?;
-            // Hosts wait most of the time, for each other and for timers.
             cargo(&[
                 "test",
                 "-p",
@@ -166,7 +165,7 @@ fn one(kind: Kind) -> Result<Outcome, String> {
                 "--test",
                 "netns",
                 "--",
-                "--test-threads=2",
+                "--test-threads=1",
                 "--show-output",
             ])?;
         }

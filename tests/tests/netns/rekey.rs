@@ -128,7 +128,7 @@ fn reauthentication_that_makes_before_it_breaks_loses_no_packet() {
     }
     pair.start();
     pair.up();
-    let pinged = ask(&pair.carol, "ping -q -i 0.005 -c 2800 -w 60 10.1.0.2");
+    let pinged = ask(&pair.carol, "ping -q -i 0.005 -c 2800 -W 5 10.1.0.2");
     let log = pair.carol.read("charon.log");
     let established = log.matches("established between").count();
     assert!(established >= 3, "{established} IKE_SAs: {log}");
