@@ -1,5 +1,6 @@
 //! The exchanges, one a file. Each state is named for what it awaits, is consumed by it, and leads to the next.
 
+mod candidates;
 mod child_delete;
 pub(crate) mod configuration;
 pub(crate) mod creation;

@@ -6,10 +6,18 @@ use iana::Protocol;
 use plugin_api::KernelIpsec;
 use plugin_api::kernel::{IPCOMP, KernelDemand};
 
-/// The CHILD_SAs of a connection that are negotiated. A shunt negotiates nothing.
-fn negotiated(peer: &PeerConfig) -> impl Iterator<Item = &ChildConfig> {
+/// The first CHILD_SA that is negotiated and wants a protocol which the back end does not have. A shunt negotiates nothing.
+fn without<'a>(
+    peer: &'a PeerConfig,
+    backend: &dyn KernelIpsec,
+    protocol: Protocol,
+    wants: fn(&ChildConfig) -> bool,
+) -> Option<&'a str> {
+    let negotiated = |child: &&ChildConfig| !matches!(child.mode, Mode::Pass | Mode::Drop);
     let children = peer.children.iter().map(|child| &**child);
-    children.filter(|child| !matches!(child.mode, Mode::Pass | Mode::Drop))
+    let child = children.filter(negotiated).find(|child| wants(child))?;
+    // Asking may cost the kernel an attempt.
+    (!backend.knows(protocol)).then_some(child.name.as_str())
 }
 
 /// The first CHILD_SA that is to have AH, which the back end cannot do.
@@ -17,9 +25,7 @@ pub(in crate::commands) fn without_ah<'a>(
     peer: &'a PeerConfig,
     backend: &dyn KernelIpsec,
 ) -> Option<&'a str> {
-    let mut wanting = negotiated(peer).filter(|child| child.kernel.ah.is_some());
-    let child = wanting.next().filter(|_| !backend.knows(Protocol::AH));
-    child.map(|child| child.name.as_str())
+    without(peer, backend, Protocol::AH, |child| child.kernel.ah.is_some())
 }
 
 /// The first CHILD_SA that is to be compressed, which the back end cannot do. Compression protects nothing, so that the
@@ -28,9 +34,7 @@ pub(in crate::commands) fn without_ipcomp<'a>(
     peer: &'a PeerConfig,
     backend: &dyn KernelIpsec,
 ) -> Option<&'a str> {
-    let mut wanting = negotiated(peer).filter(|child| child.kernel.ipcomp);
-    let child = wanting.next().filter(|_| !backend.knows(IPCOMP));
-    child.map(|child| child.name.as_str())
+    without(peer, backend, IPCOMP, |child| child.kernel.ipcomp)
 }
 
 /// What is said of it.
